@@ -1,0 +1,68 @@
+"""Fixtures that every test may use."""
+
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """The folder of parity fixtures, official checkpoints and clips beside the checkout; skips where it is absent."""
+    folder = ROOT.parent / "shared"
+    if not folder.is_dir():
+        pytest.skip("needs ../shared (parity fixtures, official checkpoints, clips), which is not here")
+    return folder
+
+
+def _tiny_network(seed: int):
+    """A network of the 4.7 family, 12 channels wide: every part of a real one, in milliseconds."""
+    import torch
+
+    from vsrife.network import Architecture, Head, IFNet, Trunk
+
+    torch.manual_seed(seed)
+    architecture = Architecture(
+        widths=(12, 8, 8, 4),
+        scales=(8, 4, 2, 1),
+        trunk=Trunk.RESIDUAL,
+        outputs=24,
+        head=Head.CLAMPED,
+        head_width=4,
+        features=4,
+    )
+    return IFNet(architecture)
+
+
+def _save(network, path: Path) -> Path:
+    from safetensors.torch import save_file
+
+    save_file({key: value.contiguous() for key, value in network.state_dict().items()}, path)
+    return path
+
+
+@pytest.fixture(scope="session")
+def average_model(tmp_path_factory) -> str:
+    """A checkpoint whose flow is zero and whose mask is a half: every new frame is the average of its neighbours."""
+    import torch
+
+    network = _tiny_network(1)
+    with torch.no_grad():
+        for name, weight in network.named_parameters():
+            if "lastconv" in name:
+                weight.zero_()
+    return str(_save(network, tmp_path_factory.mktemp("models") / "average.safetensors"))
+
+
+@pytest.fixture(scope="session")
+def moving_model(tmp_path_factory) -> str:
+    """A checkpoint of random weights: its flow is a few pixels, depends on t and on every pixel, and makes no sense."""
+    import torch
+
+    network = _tiny_network(2)
+    with torch.no_grad():
+        for name, weight in network.named_parameters():
+            if "lastconv" in name:
+                weight.mul_(20)
+    return str(_save(network, tmp_path_factory.mktemp("models") / "moving.safetensors"))

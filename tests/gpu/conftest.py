@@ -1,0 +1,30 @@
+"""Tests that need a CUDA GPU: skipped where there is none, failed where VSRIFE_REQUIRE_GPU=1 says that there is one."""
+
+import os
+
+import pytest
+import torch
+
+
+def _missing(reason: str) -> None:
+    if os.environ.get("VSRIFE_REQUIRE_GPU") == "1":
+        pytest.fail(f"VSRIFE_REQUIRE_GPU=1, but {reason}")
+    pytest.skip(reason)
+
+
+@pytest.fixture(scope="session")
+def cuda() -> torch.device:
+    """The first CUDA device."""
+    if not torch.cuda.is_available():
+        _missing("torch sees no CUDA device")
+    return torch.device("cuda", 0)
+
+
+@pytest.fixture(scope="session")
+def cupy(cuda: torch.device) -> object:
+    """The cupy module, on a machine where it works."""
+    try:
+        import cupy
+    except ImportError as error:
+        _missing(f"cupy cannot be imported: {error}")
+    return cupy

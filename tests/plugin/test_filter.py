@@ -1,0 +1,206 @@
+"""What comes out of core.rife.RIFE: which frame, which pixels, which properties."""
+
+from fractions import Fraction
+
+import numpy as np
+import pytest
+import vapoursynth as vs
+
+from .clips import numbered, samples, scene, textured, with_props
+
+core = vs.core
+
+
+def rife(clip, model, **options):
+    options.setdefault("skip", 0)
+    options.setdefault("sc", 0)
+    return core.rife.RIFE(clip, model=model, device="cpu", **options)
+
+
+def test_doubling_puts_the_average_between_two_frames(average_model):
+    out = rife(numbered(4), average_model, multi=2)
+    assert (len(out), out.fps, out.format.id, out.width, out.height) == (8, Fraction(48), vs.YUV420P8, 64, 32)
+    levels = [int(samples(out.get_frame(n))[0][0, 0]) for n in range(8)]
+    assert levels == [0, 5, 10, 15, 20, 25, 30, 30]
+    kinds = [out.get_frame(n).props["RifeKind"] for n in range(8)]
+    assert kinds == ["source", "new"] * 3 + ["source", "held"]
+
+
+@pytest.mark.parametrize("multi", [2, "5/2", Fraction(1001, 400), 3, 1, "1/2", "2/3"])
+def test_every_output_frame_is_the_one_the_timeline_names(average_model, multi):
+    ratio = Fraction(multi)
+    out = rife(numbered(7), average_model, multi=multi)
+    assert len(out) == -(-7 * ratio.numerator // ratio.denominator)
+    for n in range(len(out)):
+        position = n / ratio
+        left = int(position)
+        frame = out.get_frame(n)
+        expected = left * 10 if position == left or left == 6 else left * 10 + 5
+        assert int(samples(frame)[0][3, 5]) == expected, n
+
+
+@pytest.mark.parametrize("format", [vs.YUV420P8, vs.YUV422P10, vs.RGB24, vs.GRAY16, vs.RGBS, vs.YUV444PH])
+def test_frames_at_source_times_are_the_source_frames(moving_model, format):
+    source = with_props(textured(3, 70, 50, format), {1: {"Note": "kept", "_Matrix": 6}} if format != vs.RGB24 else {})
+    out = rife(source, moving_model, multi=2)
+    for n in range(3):
+        a, b = source.get_frame(n), out.get_frame(2 * n)
+        assert all(np.array_equal(x, y) for x, y in zip(samples(a), samples(b), strict=True))
+        changed = {"_DurationNum", "_DurationDen", "RifeKind"}
+        assert {k: v for k, v in a.props.items() if k not in changed} == {
+            k: v for k, v in b.props.items() if k not in changed
+        }
+
+
+def test_a_new_frame_lies_between_and_depends_on_t(moving_model):
+    out = rife(textured(2), moving_model, multi=4)
+    planes = [samples(out.get_frame(n))[0].astype(int) for n in range(4)]
+    assert all(np.abs(a - b).max() > 2 for a, b in zip(planes, planes[1:], strict=False))
+
+
+class TestProperties:
+    def test_of_a_new_frame_are_the_left_ones_but_for_those_of_time(self, average_model):
+        left = {"_PictType": "I", "_AbsoluteTime": 2.0, "Hdr": 7, "_Matrix": 1, "_MP_IMAGE": "opaque"}
+        right = {"_PictType": "P", "_AbsoluteTime": 3.0, "Hdr": 8, "_Matrix": 1}
+        out = rife(with_props(numbered(2), {0: left, 1: right}), average_model, multi=4)
+        props = out.get_frame(1).props
+        assert props["Hdr"] == 7
+        assert props["_MP_IMAGE"] == "opaque"
+        assert "_PictType" not in props
+        assert props["_AbsoluteTime"] == 2.25
+        assert (props["_DurationNum"], props["_DurationDen"]) == (1, 96)
+        assert out.get_frame(0).props["_PictType"] == "I"
+        assert out.get_frame(0).props["_AbsoluteTime"] == 2.0
+        assert out.get_frame(5).props["_AbsoluteTime"] == pytest.approx(3 + 0.25 / 24)  # held: by its own duration
+
+    def test_durations_of_a_varying_rate_keep_their_total(self, average_model):
+        spans = [Fraction(1, 30), Fraction(1, 10), Fraction(1001, 24000), Fraction(1, 25), Fraction(3, 50)]
+        named = {k: {"_DurationNum": d.numerator, "_DurationDen": d.denominator} for k, d in enumerate(spans)}
+        source = with_props(numbered(5, fpsnum=0, fpsden=1), named)
+        for multi in ("2", "5/2", "1001/400", "1/2", "3/4"):
+            out = rife(source, average_model, multi=multi)
+            total = sum(Fraction(f.props["_DurationNum"], f.props["_DurationDen"]) for f in out.frames())
+            assert total == sum(spans), multi
+
+    def test_durations_that_nobody_knows_stay_missing(self, average_model):
+        source = with_props(
+            numbered(3, fpsnum=0, fpsden=1), {n: {"_DurationNum": None, "_DurationDen": None} for n in range(3)}
+        )
+        out = rife(source, average_model, multi=2)
+        assert out.fps == 0
+        assert all("_DurationNum" not in out.get_frame(n).props for n in range(6))
+
+    @pytest.mark.parametrize("broken", [{"_DurationNum": 0}, {"_DurationNum": -5}, {"_DurationDen": None}])
+    def test_durations_that_make_no_sense_fall_back_to_the_rate(self, average_model, broken):
+        out = rife(with_props(numbered(2), {0: broken}), average_model, multi=2)
+        props = out.get_frame(0).props
+        assert Fraction(props["_DurationNum"], props["_DurationDen"]) == Fraction(1, 48)
+
+    def test_alpha_is_warped_with_the_picture(self, average_model, moving_model):
+        clip = textured(2, format=vs.RGB24)
+        alpha = textured(2, format=vs.GRAY8)
+        both = core.std.ClipToProp(clip, alpha, prop="_Alpha")
+        mean = rife(both, average_model, multi=2).get_frame(1).props["_Alpha"]
+        ends = [samples(alpha.get_frame(n))[0].astype(float) for n in (0, 1)]
+        assert np.abs(samples(mean)[0] - (ends[0] + ends[1]) / 2).max() <= 0.5
+        moved = samples(rife(both, moving_model, multi=2).get_frame(1).props["_Alpha"])[0]
+        assert moved.shape == (64, 96)
+        assert np.abs(moved.astype(int) - samples(mean)[0]).max() > 2
+
+    def test_alpha_of_another_size_is_left_alone(self, average_model):
+        clip = core.std.ClipToProp(numbered(2), numbered(2, 16, 16, vs.GRAY8), prop="_Alpha")
+        frame = rife(clip, average_model, multi=2).get_frame(1)
+        assert samples(frame.props["_Alpha"])[0].tolist() == [[0] * 16] * 16
+
+
+class TestScenes:
+    def marks(self, out):
+        return [(f.props.get("_SceneChangePrev"), f.props.get("_SceneChangeNext")) for f in out.frames()]
+
+    def test_preset_cut_is_honoured_and_moved_to_the_output_timeline(self, average_model):
+        source = with_props(numbered(4), {1: {"_SceneChangeNext": 1}, 2: {"_SceneChangePrev": 1}})
+        for n in (0, 3):
+            source = with_props(source, {n: {"_SceneChangeNext": 0, "_SceneChangePrev": 0}})
+        out = rife(source, average_model, multi=3, sc=1)
+        levels = [int(samples(f)[0][0, 0]) for f in out.frames()]
+        assert levels[3:6] == [10, 10, 10]
+        assert levels[6] == 20
+        marks = self.marks(out)
+        assert [n for n, (_, after) in enumerate(marks) if after == 1] == [5]
+        assert [n for n, (before, _) in enumerate(marks) if before == 1] == [6]
+
+    @pytest.mark.parametrize("multi", ["2", "5/2", "7/3"])
+    def test_the_detector_cuts_where_nobody_has_said_and_writes_its_score(self, average_model, multi):
+        out = rife(scene(1) + scene(2), average_model, multi=multi, sc=1)
+        ratio = Fraction(multi)
+        last = max(n for n in range(len(out)) if n / ratio < 3)
+        marks = self.marks(out)
+        assert [n for n, (_, after) in enumerate(marks) if after == 1] == [last]
+        assert [n for n, (before, _) in enumerate(marks) if before == 1] == [last + 1]
+        kinds = [f.props["RifeKind"] for f in out.frames()]
+        assert {kinds[n] for n in range(len(out)) if 2 < n / ratio < 3} == {"cut"}
+        scores = [f.props.get("RifeSceneScore") for f in out.frames()]
+        assert all((score is not None) == (kind in ("new", "cut")) for score, kind in zip(scores, kinds, strict=True))
+        assert max(score for score in scores if score is not None) < 1
+
+    def test_a_preset_0_stops_the_detector(self, average_model):
+        both = scene(1) + scene(2)
+        assert rife(both, average_model, multi=2, sc=1).get_frame(5).props["RifeKind"] == "cut"
+        out = rife(with_props(both, {2: {"_SceneChangeNext": 0}}), average_model, multi=2, sc=1)
+        assert out.get_frame(5).props["RifeKind"] == "new"
+        assert "RifeSceneScore" not in out.get_frame(5).props
+
+    def test_off_neither_reads_nor_detects(self, average_model):
+        out = rife(with_props(numbered(3), {0: {"_SceneChangeNext": 1}}), average_model, multi=2, sc=0)
+        assert int(samples(out.get_frame(1))[0][0, 0]) == 5
+        assert self.marks(out) == [(None, None)] * 6
+
+    def test_frames_that_mean_different_things_are_not_blended(self, average_model):
+        for prop, value in (("_Matrix", 9), ("_Range", 1), ("_Transfer", 16), ("_ChromaLocation", 2)):
+            out = rife(with_props(numbered(2), {1: {prop: value}}), average_model, multi=2)
+            assert out.get_frame(1).props["RifeKind"] == "cut", prop
+
+    def test_still_pairs_are_copied(self, average_model):
+        still = core.std.Loop(textured(1), 3)
+        out = core.rife.RIFE(still, multi=2, model=average_model, device="cpu")
+        assert [f.props["RifeKind"] for f in out.frames()][:4] == ["source", "still"] * 2
+        out = core.rife.RIFE(still, multi=2, model=average_model, device="cpu", skip=0)
+        assert out.get_frame(1).props["RifeKind"] == "new"
+
+
+class TestRequests:
+    def recorded(self, clip):
+        asked = []
+
+        def note(n, f):
+            asked.append(n)
+            return f
+
+        return clip.std.ModifyFrame(clip, note), asked
+
+    def test_a_frame_at_a_source_time_does_not_ask_for_its_right_neighbour(self, average_model):
+        source, asked = self.recorded(numbered(6))
+        out = rife(source, average_model, multi=2)
+        out.get_frame(4)
+        assert asked == [2]
+
+    def test_a_player_s_clip_is_never_asked_for_the_past(self, average_model):
+        stream = core.std.BlankClip(length=(1 << 27) - 1, fpsnum=0, fpsden=1, width=64, height=32, format=vs.YUV420P8)
+        source, asked = self.recorded(stream)
+        out = core.rife.RIFE(source, multi=2, model=average_model, device="cpu")
+        assert len(out) == 2 * ((1 << 27) - 1)
+        for n in (20, 21, 22):
+            out.get_frame(n)
+        assert sorted(set(asked)) == [10, 11]
+
+    def test_the_tail_holds_the_last_frame_without_asking_beyond(self, average_model):
+        source, asked = self.recorded(numbered(3))
+        out = rife(source, average_model, multi=4)
+        assert int(samples(out.get_frame(11))[0][0, 0]) == 20
+        assert asked == [2]
+
+
+def test_interlaced_frames_are_refused_by_name(average_model):
+    out = rife(numbered(3).std.SetFieldBased(2), average_model, multi=2)
+    with pytest.raises(vs.Error, match=r"RIFE: frame 1: source frame 0 is interlaced .*clip\.std\.SetFieldBased\(0\)"):
+        out.get_frame(1)

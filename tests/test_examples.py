@@ -1,0 +1,320 @@
+"""Every script in examples/ is run as its user would run it: through vspipe into ffmpeg, or with what mpv gives."""
+
+import json
+import math
+import os
+import runpy
+import subprocess
+import sys
+from fractions import Fraction
+from pathlib import Path
+
+import imageio_ffmpeg
+import pytest
+import vapoursynth as vs
+
+EXAMPLES = Path(__file__).resolve().parent.parent / "examples"
+FFMPEG = imageio_ffmpeg.get_ffmpeg_exe()
+LOSSLESS = "-c:v ffv1"
+
+
+@pytest.fixture(scope="module")
+def environment(tmp_path_factory) -> dict[str, str]:
+    """This Python's programs first; source indices go to a folder that is thrown away."""
+    programs = str(Path(sys.executable).parent)
+    return os.environ | {
+        "PATH": programs + os.pathsep + os.environ["PATH"],
+        "XDG_CACHE_HOME": str(tmp_path_factory.mktemp("cache")),
+        "FFMPEG": FFMPEG,
+    }
+
+
+def run(command, environment, **options) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [str(word) for word in command], env=environment, capture_output=True, text=True, timeout=150, **options
+    )
+
+
+def ffmpeg(*options) -> str:
+    done = run([FFMPEG, "-hide_banner", "-v", "error", "-y", *options], os.environ)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def encode(environment, script, source, result, *options, video=LOSSLESS) -> subprocess.CompletedProcess[str]:
+    return run(
+        [EXAMPLES / "encode.sh", EXAMPLES / script, source, result, *options], environment | {"VIDEO": video}
+    )  # fmt: skip
+
+
+def evaluate(environment, script, source, model, folder) -> tuple[str, list[dict], list[float]]:
+    """What vspipe says of a script's clip, the props of all its frames, and the time of each in seconds."""
+    given = ["-a", f"source={source}", "-a", f"model={model}", EXAMPLES / script]
+    info = run(["vspipe", "--info", *given, "-"], environment)
+    assert info.returncode == 0, info.stderr
+    done = run(["vspipe", "-j", folder / "props.json", "-t", folder / "times.txt", *given, "--"], environment)
+    assert done.returncode == 0, done.stderr
+    props = json.loads((folder / "props.json").read_text())
+    times = [float(line) / 1000 for line in (folder / "times.txt").read_text().splitlines()[1:]]
+    return info.stdout, props, times
+
+
+def read(path) -> vs.VideoNode:
+    return vs.core.bs.VideoSource(str(path), cachemode=0, showprogress=False)
+
+
+def planes(frame) -> list[bytes]:
+    return [bytes(frame[plane]) for plane in range(frame.format.num_planes)]
+
+
+def duration(props) -> Fraction:
+    return Fraction(props["_DurationNum"], props["_DurationDen"])
+
+
+def sound_of(path) -> str:
+    return ffmpeg("-i", path, "-map", "0:a", "-c", "copy", "-f", "md5", "-")
+
+
+@pytest.fixture(scope="module")
+def film(tmp_path_factory) -> Path:
+    """20 frames of 94x66 at 24000/1001, with sound, under a name that a careless script would split."""
+    path = tmp_path_factory.mktemp("film") / "a film's.mkv"
+    ffmpeg(
+        *("-f", "lavfi", "-i", "testsrc2=s=94x66:r=24000/1001", "-f", "lavfi", "-i", "sine=r=48000"),
+        *("-frames:v", "20", "-t", "0.834", "-c:v", "libx264", "-pix_fmt", "yuv420p", "-c:a", "aac", path),
+    )
+    return path
+
+
+@pytest.fixture(scope="module")
+def phone_clip(tmp_path_factory) -> Path:
+    """12 frames of 66x94, upright, that last 1/30, 1/30, 1/15, 1/30, 1/30, 1/15 ... seconds."""
+    path = tmp_path_factory.mktemp("phone") / "phone.mp4"
+    ffmpeg(
+        *("-f", "lavfi", "-i", "testsrc2=s=66x94:r=30", "-vf", "select='mod(n,4)-3'", "-frames:v", "12"),
+        *("-fps_mode", "passthrough", "-c:v", "libx264", "-pix_fmt", "yuv420p", "-video_track_timescale", "90000", path),
+    )
+    return path
+
+
+@pytest.fixture(scope="module")
+def hdr_film(tmp_path_factory) -> Path:
+    """6 frames of 96x64 HDR10: 10 bits, PQ, BT.2020, with a mastering display and light levels."""
+    path = tmp_path_factory.mktemp("hdr") / "hdr.mkv"
+    light = "master-display=G(8500,39850)B(6550,2300)R(35400,14600)WP(15635,16450)L(10000000,50):max-cll=1000,400"
+    ffmpeg(
+        *("-f", "lavfi", "-i", "testsrc2=s=96x64:r=24", "-frames:v", "6", "-pix_fmt", "yuv420p10le"),
+        *("-c:v", "libx265", "-x265-params", f"log-level=none:hdr10=1:repeat-headers=1:{light}"),
+        *("-color_primaries", "bt2020", "-color_trc", "smpte2084", "-colorspace", "bt2020nc", "-color_range", "tv", path),
+    )
+    return path
+
+
+def test_double_with_the_sources_sound(environment, film, average_model, tmp_path):
+    result = tmp_path / "the result.mkv"
+    done = encode(environment, "double.vpy", film, result, "-a", f"model={average_model}")
+    assert done.returncode == 0, done.stderr
+    assert [path.name for path in tmp_path.iterdir()] == ["the result.mkv"], "only the whole file stays"
+
+    source, doubled = read(film), read(result)
+    assert (source.num_frames, doubled.num_frames) == (20, 40)
+    assert doubled.fps == 2 * source.fps == Fraction(48000, 1001)
+    assert doubled.format.id == source.format.id
+    assert sound_of(result) == sound_of(film)
+    originals = [planes(frame) for frame in source.frames()]
+    frames = [planes(frame) for frame in doubled.frames()]
+    assert frames[::2] == originals
+    assert frames[39] == originals[19], "the last frame is held"
+    for k in range(19):
+        assert frames[2 * k + 1] not in (originals[k], originals[k + 1])
+
+
+def test_encode_leaves_nothing_that_looks_whole_when_a_program_fails(environment, film, tmp_path):
+    done = encode(environment, "double.vpy", film, tmp_path / "out.mkv", "-a", "model=nosuchmodel")
+    assert done.returncode == 1
+    assert "nosuchmodel" in done.stderr
+    assert "encode.sh: failed: vspipe" in done.stderr
+    assert not (tmp_path / "out.mkv").exists()
+
+    done = encode(environment, "double.vpy", film, tmp_path / "out.mkv", "-e", "0", video="-c:v nosuchcodec")
+    assert done.returncode == 1
+    assert "ffmpeg" in done.stderr.splitlines()[-1]
+    assert not (tmp_path / "out.mkv").exists()
+
+
+def test_encode_does_not_overwrite(environment, film, tmp_path):
+    there = tmp_path / "there.mkv"
+    there.write_text("precious")
+    done = encode(environment, "double.vpy", film, there)
+    assert (done.returncode, there.read_text()) == (2, "precious")
+    assert "exists already" in done.stderr
+
+
+def test_encode_says_how_it_is_called(environment):
+    done = run([EXAMPLES / "encode.sh"], environment)
+    assert done.returncode == 2
+    assert "examples/encode.sh SCRIPT SOURCE RESULT" in done.stderr
+
+
+def test_to60_is_exact(environment, film, average_model, tmp_path):
+    info, props, times = evaluate(environment, "to60.vpy", film, average_model, tmp_path)
+    length = math.ceil(20 * Fraction(1001, 400))
+    assert f"Frames: {length}\n" in info
+    assert "FPS: 60/1 " in info
+    assert len(props) == length == 51
+    # The last output reaches beyond the film's end, and lasts only as long as there is film left.
+    assert [duration(frame) for frame in props[:-1]] == [Fraction(1, 60)] * (length - 1)
+    assert sum(map(duration, props)) == 20 * Fraction(1001, 24000)
+    assert [n for n, frame in enumerate(props) if frame["RifeKind"] == "source"] == [0]
+    assert times[6] == pytest.approx(0.1, abs=1e-6)
+
+
+def test_slow_motion_keeps_each_frames_own_length(environment, phone_clip, average_model, tmp_path):
+    source = [frame.props for frame in read(phone_clip).frames()]
+    expected = [duration(props) for props in source[:11]]
+    assert set(expected) == {Fraction(1, 30), Fraction(1, 15)}, "the clip's rate varies"
+    expected.append(expected[10])
+
+    info, props, times = evaluate(environment, "slow_motion.vpy", phone_clip, average_model, tmp_path)
+    assert "FPS: Variable" in info
+    assert [duration(frame) for frame in props] == [length for length in expected for _ in range(4)]
+    assert {frame["RifeKind"] for frame in props[1::4]} == {"new", "held"}
+
+    # and through the pipe that the script's head gives, into a file and back
+    result = tmp_path / "slow.mkv"
+    pipe = (
+        'vspipe -c mkv -a source="$SOURCE" -a model="$MODEL" "$SCRIPT" - | '
+        '"$FFMPEG" -v error -i - -fps_mode passthrough -enc_time_base demux -c:v libx264 -crf 18 "$RESULT"'
+    )
+    words = {"SOURCE": phone_clip, "MODEL": average_model, "SCRIPT": EXAMPLES / "slow_motion.vpy", "RESULT": result}
+    done = run(["sh", "-c", pipe], environment | {key: str(value) for key, value in words.items()})
+    assert done.returncode == 0, done.stderr
+    written = [frame.props for frame in read(result).frames()]
+    assert len(written) == 48
+    for n in range(47):
+        assert float(duration(written[n])) == pytest.approx(times[n + 1] - times[n], abs=0.0011), n  # mkv counts in ms
+
+
+def test_hdr10_stays_hdr10(environment, hdr_film, average_model, tmp_path):
+    info, props, _ = evaluate(environment, "hdr10.vpy", hdr_film, average_model, tmp_path)
+    assert "Format Name: YUV420P10\n" in info
+    assert len(props) == 12
+    source = dict(read(hdr_film).get_frame(0).props)
+    kept = [key for key in source if key.startswith(("MasteringDisplay", "ContentLightLevel"))]
+    assert len(kept) >= 6
+    assert (source["_Matrix"], source["_Primaries"], source["_Transfer"]) == (9, 9, 16)
+    for made in props[1:11:2]:
+        assert made["RifeKind"] == "new"
+        for key in (*kept, "_Matrix", "_Primaries", "_Transfer", "_Range", "_ChromaLocation"):
+            assert made[key] == pytest.approx(source[key]), key
+
+    header = (EXAMPLES / "hdr10.vpy").read_text()
+    video = " ".join(header.split("VIDEO='")[1].split("'")[0].replace("#", " ").split())
+    result = tmp_path / "out.mkv"
+    done = encode(environment, "hdr10.vpy", hdr_film, result, "-a", f"model={average_model}", video=video)
+    assert done.returncode == 0, done.stderr
+    clip = read(result)
+    tags = clip.get_frame(1).props
+    assert (clip.format.id, clip.num_frames) == (vs.YUV420P10, 12)
+    assert (tags["_Matrix"], tags["_Primaries"], tags["_Transfer"], tags["_Range"]) == (9, 9, 16, 0)
+
+
+def test_hdr10_refuses_what_is_not(environment, film, tmp_path):
+    done = encode(environment, "hdr10.vpy", film, tmp_path / "out.mkv")
+    assert done.returncode == 1
+    assert "YUV420P8, and HDR10 is YUV420P10" in done.stderr
+
+
+class Player:
+    """What mpv gives a script: a clip without a rate or an end, and a few variables."""
+
+    def __init__(self) -> None:
+        self.asked: list[int] = []
+        blank = vs.core.std.BlankClip(
+            width=64, height=48, format=vs.YUV420P8, length=2**27 - 1, fpsnum=0, fpsden=1, keep=True
+        )
+        bright = vs.core.std.BlankClip(blank, color=[200, 128, 128], keep=True)
+        clips = [clip.std.SetFrameProps(_DurationNum=1001, _DurationDen=24000, _MP_IMAGE=7) for clip in (blank, bright)]
+
+        def answer(n: int) -> vs.VideoNode:
+            self.asked.append(n)
+            return clips[n % 2]
+
+        self.video_in = vs.core.std.FrameEval(blank, answer)
+
+    def evaluate(self, **variables) -> vs.VideoNode:
+        given = {"video_in": self.video_in, "video_in_dw": 64, "video_in_dh": 48, "display_res": [1920, 1080]}
+        runpy.run_path(str(EXAMPLES / "mpv.vpy"), given | variables)
+        return vs.get_output(0).clip
+
+
+@pytest.fixture
+def player():
+    yield Player()
+    vs.clear_outputs()
+
+
+@pytest.mark.parametrize(
+    ("variables", "factor"),
+    [
+        ({"container_fps": 24000 / 1001, "display_fps": 60.0, "user_data": ""}, Fraction(1001, 400)),
+        ({"container_fps": 24000 / 1001, "display_fps": 60000 / 1001, "user_data": ""}, Fraction(5, 2)),
+        ({"container_fps": 25.0, "display_fps": 0.0, "user_data": ""}, Fraction(2)),
+        ({"container_fps": 0.0, "display_fps": 0.0, "user_data": ""}, Fraction(2)),
+        ({"container_fps": 24000 / 1001, "display_fps": 60.0, "user_data": "3"}, Fraction(3)),
+        ({"container_fps": 24000 / 1001, "display_fps": 60.0, "user_data": "5/2"}, Fraction(5, 2)),
+    ],
+)
+def test_mpv(player, average_model, variables, factor):
+    clip = player.evaluate(model=average_model, **variables)
+    assert player.asked == [], "a frame asked for at creation is black in mpv"
+    assert (clip.width, clip.height, clip.format.id) == (64, 48, vs.YUV420P8)
+    for n in range(4):
+        props = clip.get_frame(n).props
+        assert duration(props) == Fraction(1001, 24000) / factor
+        assert props["_MP_IMAGE"] == 7
+    assert max(player.asked) <= 4
+
+
+def test_mpv_leaves_a_film_as_fast_as_the_display_alone(player, average_model):
+    clip = player.evaluate(container_fps=60000 / 1001, display_fps=60.0, user_data="", model=average_model)
+    assert clip.num_frames == 2**27 - 1
+    assert "RifeKind" not in clip.get_frame(1).props
+
+
+def test_mpv_evaluates_again_at_every_seek(player, average_model):
+    seen = []
+    for _ in range(3):
+        clip = player.evaluate(container_fps=25.0, display_fps=0.0, user_data="", model=average_model)
+        seen.append([planes(clip.get_frame(n)) for n in range(4)])
+        vs.clear_outputs()
+    assert seen[0] == seen[1] == seen[2]
+
+
+def test_compare_counts(environment, film, average_model, tmp_path):
+    result = tmp_path / "out.mkv"
+    done = encode(environment, "double.vpy", film, result, "-a", f"model={average_model}")
+    assert done.returncode == 0, done.stderr
+    compare = [sys.executable, EXAMPLES / "compare.py", film]
+    good = run([*compare, result, "2"], environment)
+    assert (good.returncode, good.stdout.count("with sound")) == (0, 2), good.stderr
+    assert "40 frames at 47.952 a second" in good.stdout
+    assert run([*compare, result, "3"], environment).returncode == 1
+
+    silent = tmp_path / "silent.mkv"
+    ffmpeg("-i", result, "-map", "0:v", "-c", "copy", silent)
+    assert "lost the sound" in run([*compare, silent, "2"], environment).stderr
+
+
+def test_the_clip_is_small_and_has_motion_and_sound():
+    path = EXAMPLES / "clip.mp4"
+    assert path.stat().st_size < 1_500_000
+    clip = read(path)
+    assert (clip.num_frames, clip.fps) == (60, 24)
+    assert vs.core.bs.AudioSource(str(path), cachemode=0, showprogress=False).num_samples > 2 * 44100
+
+
+def test_every_script_is_run_here():
+    tests = Path(__file__).read_text()
+    for script in EXAMPLES.iterdir():
+        assert script.name in tests or script.name == "README.md", f"{script.name} is run by no test"

@@ -1,0 +1,2 @@
+"""Being built."""
+__version__ = "0.1.0"

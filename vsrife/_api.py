@@ -1,0 +1,123 @@
+"""The public call: core.rife.RIFE with types, Fractions and a docstring."""
+
+import os
+from collections.abc import Callable
+from fractions import Fraction
+from typing import TYPE_CHECKING, Any, Literal
+
+from vsrife.errors import RifeError
+
+if TYPE_CHECKING:
+    import torch
+    import vapoursynth as vs
+
+__all__ = ["RIFE"]
+
+
+def RIFE(
+    clip: "vs.VideoNode",
+    multi: int | float | str | Fraction | None = None,
+    *,
+    factor_num: int | None = None,
+    factor_den: int | None = None,
+    fps_num: int | None = None,
+    fps_den: int | None = None,
+    model: str | os.PathLike[str] | None = None,
+    scale: float | None = None,
+    ensemble: bool | None = None,
+    sc: bool | None = None,
+    sc_threshold: float | None = None,
+    skip: bool | None = None,
+    skip_threshold: float | None = None,
+    device: "str | torch.device | None" = None,
+    precision: Literal["auto", "float32", "float16", "bfloat16"] | None = None,
+    matrix_in: str | int | None = None,
+    range_in: str | int | None = None,
+    chromaloc_in: str | int | None = None,
+) -> "vs.VideoNode":
+    """A clip with more (or fewer) frames per second; the frames in between are made by RIFE.
+
+    Exactly ``core.rife.RIFE``: what is None is not passed, and takes the default named here. No option is ever ignored.
+
+    The result has the format and size of ``clip``, ceil(frames * ratio) frames and the clip's frame rate times the
+    ratio; a clip of unknown rate stays one. Output n shows the clip at frame n / ratio: where that is a source
+    frame, the source frame itself, its samples untouched. docs/timeline.md tells of durations, docs/properties.md
+    of frame properties.
+
+    Args:
+        clip: Gray, YUV or RGB of 8 to 16 bits, half or float, of constant format and size, progressive.
+        multi: Output frames per source frame, above 0, exact: 2, 2.5, "5/2", Fraction(1001, 400). Default: 2.
+        factor_num: With ``factor_den``, the same as a pair of whole numbers. Default: not set.
+        factor_den: See ``factor_num``; one is not taken without the other, nor with another way to set the rate.
+        fps_num: With ``fps_den``, the target rate in frames per second as a pair of whole numbers. The clip must have a
+            frame rate. Of a clip with varying durations it scales the average, and the durations go on varying.
+            Default: not set.
+        fps_den: See ``fps_num``.
+        model: A name (``python -m vsrife models`` lists them) or a checkpoint file (.pkl, .pth, .safetensors).
+            Default: the network inside the package, else "4.0".
+        scale: Resolution at which motion is sought, relative to the network's own: 0.25, 0.5, 1, 2 or 4. 0.5 suits
+            2160p. Default: 1.
+        ensemble: Also run backwards in time and average; about twice the work. Not every network can. Default: False.
+        sc: Heed scene changes: over a cut the left frame is shown. Default: True.
+        sc_threshold: Cut score, 0 to 1, from which two frames are a cut; lower finds more. At 1 the detector never
+            does, and only the properties ``_SceneChangeNext`` and ``_SceneChangePrev`` of the frames count. An
+            error with ``sc=False``. Default: the detector's, 0.5.
+        skip: Copy the left frame where two frames do not differ. Default: True.
+        skip_threshold: PSNR in decibels, 0 to 120, that the worst block of luma must reach for that. An error with
+            ``skip=False``. Default: 60.
+        device: "auto" (the first usable CUDA GPU, else the CPU), "cpu", "cuda", "cuda:1" or another torch device.
+            Default: "auto".
+        precision: Of the network's convolutions: "auto" (float16 on CUDA, float32 elsewhere), "float32", "float16" or
+            "bfloat16". Flow, sampling and blending are float32 always. Default: "auto".
+        matrix_in: Matrix of the clip, a name or an H.273 number, in place of the frames' ``_Matrix``.
+        range_in: "limited" or "full" (or 0, 1), in place of the frames' ``_Range``.
+        chromaloc_in: Chroma location, a name or a number, in place of the frames' ``_ChromaLocation``.
+
+    Returns:
+        The new clip. Frames are made when they are asked for, in any order and by any number of threads.
+
+    Raises:
+        vapoursynth.Error: An argument or the clip is wrong; one line names the argument, its value and the way out.
+        RifeError: ``core.rife`` is missing or another plugin's.
+
+    """
+    given = {
+        "multi": None if multi is None else str(multi),
+        "factor_num": factor_num,
+        "factor_den": factor_den,
+        "fps_num": fps_num,
+        "fps_den": fps_den,
+        "model": None if model is None else os.fspath(model),
+        "scale": scale,
+        "ensemble": ensemble,
+        "sc": sc,
+        "sc_threshold": sc_threshold,
+        "skip": skip,
+        "skip_threshold": skip_threshold,
+        "device": None if device is None else str(device),
+        "precision": precision,
+        "matrix_in": None if matrix_in is None else str(matrix_in),
+        "range_in": None if range_in is None else str(range_in),
+        "chromaloc_in": None if chromaloc_in is None else str(chromaloc_in),
+    }
+    return _function()(clip, **{name: value for name, value in given.items() if value is not None})
+
+
+def _function() -> "Callable[..., vs.VideoNode]":
+    """core.rife.RIFE of this package."""
+    import vapoursynth
+
+    plugin: Any = getattr(vapoursynth.core, "rife", None)
+    if plugin is None:
+        raise RifeError(
+            "core.rife (missing) must be loaded by VapourSynth; reinstall with pip install --force-reinstall --no-deps "
+            "vapoursynth-rife"
+        )
+    function: Any = getattr(plugin, "RIFE", None)
+    # Another plugin has the same namespace, and the one VapourSynth loads first wins it.
+    if function is None or "multi:data" not in function.signature:
+        raise RifeError(
+            f"core.rife ({plugin.identifier}) must be the plugin of vapoursynth-rife; remove the other one from "
+            "VapourSynth's plugin folder"
+        )
+    return function  # type: ignore[no-any-return]

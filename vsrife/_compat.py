@@ -1,0 +1,227 @@
+"""The keywords of vs-rife 5.7 said in ours, so that scripts written for it run.
+
+What differs, and why, is told in the docstring of `rife`.
+"""
+
+import logging
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from vsrife._api import RIFE
+from vsrife.errors import ArgumentError, ModelError
+
+if TYPE_CHECKING:
+    import vapoursynth as vs
+
+__all__ = ["rife", "vs_rife_arguments"]
+
+THEIR_THRESHOLD = 0.15
+"""vs-rife's default of sc_threshold, in the unit of misc.SCDetect: mean absolute difference of two frames, 0..1."""
+
+_TRT_DEFAULTS: dict[str, object] = {
+    "trt": False,
+    "trt_static_shape": True,
+    "trt_min_shape": [128, 128],
+    "trt_opt_shape": [1920, 1080],
+    "trt_max_shape": [1920, 1080],
+    "trt_debug": False,
+    "trt_workspace_size": 0,
+    "trt_max_aux_streams": None,
+    "trt_optimization_level": None,
+    "trt_cache_dir": None,
+}
+
+_logger = logging.getLogger("vsrife")
+
+
+def rife(
+    clip: "vs.VideoNode",
+    device_index: int | None = None,
+    model: str = "4.25",
+    auto_download: bool = False,
+    factor_num: int = 2,
+    factor_den: int = 1,
+    fps_num: int | None = None,
+    fps_den: int | None = None,
+    scale: float = 1.0,
+    ensemble: bool = False,
+    sc: bool = False,
+    sc_threshold: float | None = THEIR_THRESHOLD,
+    trt: bool = False,
+    trt_static_shape: bool = True,
+    trt_min_shape: Sequence[int] = (128, 128),
+    trt_opt_shape: Sequence[int] = (1920, 1080),
+    trt_max_shape: Sequence[int] = (1920, 1080),
+    trt_workspace_size: int = 0,
+    trt_max_aux_streams: int | None = None,
+    trt_optimization_level: int | None = None,
+    trt_cache_dir: str | None = None,
+    *,
+    trt_debug: bool = False,
+) -> "vs.VideoNode":
+    """`RIFE` for scripts written for vs-rife 5.7: the same keywords in the same order, with the same defaults.
+
+    The clip may have any format that `RIFE` takes, and the ratio may be 1 or less. What becomes of each keyword:
+
+    Args:
+        clip: The clip to interpolate.
+        device_index: GPU n is ``device="cuda:n"``. Default: "auto", which is their GPU 0 where there is one, and
+            the CPU on a machine without, where vs-rife fails.
+        model: The same names. Default: "4.25".
+        auto_download: Fetch the model now if it is not on this machine. Default: False, an error that gives the
+            command.
+        factor_num: Numerator of the ratio. Default: 2.
+        factor_den: Denominator of the ratio. Default: 1.
+        fps_num: Target rate; with ``fps_den`` it takes the place of ``factor_*``. One without the other is an error
+            here.
+        fps_den: See ``fps_num``.
+        scale: The same.
+        ensemble: The same.
+        sc: The same; the detector is our own, since theirs is in a plugin that pip does not bring. Default: False.
+        sc_threshold: None trusts the frames' properties alone, as theirs does (``sc_threshold=1`` of `RIFE`). Their
+            detector measures something else, so their default 0.15 becomes our default, and any other value our
+            threshold that lies as far from ours towards 0 or 1; a line in the log says which. Has no effect without
+            ``sc``, as theirs.
+        trt: With every other ``trt_*`` keyword accepted and logged once a call: they chose an engine, not a result.
+        trt_static_shape: See ``trt``.
+        trt_min_shape: See ``trt``.
+        trt_opt_shape: See ``trt``.
+        trt_max_shape: See ``trt``.
+        trt_workspace_size: See ``trt``.
+        trt_max_aux_streams: See ``trt``.
+        trt_optimization_level: See ``trt``.
+        trt_cache_dir: See ``trt``.
+        trt_debug: See ``trt``; vs-rife had it up to 5.6.
+
+    Precision follows the clip as theirs does: float32 for RGBS; for every other format, RGBH among them, "auto",
+    which is float16 on CUDA and float32 on a CPU. Still pairs go through the network (``skip=False``), as in
+    vs-rife.
+
+    Raises:
+        vapoursynth.Error: As `RIFE`.
+        RifeError: As `RIFE`; and what fetching a model raises.
+
+    """
+    translated = vs_rife_arguments(
+        single=_is_single(clip),
+        device_index=device_index,
+        model=model,
+        factor_num=factor_num,
+        factor_den=factor_den,
+        fps_num=fps_num,
+        fps_den=fps_den,
+        scale=scale,
+        ensemble=ensemble,
+        sc=sc,
+        sc_threshold=sc_threshold,
+        trt=trt,
+        trt_static_shape=trt_static_shape,
+        trt_min_shape=trt_min_shape,
+        trt_opt_shape=trt_opt_shape,
+        trt_max_shape=trt_max_shape,
+        trt_debug=trt_debug,
+        trt_workspace_size=trt_workspace_size,
+        trt_max_aux_streams=trt_max_aux_streams,
+        trt_optimization_level=trt_optimization_level,
+        trt_cache_dir=trt_cache_dir,
+    )
+    if auto_download:
+        _fetch_if_missing(model)
+    return RIFE(clip, **translated)
+
+
+def vs_rife_arguments(
+    *,
+    single: bool,
+    device_index: int | None = None,
+    model: str = "4.25",
+    factor_num: int = 2,
+    factor_den: int = 1,
+    fps_num: int | None = None,
+    fps_den: int | None = None,
+    scale: float = 1.0,
+    ensemble: bool = False,
+    sc: bool = False,
+    sc_threshold: float | None = THEIR_THRESHOLD,
+    **trt: object,
+) -> dict[str, Any]:
+    """Keywords for `RIFE`. ``single``: whether the clip is of 32-bit floats. ``trt``: the ``trt*`` keywords, for the log."""
+    translated: dict[str, Any] = {
+        "model": model,
+        "scale": scale,
+        "ensemble": ensemble,
+        "sc": sc,
+        "skip": False,
+        "device": _device(device_index),
+        "precision": "float32" if single else "auto",
+    }
+    if fps_num is None and fps_den is None:
+        translated |= {"factor_num": factor_num, "factor_den": factor_den}
+    else:
+        translated |= {"fps_num": fps_num, "fps_den": fps_den}
+    if sc:
+        translated["sc_threshold"] = _threshold(sc_threshold)
+    _say_what_trt_means(trt)
+    return translated
+
+
+def _device(index: int | None) -> str:
+    if index is None:
+        return "auto"
+    if index < 0:
+        raise ArgumentError(f"device_index ({index}) must be 0 or more; leave it out for the first GPU, or the CPU")
+    return f"cuda:{index}"
+
+
+def _threshold(theirs: float | None) -> float | None:
+    """Our sc_threshold; None is our default."""
+    if theirs is None:
+        return 1.0
+    if theirs == THEIR_THRESHOLD:
+        return None
+    if not 0 <= theirs <= 1:
+        raise ArgumentError(f"sc_threshold ({theirs}) must be from 0 to 1; leave it out for the default, or pass None")
+    from vsrife.video.cuts import DEFAULT_CUT_THRESHOLD as OURS
+
+    if theirs < THEIR_THRESHOLD:
+        ours = OURS * theirs / THEIR_THRESHOLD
+    else:
+        ours = 1 - (1 - OURS) * (1 - theirs) / (1 - THEIR_THRESHOLD)
+    _logger.warning(
+        "sc_threshold (%s) is in the unit of misc.SCDetect, which measures otherwise than vsrife's detector; taken as "
+        "RIFE(sc_threshold=%.3f)",
+        theirs,
+        ours,
+    )
+    return ours
+
+
+def _say_what_trt_means(passed: dict[str, object]) -> None:
+    unknown = sorted(set(passed) - set(_TRT_DEFAULTS))
+    if unknown:
+        raise TypeError(f"rife() got an unexpected keyword argument {unknown[0]!r}")
+    changed = [name for name, value in passed.items() if _plain(value) != _TRT_DEFAULTS[name]]
+    if changed:
+        _logger.warning(
+            "%s: accepted without effect; vsrife runs without TensorRT, and these keywords chose an engine, not a result",
+            ", ".join(changed),
+        )
+
+
+def _plain(value: object) -> object:
+    return list(value) if isinstance(value, tuple) else value
+
+
+def _is_single(clip: "vs.VideoNode") -> bool:
+    fmt = getattr(clip, "format", None)
+    return fmt is not None and fmt.id != 0 and fmt.sample_type.name == "FLOAT" and fmt.bits_per_sample == 32
+
+
+def _fetch_if_missing(model: str) -> None:
+    from vsrife.models.fetch import fetch
+    from vsrife.models.store import locate
+
+    try:
+        locate(model)
+    except ModelError:
+        fetch(model)

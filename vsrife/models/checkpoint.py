@@ -1,0 +1,209 @@
+"""A checkpoint file to a network: read safely, told apart by its shapes, loaded strictly.
+
+No code in a file is ever run. The bytes that are verified are the bytes that are loaded: a file is read once, whole.
+"""
+
+import hashlib
+import io
+import pickle
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import torch
+from safetensors.torch import load as load_safetensors
+from torch import Tensor
+
+from vsrife.errors import ModelError, RifeError
+from vsrife.models import store
+from vsrife.models.catalogue import entry_of_file
+from vsrife.network import Architecture, Head, IFNet, Trunk
+
+EXTRAS = ("block_tea", "caltime", "contextnet", "teacher", "unet")
+"""Parts that some official checkpoints carry from their training; nothing reads them here."""
+
+CHOOSE = "choose a model by name: python -m vsrife models"
+ONLY = f"this version runs the 4.x networks; {CHOOSE}"
+
+
+def read_state(path: Path) -> dict[str, Tensor]:
+    """The tensors of a checkpoint, float32 on the CPU, by key: without `module.` and without EXTRAS.
+
+    `.pkl`, `.pth` and `.pt` are read by torch with weights_only, so that only tensors can come out; `.safetensors` by
+    safetensors. A file of the cache folder must have its known sha256.
+
+    Raises ModelError, naming the file, its sum and the remedy, for anything else than a sound checkpoint.
+    """
+    where = f"model ({path})"
+    if path.suffix.lower() not in store.SUFFIXES:
+        raise ModelError(f"{where} must end in {', '.join(store.SUFFIXES)}; {CHOOSE}")
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise ModelError(f"{where} cannot be read: {error.strerror}; {CHOOSE}") from None
+
+    digest = hashlib.sha256(data).hexdigest()
+    expected = store.expected_sha256(path)
+    flaw = store.flaw_in(data[:512])
+    if flaw is None and expected not in (None, digest):
+        flaw = "is damaged"
+    if flaw is None:
+        try:
+            return _tensors(_parse(data, safetensors=path.suffix.lower() == ".safetensors"))
+        except _UnsoundError as error:
+            flaw = str(error)
+    raise ModelError(f"{where} {flaw}; {_sums(path, digest)}; {_remedy(path)}")
+
+
+class _UnsoundError(Exception):
+    """Why the content of a file is no checkpoint, as the end of a sentence about it."""
+
+
+def _parse(data: bytes, *, safetensors: bool) -> object:
+    try:
+        if safetensors:
+            return load_safetensors(data)
+        return torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError:
+        # torch's own text goes on for a page and names ways to run the file all the same.
+        raise _UnsoundError("is not plain tensors: it is damaged, or holds code, which is never run") from None
+    except MemoryError:
+        raise
+    except Exception as error:  # noqa: BLE001 - the readers raise whatever a broken file leads them to
+        reason = " ".join(str(error).split())[:120] or type(error).__name__
+        raise _UnsoundError(f"cannot be read as a checkpoint, it is damaged or of another kind ({reason})") from None
+
+
+def _tensors(content: object) -> dict[str, Tensor]:
+    if not isinstance(content, Mapping) or not content:
+        raise _UnsoundError(f"must hold tensors by key, not {type(content).__name__}")
+    state: dict[str, Tensor] = {}
+    for key, value in content.items():
+        if not isinstance(key, str) or not isinstance(value, Tensor):
+            raise _UnsoundError(f"must hold tensors by key, but {str(key)[:80]!r} is {type(value).__name__}")
+        name = key.removeprefix("module.")
+        if name.split(".", 1)[0] in EXTRAS:
+            continue
+        if name in state:
+            raise _UnsoundError(f"has {name} twice, with and without 'module.'")
+        if value.layout is not torch.strided or not value.is_floating_point():
+            raise _UnsoundError(f"must hold dense floating-point tensors, but {name} is {value.dtype}, {value.layout}")
+        state[name] = value.detach().to(torch.float32).contiguous()
+        # By numpy: torch would start its threads for every one of some hundred small tensors.
+        if not np.isfinite(state[name].numpy()).all():
+            raise _UnsoundError(f"has values that are not finite in {name}")
+    return state
+
+
+def _sums(path: Path, digest: str) -> str:
+    known = entry_of_file(path.name)
+    expected = store.expected_sha256(path) or (known[1].sha256 if known else None)
+    return f"sha256 is {digest}, expected {expected or 'one that is not known'}"
+
+
+def _remedy(path: Path) -> str:
+    known = entry_of_file(path.name)
+    if known is None:
+        return f"get the file again, or {CHOOSE}"
+    return f"fetch it again: python -m vsrife models fetch {known[0].name}"
+
+
+def architecture_of(state: Mapping[str, Tensor], *, where: str = "the checkpoint") -> Architecture:
+    """Deduce the architecture from a checkpoint's keys and shapes alone (keys without `module.`).
+
+    The scale lists cannot be read off a shape: five blocks mean 16 8 4 2 1, or 32 16 8 4 1 where the last block is 24
+    wide (4.25.lite); four mean 8 4 2 1.
+
+    Raises ModelError, with `where` as the subject, for anything that is not a network of the 4.x line. A checkpoint
+    that has this far the looks of one may still lack keys: `load` finds that out.
+    """
+    if any(key.startswith(("block0.conv1.", "block0.convblock0.")) for key in state):
+        raise ModelError(f"{where} is a network of the 3.x line (the layout of RIFE 3.1 to 3.8); {ONLY}")
+    if "block2.lastconv.weight" in state and "block3.conv0.0.0.weight" not in state:
+        raise ModelError(f"{where} is one of the paper's networks (RIFE, RIFE-m, RIFE-Large); {ONLY}")
+
+    def size(key: str, dimension: int) -> int:
+        try:
+            return state[key].shape[dimension]
+        except (KeyError, IndexError):
+            found = ", ".join(sorted(state)[:3]) or "nothing"
+            raise ModelError(
+                f"{where} is not a RIFE 4.x checkpoint: its {len(state)} keys ({found} ...) lack {key}; {CHOOSE}"
+            ) from None
+
+    count = 0
+    while f"block{count}.conv0.1.0.weight" in state:
+        count += 1
+    widths = tuple(size(f"block{index}.conv0.1.0.weight", 0) for index in range(max(count, 4)))
+    if count > 5:
+        raise ModelError(f"{where} has {count} blocks; RIFE 4.x networks have 4 or 5; {CHOOSE}")
+    scales = (8, 4, 2, 1) if count == 4 else (32, 16, 8, 4, 1) if widths[-1] == 24 else (16, 8, 4, 2, 1)
+
+    groups = 1
+    if "block0.convblock.0.beta" in state:
+        trunk = Trunk.RESIDUAL
+        groups = widths[0] // max(size("block0.convblock.0.conv.weight", 1), 1)
+        outputs = size("block0.lastconv.0.weight", 1)
+    else:
+        trunk = Trunk.PRELU if "block0.conv0.0.1.weight" in state else Trunk.LEAKY
+        outputs = size("block0.lastconv.weight", 1)
+
+    head, head_width, features = Head.NONE, 0, 0
+    for kind, first, last in (
+        (Head.CLAMPED, "encode.cnn0.weight", "encode.cnn3.weight"),
+        (Head.SEQUENTIAL, "encode.0.weight", "encode.6.weight"),
+        (Head.LINEAR, "encode.0.weight", "encode.1.weight"),
+    ):
+        if last in state:
+            head, head_width, features = kind, size(first, 0), size(last, 1)
+            break
+    try:
+        return Architecture(
+            widths=widths,
+            scales=scales,
+            trunk=trunk,
+            groups=groups,
+            outputs=outputs,
+            head=head,
+            head_width=head_width,
+            features=features,
+        )
+    except RifeError as error:
+        raise ModelError(f"{where} is not a RIFE 4.x checkpoint: {error}; {CHOOSE}") from None
+
+
+def load(path: Path) -> IFNet:
+    """The network of a checkpoint file: float32 on the CPU, `eval()`, without gradients.
+
+    Keys and shapes must be those of its architecture, all of them and no others (EXTRAS apart).
+    Raises ModelError, naming the file, the keys and the remedy, for any file that is not such a checkpoint.
+    """
+    where = f"model ({path})"
+    state = read_state(path)
+    architecture = architecture_of(state, where=where)
+    with torch.device("meta"):
+        network = IFNet(architecture)
+    expected = {key: value.shape for key, value in network.state_dict().items()}
+    complaints = [
+        _listing("misses", sorted(expected.keys() - state.keys())),
+        _listing("has, beyond what the network has,", sorted(state.keys() - expected.keys())),
+        _listing(
+            "has in a wrong shape",
+            [
+                f"{key} {list(state[key].shape)} instead of {list(shape)}"
+                for key, shape in expected.items()
+                if key in state and state[key].shape != shape
+            ],
+        ),
+    ]
+    faults = [complaint for complaint in complaints if complaint]
+    if faults:
+        raise ModelError(f"{where} {'; '.join(faults)}; {_remedy(path)}")
+    # Each tensor owns its memory, and none is written back to: the state is dropped here.
+    network.load_state_dict(state, strict=True, assign=True)
+    return network.eval().requires_grad_(False)
+
+
+def _listing(what: str, keys: list[str]) -> str:
+    shown = ", ".join(keys[:3]) + (" ..." if len(keys) > 3 else "")
+    return f"{what} {len(keys)} key{'s' if len(keys) > 1 else ''}: {shown}" if keys else ""

@@ -1,0 +1,123 @@
+"""The numbers that tell one RIFE 4.x network from another.
+
+The family, by the versions of the public releases (the letters are this project's own):
+
+    A        4.0 4.1                         PReLU, a skip around the trunk, re-run at doubled scales for large motion
+    B        4.2 4.3 4.4                     leaky ReLU
+    C, D     4.5, 4.6                        scaled residuals, pixel shuffle
+    E, F, G  4.7-4.9, 4.10-4.12, 4.13-4.24   features of each frame are warped too; each block gives a new mask
+    H        4.20                            G with wider first blocks
+    I        4.21-4.23                       eight channels handed from block to block
+    J, K     4.25 4.26, 4.26.heavy           five blocks
+
+The idea of intermediate flow with a mask is that of "Real-Time Intermediate Flow Estimation for Video Frame
+Interpolation" (Huang et al., ECCV 2022), section 3.2.
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from vsrife.errors import ArgumentError
+
+USER_SCALES = (0.25, 0.5, 1.0, 2.0, 4.0)
+"""The values `scale` may have: below 1 the flow is looked for at a lower resolution."""
+
+HIDDEN_CHANNELS = 8
+"""Channels that a block of groups I to K hands to the next one."""
+
+CONV_STRIDE = 4
+"""A block halves its input twice before its trunk."""
+
+
+class Trunk(StrEnum):
+    """What the eight layers of a block are made of."""
+
+    PRELU = "prelu"
+    """conv, PReLU; the trunk's input is added to its output."""
+    LEAKY = "leaky"
+    """conv, leaky ReLU."""
+    RESIDUAL = "residual"
+    """leaky ReLU of conv * beta + input."""
+
+
+class Head(StrEnum):
+    """How the features of a frame are made."""
+
+    NONE = "none"
+    LINEAR = "linear"
+    """Two layers, no activation (E)."""
+    SEQUENTIAL = "sequential"
+    """Four layers, input as it is (F)."""
+    CLAMPED = "clamped"
+    """Four layers, input limited to 0..1 (G and later)."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Architecture:
+    """Everything that is needed to build a network, deduced from a checkpoint's shapes.
+
+    widths: channels of each block's trunk, coarsest block first; even numbers.
+    scales: how much each block's input is reduced at the user's scale 1.
+    trunk: see Trunk.
+    groups: of the trunk's convolutions.
+    outputs: channels of a block's last layer: 5, or 4 times what it gives after the pixel shuffle (20, 24, 52).
+    head, head_width, features: the frame encoder, its inner channels and its output channels (0 without one).
+    """
+
+    widths: tuple[int, ...]
+    scales: tuple[int, ...]
+    trunk: Trunk
+    groups: int = 1
+    outputs: int
+    head: Head = Head.NONE
+    head_width: int = 0
+    features: int = 0
+
+    def __post_init__(self) -> None:
+        """Raises ArgumentError where the numbers contradict each other."""
+        if not self.widths or len(self.widths) != len(self.scales):
+            raise ArgumentError(f"scales ({self.scales}) must be one for each of widths ({self.widths})")
+        if any(width < 2 or width % 2 or width % self.groups for width in self.widths):
+            raise ArgumentError(f"widths ({self.widths}) must be even and a multiple of groups ({self.groups})")
+        if self.outputs not in (5, 20, 24, 52):
+            raise ArgumentError(f"outputs ({self.outputs}) must be 5, 20, 24 or 52")
+        if (self.head is Head.NONE) != (self.features == 0) or (self.features == 0) != (self.head_width == 0):
+            raise ArgumentError(f"features ({self.features}) must be more than 0 where there is a head, else 0")
+
+    @property
+    def shuffled(self) -> bool:
+        """Whether a block ends in a pixel shuffle, and so at its own full resolution (C and later)."""
+        return self.outputs != 5
+
+    @property
+    def hidden(self) -> int:
+        """Channels handed from one block to the next."""
+        return HIDDEN_CHANNELS if self.outputs == 52 else 0
+
+    @property
+    def adds_masks(self) -> bool:
+        """Whether a block's mask is added to the one before (A to D) or takes its place."""
+        return self.features == 0
+
+    @property
+    def reruns(self) -> bool:
+        """Whether large motion found by block 1 starts the network again at doubled scales (A).
+
+        That depends on the data, so the host must wait for the device, and a CUDA graph cannot hold it.
+        """
+        return self.trunk is Trunk.PRELU
+
+    @property
+    def supports_ensemble(self) -> bool:
+        """Whether the network can also be run on the swapped pair and averaged (A to H)."""
+        return self.hidden == 0
+
+    def block_inputs(self, index: int) -> int:
+        """Channels that block `index` takes: frames, features, time; after the first also mask, hidden and flow."""
+        first = 2 * 3 + 2 * self.features + 1
+        return first if index == 0 else first + 1 + self.hidden + 4
+
+    def modulus(self, scale: float = 1.0) -> int:
+        """The number that a canvas' width and height must be multiples of at the user's `scale`."""
+        least = CONV_STRIDE * max(self.scales) * (2 if self.reruns else 1)
+        return max(least, int(least / scale))

@@ -1,0 +1,46 @@
+"""What the first RIFE() call checks about the installation, and the texts for what can be wrong with it."""
+
+import functools
+import importlib.metadata
+import importlib.util
+
+from vsrife.errors import RifeError
+
+__all__ = ["ReadableError", "after_failure", "check"]
+
+ReadableError = RifeError
+"""Errors whose text is made for users and stands without its Python type."""
+
+NEEDED = ("torch", "numpy", "safetensors", "platformdirs", "pooch")
+
+
+class InstallationError(RifeError):
+    """Something of the installation is missing or in the way."""
+
+
+@functools.cache
+def check() -> None:
+    """Raise InstallationError where a clash or a missing dependency would surface later as a riddle.
+
+    Looks at what is installed only: nothing is imported. A success is remembered.
+    """
+    try:
+        peer = importlib.metadata.version("vsrife")
+    except importlib.metadata.PackageNotFoundError:
+        pass
+    else:
+        raise InstallationError(
+            f"PyPI's vsrife {peer} is installed and shares the import name of vapoursynth-rife; run "
+            "`pip uninstall -y vsrife`, then `pip install --force-reinstall --no-deps vapoursynth-rife`"
+        )
+    missing = [name for name in NEEDED if importlib.util.find_spec(name) is None]
+    if missing:
+        raise InstallationError(f"needs {', '.join(missing)}, not installed here; run `pip install {' '.join(missing)}`")
+
+
+def after_failure(error: BaseException) -> str:
+    """What to add to the message of a failed frame: a CUDA error that sticks spoils every later call of the process."""
+    text = str(error)
+    sticky = ("illegal memory access", "unspecified launch failure", "device-side assert", "misaligned address")
+    return "; the GPU context is lost: restart the program" if any(word in text for word in sticky) else ""
+

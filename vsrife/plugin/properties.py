@@ -1,0 +1,74 @@
+"""The frame properties of an output frame. docs/properties.md is this module as a table."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from fractions import Fraction
+
+from vsrife.plugin.scenes import NEXT, PREV
+from vsrife.plugin.vsapi import Map
+
+__all__ = ["KIND", "SCORE", "Kind", "Stamp", "interpolated_time", "write"]
+
+KIND = "RifeKind"
+SCORE = "RifeSceneScore"
+
+
+class Kind(StrEnum):
+    """How an output frame came about."""
+
+    SOURCE = "source"
+    """A source frame at its own time, its planes shared."""
+    NEW = "new"
+    """Made by the network."""
+    STILL = "still"
+    """Between two frames that do not differ: the left one."""
+    CUT = "cut"
+    """Between two frames of different scenes: the left one."""
+    HELD = "held"
+    """After the last source frame: that frame."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Stamp:
+    """What is written on an output frame. None leaves a property away.
+
+    duration: seconds. time: seconds, replaces `_AbsoluteTime`; None keeps the source frame's.
+    starts_scene, ends_scene: on the output's own timeline. score: the detector's, of the pair the frame lies between.
+    """
+
+    kind: Kind
+    duration: Fraction | None
+    time: float | None = None
+    starts_scene: bool | None = None
+    ends_scene: bool | None = None
+    score: float | None = None
+
+
+def write(props: Map, stamp: Stamp) -> None:
+    """Turn the properties of a source frame, in ``props``, into those of the output frame."""
+    for key in ("_DurationNum", "_DurationDen", NEXT, PREV, SCORE):
+        props.delete(key)
+    if stamp.duration is not None:
+        props.set_integer("_DurationNum", stamp.duration.numerator)
+        props.set_integer("_DurationDen", stamp.duration.denominator)
+    if stamp.kind is not Kind.SOURCE:
+        props.delete("_PictType")
+    if stamp.time is not None:
+        props.set_number("_AbsoluteTime", stamp.time)
+    for key, flag in ((PREV, stamp.starts_scene), (NEXT, stamp.ends_scene)):
+        if flag is not None:
+            props.set_integer(key, int(flag))
+    if stamp.score is not None:
+        props.set_number(SCORE, stamp.score)
+    props.set_text(KIND, stamp.kind.value)
+
+
+def interpolated_time(left: Map, right: Map | None, t: Fraction, duration: Fraction | None) -> float | None:
+    """`_AbsoluteTime` at ``t`` after ``left``: towards the right frame's, else by the left frame's duration, in seconds."""
+    start = left.number("_AbsoluteTime")
+    if start is None or t == 0:
+        return None
+    end = right.number("_AbsoluteTime") if right is not None else None
+    if end is not None:
+        return start + float(t) * (end - start)
+    return None if duration is None else start + float(t * duration)

@@ -1,0 +1,14 @@
+"""The signature that core.rife.RIFE is registered with: read by the build and by the plugin, so it stands once.
+
+Whole numbers are declared ``float`` because VapourSynth's ``int`` cuts 59.94 to 59 without a word; multi and
+names are ``data`` because that receives the exact text of what the script passed (``Fraction(1001, 400)``).
+"""
+
+__all__ = ["SIGNATURE"]
+
+SIGNATURE = (
+    "clip:vnode;multi:data:opt;factor_num:float:opt;factor_den:float:opt;fps_num:float:opt;fps_den:float:opt;"
+    "model:data:opt;scale:float:opt;ensemble:float:opt;sc:float:opt;sc_threshold:float:opt;"
+    "skip:float:opt;skip_threshold:float:opt;device:data:opt;precision:data:opt;"
+    "matrix_in:data:opt;range_in:data:opt;chromaloc_in:data:opt;"
+)

@@ -1,0 +1,215 @@
+"""VapourSynth's C API as the plugin uses it: maps, frames and messages with Python types.
+
+Nothing here knows what the filter does. Pointers stay inside these classes; whoever takes a frame owns one
+reference and gives it back (`Frame.free`), or passes it on to VapourSynth.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from types import ModuleType
+from typing import Any
+
+__all__ = ["Core", "Frame", "Map", "connect", "connected", "ffi", "lib", "serial_of"]
+
+_module: ModuleType | None = None
+
+
+def connect(module: ModuleType) -> None:
+    """Use ``module``, the native library, for every call from now on."""
+    global _module
+    _module = module
+
+
+def connected() -> bool:
+    """Whether the native library has been loaded by a first RIFE() call."""
+    return _module is not None
+
+
+def ffi() -> Any:
+    """cffi's ``ffi`` of the native library."""
+    if _module is None:
+        raise RuntimeError("the native library is not connected; core.rife.RIFE connects it")
+    return _module.ffi
+
+
+def lib() -> Any:
+    """The constants of VapourSynth's headers."""
+    if _module is None:
+        raise RuntimeError("the native library is not connected; core.rife.RIFE connects it")
+    return _module.lib
+
+
+def serial_of(instance: Any) -> int:
+    """The serial number that was given to VapourSynth as instance data."""
+    return int(ffi().cast("uintptr_t", instance))
+
+
+class Core:
+    """One VapourSynth core and the API table that belongs to it."""
+
+    __slots__ = ("api", "pointer")
+
+    def __init__(self, api: Any, pointer: Any) -> None:
+        self.api = api
+        self.pointer = pointer
+
+    def set_error(self, result: Any, text: str) -> None:
+        """Make ``text`` the error of the function call that fills the map ``result``."""
+        self.api.mapSetError(result, text.encode())
+
+    def set_frame_error(self, context: Any, text: str) -> None:
+        """Make ``text`` the error of the frame that is being made."""
+        self.api.setFilterError(text.encode(), context)
+
+    def warn(self, text: str) -> None:
+        """Log ``text`` as a warning, as the host shows them."""
+        self.api.logMessage(lib().mtWarning, text.encode(), self.pointer)
+
+    def inform(self, text: str) -> None:
+        """Log ``text`` as information."""
+        self.api.logMessage(lib().mtInformation, text.encode(), self.pointer)
+
+    @contextmanager
+    def frames(self, node: Any, indices: Iterable[int], context: Any) -> Iterator[Mapping[int, "Frame"]]:
+        """The requested frames of ``node``, by index; their references are given back at the end."""
+        taken: dict[int, Frame] = {}
+        try:
+            for index in indices:
+                taken[index] = Frame(self, self.api.getFrameFilter(index, node, context))
+            yield taken
+        finally:
+            for frame in taken.values():
+                frame.free()
+
+
+class Map:
+    """A VSMap: the arguments of a call, or the properties of a frame."""
+
+    __slots__ = ("_api", "_core", "pointer")
+
+    def __init__(self, core: Core, pointer: Any) -> None:
+        self._core = core
+        self._api = core.api
+        self.pointer = pointer
+
+    def __contains__(self, key: str) -> bool:
+        return bool(self._api.mapNumElements(self.pointer, key.encode()) > 0)
+
+    def integer(self, key: str) -> int | None:
+        """The first value under ``key``, or None where there is none or it is no integer."""
+        error = ffi().new("int *")
+        value = int(self._api.mapGetInt(self.pointer, key.encode(), 0, error))
+        return None if error[0] else value
+
+    def number(self, key: str) -> float | None:
+        """The first value under ``key`` as a float, or None where there is none or it is no number."""
+        error = ffi().new("int *")
+        value = float(self._api.mapGetFloat(self.pointer, key.encode(), 0, error))
+        return None if error[0] else value
+
+    def text(self, key: str) -> str | None:
+        """The first value under ``key`` as text (undecodable bytes escaped), or None."""
+        error = ffi().new("int *")
+        data = self._api.mapGetData(self.pointer, key.encode(), 0, error)
+        if error[0]:
+            return None
+        size = self._api.mapGetDataSize(self.pointer, key.encode(), 0, error)
+        return bytes(ffi().buffer(data, size)).decode(errors="backslashreplace")
+
+    def value(self, key: str) -> str | float | None:
+        """The first value under ``key`` whatever its type: text, or a number as a float."""
+        kind = self._api.mapGetType(self.pointer, key.encode()) if key in self else None
+        if kind == lib().ptData:
+            return self.text(key)
+        return self.number(key) if kind in (lib().ptFloat, lib().ptInt) else None
+
+    def node(self, key: str) -> Any:
+        """A new reference to the clip under ``key``; the caller frees it."""
+        return self._api.mapGetNode(self.pointer, key.encode(), 0, ffi().NULL)
+
+    def frame(self, key: str) -> "Frame | None":
+        """A new reference to the video frame under ``key``, or None where there is none."""
+        error = ffi().new("int *")
+        found = self._api.mapGetFrame(self.pointer, key.encode(), 0, error)
+        return None if error[0] or found == ffi().NULL else Frame(self._core, found)
+
+    def delete(self, key: str) -> None:
+        """Remove ``key``, if it is there."""
+        self._api.mapDeleteKey(self.pointer, key.encode())
+
+    def set_integer(self, key: str, value: int) -> None:
+        """Replace what is under ``key``."""
+        self._api.mapSetInt(self.pointer, key.encode(), value, lib().maReplace)
+
+    def set_number(self, key: str, value: float) -> None:
+        """Replace what is under ``key``."""
+        self._api.mapSetFloat(self.pointer, key.encode(), value, lib().maReplace)
+
+    def set_text(self, key: str, value: str) -> None:
+        """Replace what is under ``key``."""
+        data = value.encode()
+        self._api.mapSetData(self.pointer, key.encode(), data, len(data), lib().dtUtf8, lib().maReplace)
+
+    def give_frame(self, key: str, frame: "Frame") -> None:
+        """Replace what is under ``key`` by ``frame``, whose reference passes to the map."""
+        self._api.mapConsumeFrame(self.pointer, key.encode(), frame.release(), lib().maReplace)
+
+
+class Frame:
+    """One reference to a VSFrame."""
+
+    __slots__ = ("_core", "pointer")
+
+    def __init__(self, core: Core, pointer: Any) -> None:
+        if pointer == ffi().NULL:
+            raise RuntimeError("VapourSynth gave no frame where one was promised")
+        self._core = core
+        self.pointer = pointer
+
+    def free(self) -> None:
+        """Give the reference back. Idempotent."""
+        if self.pointer is not None:
+            self._core.api.freeFrame(self.pointer)
+            self.pointer = None
+
+    def release(self) -> Any:
+        """The pointer, whose reference now belongs to the caller."""
+        pointer, self.pointer = self.pointer, None
+        return pointer
+
+    @property
+    def props(self) -> Map:
+        """The frame's properties, to read."""
+        return Map(self._core, self._core.api.getFramePropertiesRO(self.pointer))
+
+    @property
+    def writable_props(self) -> Map:
+        """The frame's properties, to write; only of a frame that nobody else has seen."""
+        return Map(self._core, self._core.api.getFramePropertiesRW(self.pointer))
+
+    @property
+    def format(self) -> Any:
+        """The frame's VSVideoFormat."""
+        return self._core.api.getVideoFrameFormat(self.pointer)
+
+    def size(self, plane: int = 0) -> tuple[int, int]:
+        """Width and height of ``plane`` in samples."""
+        api = self._core.api
+        return int(api.getFrameWidth(self.pointer, plane)), int(api.getFrameHeight(self.pointer, plane))
+
+    def plane(self, plane: int, *, write: bool = False) -> tuple[int, int]:
+        """Address and stride in bytes of ``plane``. ``write`` only on a frame that nobody else has seen."""
+        api = self._core.api
+        # A write pointer of a shared plane makes a copy of it; a read pointer never does.
+        pointer = (api.getWritePtr if write else api.getReadPtr)(self.pointer, plane)
+        return int(ffi().cast("uintptr_t", pointer)), int(api.getStride(self.pointer, plane))
+
+    def copy(self) -> "Frame":
+        """A new frame that shares the planes and has properties of its own."""
+        return Frame(self._core, self._core.api.copyFrame(self.pointer, self._core.pointer))
+
+    def blank_like(self) -> "Frame":
+        """A new frame of the same format and size, its planes not yet written, with this frame's properties."""
+        width, height = self.size()
+        made = self._core.api.newVideoFrame(self.format, width, height, self.pointer, self._core.pointer)
+        return Frame(self._core, made)

@@ -1,0 +1,169 @@
+"""Planes in host memory <-> tensors.
+
+On a CPU a plane is a view of the frame's own memory. On a CUDA device one 2D copy per plane moves it between the
+frame's memory and a buffer of cupy's, handed to torch by DLPack: nothing is staged, stacked or converted on the host by
+us.
+
+Streams: every copy is queued on torch's current stream of the device, in order with the work torch queues there before
+and after.
+Lifetime: the host memory belongs to a VapourSynth frame. Call `finish` before that frame is released or handed on.
+"""
+
+import ctypes
+import importlib
+import logging
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import ModuleType
+from typing import Final
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from vsrife.video.formats import PixelFormat
+
+__all__ = ["download", "dtype_of", "finish", "plane_view", "trim", "upload"]
+
+_log: Final = logging.getLogger("vsrife")
+_resolving: Final = threading.Lock()
+_resolved: Final[dict[str, ModuleType | None]] = {}
+
+_DTYPES: Final = {
+    (False, 1): (np.uint8, torch.uint8),
+    (False, 2): (np.uint16, torch.uint16),
+    (True, 2): (np.float16, torch.float16),
+    (True, 4): (np.float32, torch.float32),
+}
+_NUMPY_TYPES: Final = {torch_type: numpy_type for numpy_type, torch_type in _DTYPES.values()}
+
+
+def dtype_of(fmt: PixelFormat) -> torch.dtype:
+    """The tensor type of a format's samples: uint8, uint16 (9 to 16 bits), float16 or float32."""
+    return _DTYPES[fmt.float_samples, fmt.bytes_per_sample][1]
+
+
+def plane_view(pointer: int, stride: int, width: int, height: int, fmt: PixelFormat) -> Tensor:
+    """The plane in host memory at `pointer` as a tensor [height, width] of the format's type, without a copy.
+
+    stride: bytes from one row to the next, as VapourSynth gives it. width, height: of this plane, in samples.
+    The tensor owns nothing: it is valid while the frame is held, and writing to it writes to the frame, so write only
+        to planes obtained for writing.
+    """
+    numpy_type, _ = _DTYPES[fmt.float_samples, fmt.bytes_per_sample]
+    size = fmt.bytes_per_sample
+    memory = (ctypes.c_ubyte * (stride * (height - 1) + width * size)).from_address(pointer)
+    return torch.from_numpy(np.ndarray((height, width), numpy_type, memory, strides=(stride, size)))
+
+
+def upload(view: Tensor, device: torch.device) -> Tensor:
+    """A host plane on `device`: [h, w], same type.
+
+    CPU: `view` itself; clone it to keep it longer than the frame. CUDA: a new contiguous tensor, its copy queued; its
+    memory is cupy's, is to be used on that stream alone, and goes back to cupy's pool with the last reference to the
+    tensor. Without cupy, and on
+    other devices: torch's own copy, done on return.
+    """
+    if device.type == "cpu":
+        return view
+    cupy = _cupy_for(device.type)
+    if cupy is None:
+        return view.to(device)
+    with _queue(cupy, device) as stream:
+        buffer = cupy.empty(tuple(view.shape), _NUMPY_TYPES[view.dtype])
+        row = view.shape[1] * view.element_size()
+        to_device = cupy.cuda.runtime.memcpyHostToDevice
+        _copy(cupy, buffer.data.ptr, row, view.data_ptr(), _pitch(view), view, to_device, stream)
+        plane: Tensor = torch.utils.dlpack.from_dlpack(buffer)
+    return plane
+
+
+def download(plane: Tensor, view: Tensor) -> None:
+    """Write `plane` [h, w] into the host plane `view` of the same size and type; samples of `plane` adjacent, rows of
+    any stride.
+
+    CUDA: the copy is queued, `view` is whole after `finish`, and `plane` may be dropped at once. Otherwise done on
+    return.
+    """
+    cupy = None if plane.device.type == "cpu" else _cupy_for(plane.device.type)
+    if cupy is None:
+        view.copy_(plane)
+        return
+    with _queue(cupy, plane.device) as stream:
+        to_host = cupy.cuda.runtime.memcpyDeviceToHost
+        _copy(cupy, view.data_ptr(), _pitch(view), plane.data_ptr(), _pitch(plane), view, to_host, stream)
+
+
+def finish(device: torch.device) -> None:
+    """Wait until no copy queued on torch's current stream of `device` reads or writes host memory any more; on a CPU
+    there is none.
+
+    CUDA promises that a copy from pageable memory, which a frame's is, has been read when the call that queues it
+    returns, and that a copy to it has been written. Systems whose GPU reads pageable memory directly are the exception,
+    hence a real wait on the stream.
+    """
+    if device.type == "cuda":
+        torch.cuda.current_stream(device).synchronize()
+
+
+def trim(device: torch.device) -> None:
+    """Give back to the driver what cupy's pool holds unused on `device`, for when memory is short."""
+    cupy = None if device.type == "cpu" else _cupy_for(device.type)
+    if cupy is not None:
+        with torch.cuda.device(device):
+            cupy.get_default_memory_pool().free_all_blocks()
+
+
+@contextmanager
+def _queue(cupy: ModuleType, device: torch.device) -> Iterator[int]:
+    """Make torch's current stream of `device` cupy's as well; yields its handle."""
+    with torch.cuda.device(device), cupy.cuda.Stream.from_external(torch.cuda.current_stream(device)) as stream:
+        yield int(stream.ptr)
+
+
+def _copy(
+    cupy: ModuleType,
+    target: int,
+    target_pitch: int,
+    source: int,
+    source_pitch: int,
+    host: Tensor,
+    kind: int,
+    stream: int,
+) -> None:
+    """Queue one 2D copy of as many rows and bytes as `host` has samples. Pointers are addresses, pitches bytes."""
+    height, width = host.shape
+    row = width * host.element_size()
+    cupy.cuda.runtime.memcpy2DAsync(target, target_pitch, source, source_pitch, row, height, kind, stream)
+
+
+def _pitch(plane: Tensor) -> int:
+    """Bytes from row to row. A single row may claim any stride; CUDA wants at least its length."""
+    return max(plane.stride(0), plane.shape[1]) * plane.element_size()
+
+
+def _cupy_for(device_type: str) -> ModuleType | None:
+    """The cupy module if it can move planes to this type of device; else None, and the first time a log line says
+    so.
+    """
+    with _resolving:
+        if device_type not in _resolved:
+            cupy, reason = _resolve_cupy(device_type)
+            if cupy is None:
+                _log.warning("planes are moved by torch, with extra copies on the host: %s", reason)
+            _resolved[device_type] = cupy
+        return _resolved[device_type]
+
+
+def _resolve_cupy(device_type: str) -> tuple[ModuleType | None, str]:
+    """The cupy module and why, or None and why not."""
+    if device_type != "cuda" or torch.version.cuda is None:
+        return None, f"cupy drives NVIDIA hardware, not {device_type} of this torch"
+    try:
+        cupy = importlib.import_module("cupy")
+        cupy.cuda.runtime.getDeviceCount()
+    except (ImportError, OSError, RuntimeError) as error:  # no cupy; a library of CUDA missing; no driver
+        reason = " ".join(str(error).split())
+        return None, f"cupy does not work here ({reason}); install vapoursynth-rife[cuda]"
+    return cupy, f"cupy {cupy.__version__}"

@@ -1,0 +1,123 @@
+"""The network's view of a frame: padded RGB in 0..1 from planes of any format.
+
+Nothing that a viewer sees is made from it, so it may clamp, encode and pad; the new frame is made from the clip's own
+planes.
+"""
+
+from collections.abc import Sequence
+from typing import Final
+
+import torch
+from torch import Tensor
+
+from vsrife.video.colour import Colour, Matrix
+from vsrife.video.formats import Family, PixelFormat
+
+__all__ = ["to_rgb"]
+
+_LUMA_WEIGHTS: Final = {  # Kr, Kb of ITU-T H.273, table 4
+    Matrix.BT709: (0.2126, 0.0722),
+    Matrix.FCC: (0.30, 0.11),
+    Matrix.BT470BG: (0.299, 0.114),
+    Matrix.ST170M: (0.299, 0.114),
+    Matrix.ST240M: (0.212, 0.087),
+    Matrix.BT2020NCL: (0.2627, 0.0593),
+}
+_LARGEST_HALF: Final = 65504.0
+
+
+def to_rgb(
+    planes: Sequence[Tensor],
+    fmt: PixelFormat,
+    colour: Colour,
+    *,
+    width: int,
+    height: int,
+    pad_to: tuple[int, int] | None = None,
+) -> Tensor:
+    """What the network sees of a frame.
+
+    planes: `fmt.planes` tensors [h, w] of the format's own dtype and sizes, any strides, on one device.
+    pad_to: (height, width) of the canvas, at least the picture's; None for no padding.
+    Returns a new contiguous float32 [1, 3, Hp, Wp] on that device: R, G, B in 0..1, zeros right of and below the
+    picture.
+
+    Samples outside 0..1 after the matrix are clamped; NaN counts as 0 (no light, or no chroma), infinity as the largest
+    half. Linear light is encoded by sRGB's curve. Chroma is brought to luma's size bilinearly from where its samples
+    are, the edge repeated. Gray is repeated three times.
+    """
+    canvas_height, canvas_width = pad_to or (height, width)
+    rgb = torch.zeros((1, 3, canvas_height, canvas_width), dtype=torch.float32, device=planes[0].device)
+    picture = rgb[0, :, :height, :width]
+    if fmt.family is Family.YUV:
+        offset = colour.chroma.offset(fmt.subsampling_w, fmt.subsampling_h)
+        luma = _normalised(planes[0], fmt, colour, chroma=False)
+        blue, red = (
+            _upsampled(_normalised(plane, fmt, colour, chroma=True), fmt, offset, width, height) for plane in planes[1:]
+        )
+        _decode(luma, blue, red, colour.matrix, picture)
+    else:
+        for plane, channel in zip(planes, picture if fmt.planes == 3 else picture[:1], strict=True):
+            channel.copy_(_normalised(plane, fmt, colour, chroma=False))
+    used = picture if fmt.planes == 3 else picture[:1]
+    used.clamp_(0.0, 1.0)
+    if colour.linear:
+        used.copy_(_encoded(used))
+    if fmt.planes == 1:
+        picture[1:] = picture[:1]
+    return rgb
+
+
+def _normalised(plane: Tensor, fmt: PixelFormat, colour: Colour, *, chroma: bool) -> Tensor:
+    """A plane as float32: 0..1, or -0.5..0.5 for chroma, by the format's depth and range. Out of range samples stay so;
+    all finite.
+    """
+    if fmt.float_samples:
+        return torch.nan_to_num(plane.float(), nan=0.0, posinf=_LARGEST_HALF, neginf=-_LARGEST_HALF)
+    unit = 1 << (fmt.bits - 8)
+    if colour.full_range:
+        zero, span = (128 * unit if chroma else 0), (1 << fmt.bits) - 1
+    else:
+        zero, span = (128 * unit, 224 * unit) if chroma else (16 * unit, 219 * unit)
+    return plane.float().sub_(zero).mul_(1.0 / span)
+
+
+def _decode(luma: Tensor, blue: Tensor, red: Tensor, matrix: Matrix, rgb: Tensor) -> None:
+    """Y, Cb, Cr (or Y, Cg, Co) of luma's size into R, G, B, in place in `rgb` [3, h, w]."""
+    if matrix is Matrix.YCGCO:
+        green, orange = blue, red
+        torch.add(luma, green, out=rgb[1])
+        rest = luma - green
+        torch.add(rest, orange, out=rgb[0])
+        torch.sub(rest, orange, out=rgb[2])
+        return
+    kr, kb = _LUMA_WEIGHTS[matrix]
+    kg = 1.0 - kr - kb
+    torch.add(luma, red, alpha=2.0 * (1.0 - kr), out=rgb[0])
+    torch.add(luma, blue, alpha=2.0 * (1.0 - kb), out=rgb[2])
+    torch.add(luma, blue, alpha=-2.0 * (1.0 - kb) * kb / kg, out=rgb[1])
+    rgb[1].add_(red, alpha=-2.0 * (1.0 - kr) * kr / kg)
+
+
+def _upsampled(plane: Tensor, fmt: PixelFormat, offset: tuple[float, float], width: int, height: int) -> Tensor:
+    """A chroma plane at luma's size: bilinear between the places of its samples, the edge repeated."""
+    plane = _stretched(plane, 0, fmt.subsampling_h, offset[1], height)
+    return _stretched(plane, 1, fmt.subsampling_w, offset[0], width)
+
+
+def _stretched(plane: Tensor, axis: int, subsampling: int, offset: float, size: int) -> Tensor:
+    if subsampling == 0:
+        return plane
+    place = (torch.arange(size, dtype=torch.float32, device=plane.device) - offset) / (1 << subsampling)
+    place.clamp_(0.0, plane.shape[axis] - 1.0)
+    before = place.to(torch.int64)
+    after = (before + 1).clamp_(max=plane.shape[axis] - 1)
+    weight = place - before
+    return torch.lerp(
+        plane.index_select(axis, before), plane.index_select(axis, after), weight if axis == 1 else weight[:, None]
+    )
+
+
+def _encoded(light: Tensor) -> Tensor:
+    """The curve of sRGB (IEC 61966-2-1), 0..1 to 0..1."""
+    return torch.where(light <= 0.0031308, light * 12.92, light.clamp(min=0.0031308).pow(1 / 2.4) * 1.055 - 0.055)
