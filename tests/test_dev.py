@@ -28,9 +28,8 @@ class Machine:
         program = self.programs / path
         program.parent.mkdir(parents=True, exist_ok=True)
         judged, version, other = (*answers, "", "", "")[:3]
-        program.write_text(
-            f"#!/bin/sh\ncase $1 in -) echo '{judged}' ;; -c) echo '{version}' ;; *) echo '{other}' $* >&2; exit 1 ;; esac\n"
-        )
+        cases = f"-) echo '{judged}' ;; -c) echo '{version}' ;; *) echo '{other}' $* >&2; exit 1 ;;"
+        program.write_text(f"#!/bin/sh\ncase $1 in {cases} esac\n")
         program.chmod(0o755)
 
     def dev(self, *arguments: str) -> subprocess.CompletedProcess[str]:

@@ -145,7 +145,7 @@ def vs_rife_arguments(
     sc_threshold: float | None = THEIR_THRESHOLD,
     **trt: object,
 ) -> dict[str, Any]:
-    """Keywords for `RIFE`. ``single``: whether the clip is of 32-bit floats. ``trt``: the ``trt*`` keywords, for the log."""
+    """Keywords for `RIFE`, without the clip and ``auto_download``. ``single``: whether the clip is of 32-bit floats."""
     translated: dict[str, Any] = {
         "model": model,
         "scale": scale,
@@ -203,7 +203,7 @@ def _say_what_trt_means(passed: dict[str, object]) -> None:
     changed = [name for name, value in passed.items() if _plain(value) != _TRT_DEFAULTS[name]]
     if changed:
         _logger.warning(
-            "%s: accepted without effect; vsrife runs without TensorRT, and these keywords chose an engine, not a result",
+            "%s: accepted without effect; these keywords chose an engine, not a result, and vsrife needs no TensorRT",
             ", ".join(changed),
         )
 

@@ -41,9 +41,7 @@ def test_every_case_of_a_version(version, tmp_path):
         assert network.modulus(1.0) == case["modulo"]
         with torch.inference_mode():
             features = network.encode(left), network.encode(right)
-            motion = network(
-                left, right, *features, case["timestep"], scale=case["scale"], ensemble=case["ensemble"]
-            )
+            motion = network(left, right, *features, case["timestep"], scale=case["scale"], ensemble=case["ensemble"])
             merged = network.merge(left, right, motion)
         got = merged[0, :, :: expected.step, :: expected.step].double().numpy()
         assert got.shape == expected.values.shape
@@ -59,7 +57,7 @@ def test_the_cases_are_all_there():
 
 
 def test_a_wrong_network_is_far_off(tmp_path):
-    """The tolerance can tell: one weight in a hundred thousand, changed, is seen."""
+    """The tolerance can tell: four biases moved by a twentieth of a pixel are seen."""
     case = fixtures.cases("4.6")[0]
     expected = fixtures.answer(case["key"])
     network = seeded_network("4.6", {}, tmp_path)

@@ -3,14 +3,10 @@
 from collections.abc import Iterable
 
 import numpy as np
-
-
 import vapoursynth as vs
 
 
-
-
-def numbered(length: int = 6, width: int = 64, height: int = 32, format: int | None = None, **options):  # noqa: A002
+def numbered(length: int = 6, width: int = 64, height: int = 32, format: int | None = None, **options):
     """A clip whose frame n is filled with the value n * 10 (or n / 10 for floats) in each plane, without scene props."""
     format = format or vs.YUV420P8
     clip = vs.core.std.BlankClip(width=width, height=height, format=format, length=length, **options)
@@ -25,7 +21,12 @@ def numbered(length: int = 6, width: int = 64, height: int = 32, format: int | N
 
 
 def textured(
-    length: int = 4, width: int = 96, height: int = 64, format: int | None = None, step: float = 3.0, **options  # noqa: A002
+    length: int = 4,
+    width: int = 96,
+    height: int = 64,
+    format: int | None = None,
+    step: float = 3.0,
+    **options,
 ):
     """A clip of smooth texture that moves ``step`` pixels to the right each frame."""
     format = format or vs.YUV420P8
@@ -49,7 +50,7 @@ def textured(
     return clip.std.ModifyFrame(clip, draw)
 
 
-def scene(seed: int, length: int = 3, width: int = 128, height: int = 96, format: int | None = None):  # noqa: A002
+def scene(seed: int, length: int = 3, width: int = 128, height: int = 96, format: int | None = None):
     """A clip of one scene: rectangles of random places, sizes and shades, all moving 2 pixels a frame."""
     format = format or vs.YUV420P8
     clip = vs.core.std.BlankClip(width=width, height=height, format=format, length=length)

@@ -1,5 +1,6 @@
 """What comes out of core.rife.RIFE: which frame, which pixels, which properties."""
 
+import itertools
 from fractions import Fraction
 
 import numpy as np
@@ -55,7 +56,7 @@ def test_frames_at_source_times_are_the_source_frames(moving_model, format):
 def test_a_new_frame_lies_between_and_depends_on_t(moving_model):
     out = rife(textured(2), moving_model, multi=4)
     planes = [samples(out.get_frame(n))[0].astype(int) for n in range(4)]
-    assert all(np.abs(a - b).max() > 2 for a, b in zip(planes, planes[1:], strict=False))
+    assert all(np.abs(a - b).max() > 2 for a, b in itertools.pairwise(planes))
 
 
 class TestProperties:

@@ -116,7 +116,7 @@ class Buffer(np.ndarray):
 class FakeRuntime:
     """Stands in for cupy.cuda.runtime: does the 2D copies on the host and remembers them."""
 
-    memcpyHostToDevice, memcpyDeviceToHost = 1, 2  # noqa: N815
+    memcpyHostToDevice, memcpyDeviceToHost = 1, 2
 
     def __init__(self) -> None:
         self.copies: list[tuple[int, ...]] = []

@@ -195,7 +195,8 @@ def test_one_colour_stays_one_colour_on_a_canvas_of_zeros(
     assert rgb.shape == (1, 3, *canvas)
     assert rgb.is_contiguous()
     inside = rgb[0, :, :height, :width]
-    assert bool((inside == inside[:, :1, :1]).all())
+    # The samples left over when a plane is cut into the processor's vectors may differ in the last bit.
+    torch.testing.assert_close(inside, inside[:, :1, :1].expand_as(inside), rtol=0, atol=1e-6)
     assert 0 <= float(rgb.min()) <= float(rgb.max()) <= 1
     assert float(rgb[..., height:, :].abs().sum()) == float(rgb[..., width:].abs().sum()) == 0
 

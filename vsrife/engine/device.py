@@ -22,6 +22,7 @@ PRECISIONS = {"float32": torch.float32, "float16": torch.float16, "bfloat16": to
 INTRA_OP_THREADS = max(1, min(os.cpu_count() or 1, 8))
 """Threads of one frame's arithmetic. A property of the machine, never of the process: it changes the last bits."""
 
+
 def _usable_cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
@@ -48,10 +49,14 @@ def resolve_device(name: str) -> torch.device:
         ) from error
     if device.type == "cuda":
         return _cuda(name, device)
+    if device.type == "cpu":
+        if device.index:
+            raise ArgumentError(f'device ({name}) out of range; the CPU is one device: pass device="cpu"')
+        return torch.device("cpu")
     try:
         torch.empty(1, device=device).to("cpu")
-    except (RuntimeError, NotImplementedError, AssertionError) as error:
-        reason = " ".join(str(error).split())[:160]
+    except (RuntimeError, AssertionError, ImportError) as error:
+        reason = " ".join(str(error).split()).partition(". ")[0]  # torch goes on at length after its first sentence
         raise ArgumentError(f'device ({name}) cannot be used here ({reason}); try device="cpu"') from error
     return device
 
@@ -73,7 +78,9 @@ def _cuda(name: str, device: torch.device) -> torch.device:
         raise ArgumentError(f'device ({name}) cannot be used: {why}; try device="cpu"')
     index = torch.cuda.current_device() if device.index is None else device.index
     if index >= count:
-        raise ArgumentError(f"device ({name}) out of range; {count} device{'s' if count > 1 else ''}, counted from cuda:0")
+        raise ArgumentError(
+            f"device ({name}) out of range; {count} device{'s' if count > 1 else ''}, counted from cuda:0"
+        )
     return torch.device("cuda", index)
 
 
@@ -92,7 +99,7 @@ def resolve_precision(name: str, device: torch.device) -> torch.dtype:
 
 @contextmanager
 def computing() -> Iterator[None]:
-    """Let this thread call torch: fixed intra-op threads, no gradients. Both are thread-local, so every callback enters."""
+    """Let this thread call torch: fixed intra-op threads, no gradients. Both are thread-local: each callback enters."""
     if torch.get_num_threads() != INTRA_OP_THREADS:
         torch.set_num_threads(INTRA_OP_THREADS)
     with torch.inference_mode():
@@ -118,7 +125,7 @@ def slot(device: torch.device) -> Iterator[None]:
 def _stream(device: torch.device) -> torch.cuda.Stream:
     # One stream for everything on a device: entries of the cache need no events between streams.
     _exact_float32()
-    return torch.cuda.Stream(device)
+    return torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
 
 
 def _exact_float32() -> None:

@@ -15,11 +15,11 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from vsrife.models.checkpoint import load
 from vsrife.engine.cache import Cache
 from vsrife.engine.device import slot
 from vsrife.engine.synthesis import synthesize
 from vsrife.errors import ArgumentError
+from vsrife.models.checkpoint import load
 from vsrife.network.ifnet import IFNet
 from vsrife.network.motion import Motion
 from vsrife.video.colour import Colour
@@ -30,14 +30,14 @@ from vsrife.video.rgb import to_rgb
 __all__ = ["Interpolator", "Layer", "Network", "Picture", "load_network"]
 
 CACHE_BYTES = 1 << 30
-"""Memory of all cached source frames of the process. Fixed: what is free at the moment must not change results or paths."""
+"""Memory of all cached source frames of the process. Fixed: what happens to be free must not change what is done."""
 
 KEPT_NETWORKS = 4
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class Layer:
-    """Planes that belong together: the picture itself, or its alpha. views: host memory, valid while the frame is held."""
+    """Planes of one format: the picture itself, or its alpha. views: host memory, valid while the frame is held."""
 
     format: PixelFormat
     colour: Colour
@@ -116,7 +116,9 @@ class Interpolator:
 
     def __init__(self, network: Network, width: int, height: int, *, scale: float, ensemble: bool) -> None:
         if ensemble and not network.module.supports_ensemble:
-            raise ArgumentError("ensemble (1) must be 0 for this model: networks 4.21 to 4.23, 4.25 and 4.26 have no ensemble")
+            raise ArgumentError(
+                "ensemble (1) must be 0 for this model: networks 4.21 to 4.23, 4.25 and 4.26 have no ensemble"
+            )
         self._network = network
         self._scale = scale
         self._ensemble = ensemble

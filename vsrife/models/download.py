@@ -9,6 +9,7 @@ import subprocess
 import sys
 import zipfile
 from pathlib import Path
+from typing import Any
 
 TIMEOUT = 30.0
 """Seconds that a server may stay silent."""
@@ -25,9 +26,11 @@ def download(url: str, target: Path) -> None:
     """
     import pooch  # brings in an HTTP client, which only a download needs
 
+    answers: list[Any] = []
+    hooks = {"response": lambda answer, **_options: answers.append(answer)}
     with target.open("wb") as stream:
         try:
-            pooch.HTTPDownloader(progressbar=False, timeout=TIMEOUT)(url, stream, None)
+            pooch.HTTPDownloader(progressbar=False, timeout=TIMEOUT, hooks=hooks)(url, stream, None)
         except OSError as error:
             # The HTTP client's own errors are OSErrors without a number.
             if error.errno is not None:
@@ -35,6 +38,9 @@ def download(url: str, target: Path) -> None:
             raise DownloadError(_one_line(_root(error))) from None
         except ValueError as error:
             raise DownloadError(_one_line(error)) from None
+        finally:
+            for answer in answers:  # pooch leaves its connections to the garbage collector
+                answer.close()
         stream.flush()
         os.fsync(stream.fileno())
 

@@ -99,8 +99,8 @@ def parse(raw: Mapping[str, str | bytes | float]) -> Settings:
     for name, switch, on in (("sc_threshold", "sc", sc), ("skip_threshold", "skip", skip)):
         if name in raw and not on:
             raise ArgumentError(
-                f"{name} ({passed.shown(name)}) and {switch} (0) must not be passed together: with {switch}=0 nothing is "
-                "compared with it; remove one of them"
+                f"{name} ({passed.shown(name)}) and {switch} (0) must not be passed together: with {switch}=0 "
+                "nothing is compared with it; remove one of them"
             )
     return Settings(
         multi=multi,
@@ -115,7 +115,7 @@ def parse(raw: Mapping[str, str | bytes | float]) -> Settings:
         skip_threshold=passed.within(
             "skip_threshold",
             MAX_SKIP_THRESHOLD,
-            f"decibels from 0 to {MAX_SKIP_THRESHOLD:g}; leave it out for {DEFAULT_SKIP_THRESHOLD:g}",
+            f"a PSNR from 0 to {MAX_SKIP_THRESHOLD:g} decibels; leave it out for {DEFAULT_SKIP_THRESHOLD:g}",
             DEFAULT_SKIP_THRESHOLD,
         ),
         device=_device(passed),
@@ -164,7 +164,7 @@ class _Passed:
         if isinstance(value, bytes):
             value = value.decode(errors="backslashreplace")
         if isinstance(value, str):
-            line = value.encode("unicode_escape").decode() if not value.isprintable() else value
+            line = "".join(character if character.isprintable() else ascii(character)[1:-1] for character in value)
             return line if len(line) <= 80 else f"{line[:77]}..."
         return str(int(value)) if isfinite(value) and value == int(value) else str(value)
 

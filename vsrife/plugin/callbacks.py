@@ -5,10 +5,12 @@ pointer can never reach a Python object.
 """
 
 import itertools
+import os
 import threading
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
+from vsrife.errors import RifeError
 from vsrife.plugin import installation, vsapi
 
 if TYPE_CHECKING:
@@ -19,6 +21,8 @@ __all__ = ["register"]
 _instances: dict[int, "Filter"] = {}
 _serials = itertools.count(1)
 _lock = threading.Lock()
+_home = os.getpid()
+"""The process that loaded this module. A process forked from it has neither VapourSynth's threads nor torch's."""
 
 
 def register(module: ModuleType) -> None:
@@ -27,7 +31,7 @@ def register(module: ModuleType) -> None:
         return
     vsapi.connect(module)
     module.ffi.def_extern(name="rife_create")(_create)
-    module.ffi.def_extern(name="rife_get_frame", onerror=_unexpected)(_get_frame)
+    module.ffi.def_extern(name="rife_get_frame")(_get_frame)
     module.ffi.def_extern(name="rife_free")(_free)
 
 
@@ -39,9 +43,18 @@ def one_line(error: BaseException) -> str:
     return f"{type(error).__name__}: {text}" if text else type(error).__name__
 
 
+def _refuse_fork() -> None:
+    if os.getpid() != _home:
+        raise RifeError(
+            "this process was forked from one that had called RIFE, and the threads of VapourSynth and torch do not "
+            'come along; start it anew: multiprocessing.get_context("spawn")'
+        )
+
+
 def _create(arguments: Any, result: Any, core: Any, api: Any) -> None:
     edge = vsapi.Core(api, core)
     try:
+        _refuse_fork()
         installation.check()
         from vsrife.plugin.filter import Filter  # brings torch, which a host that never calls RIFE must not pay for
 
@@ -50,7 +63,7 @@ def _create(arguments: Any, result: Any, core: Any, api: Any) -> None:
         with _lock:
             _instances[serial] = instance
         instance.publish(result)
-    except Exception as error:  # noqa: BLE001 - VapourSynth's edge: every failure becomes the script's error
+    except BaseException as error:  # noqa: BLE001 - VapourSynth's edge: every failure becomes the script's error
         edge.set_error(result, f"RIFE: {one_line(error)}")
 
 
@@ -62,14 +75,8 @@ def _get_frame(n: int, reason: int, instance: Any, _frame_data: Any, context: An
             found.request(n, context)
         elif reason == vsapi.lib().arAllFramesReady:
             return found.answer(n, context)
-    except Exception as error:  # noqa: BLE001 - as above; only this frame fails
+    except BaseException as error:  # noqa: BLE001 - as above; only this frame fails, and without an answer the host dies
         edge.set_frame_error(context, f"RIFE: frame {n}: {one_line(error)}{installation.after_failure(error)}")
-    return vsapi.ffi().NULL
-
-
-def _unexpected(exception: Any, error: BaseException, _traceback: Any) -> Any:
-    # KeyboardInterrupt or SystemExit inside a callback: VapourSynth must still get an answer, and has none.
-    del exception, error
     return vsapi.ffi().NULL
 
 

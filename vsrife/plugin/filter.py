@@ -9,7 +9,6 @@ from typing import Any
 
 import torch
 
-
 from vsrife.engine.cache import Cache
 from vsrife.engine.device import computing, resolve_device, resolve_precision
 from vsrife.engine.interpolator import Interpolator, Layer, Picture, load_network
@@ -83,7 +82,9 @@ class Filter:
 
     def publish(self, result: Any) -> None:
         """Hand this filter to VapourSynth: put its clip into the map ``result``."""
-        dependency = vsapi.ffi().new("VSFilterDependency *", {"source": self._node, "requestPattern": vsapi.lib().rpGeneral})
+        dependency = vsapi.ffi().new(
+            "VSFilterDependency *", {"source": self._node, "requestPattern": vsapi.lib().rpGeneral}
+        )
         self._core.api.createVideoFilter(
             result,
             b"RIFE",
@@ -176,9 +177,14 @@ class Filter:
         return made
 
     def _alphas_fit(self, alphas: Sequence[Frame | None]) -> bool:
-        """Whether both frames carry an alpha of the picture's size and one format; else the left one's is kept as it is."""
+        """Whether both frames carry an alpha of the picture's size and one format; else the left one's is kept."""
         first, second = alphas
-        if first is None or second is None or first.size() != second.size() or first.size() != (self._width, self._height):
+        if (
+            first is None
+            or second is None
+            or first.size() != second.size()
+            or first.size() != (self._width, self._height)
+        ):
             return False
         try:
             return _format_of(first) == _format_of(second) and _format_of(first).family is Family.GRAY
@@ -223,8 +229,10 @@ class Filter:
                 cut = said
         # Two frames whose samples mean different things have no common picture to make.
         cut = cut or self._colour(left) != self._colour(right)
-        unmoved = not cut and settings.skip and still.is_still(
-            self._judged(left), self._judged(right), self._format.bits, settings.skip_threshold
+        unmoved = (
+            not cut
+            and settings.skip
+            and still.is_still(self._judged(left), self._judged(right), self._format.bits, settings.skip_threshold)
         )
         return Pair(cut=cut, still=unmoved, score=score)
 
@@ -296,7 +304,9 @@ def _constant_format(info: Any) -> PixelFormat:
     if info.format.colorFamily == 0:
         raise ArgumentError("clip must have a constant format; convert it with clip.resize.Bicubic(format=vs.YUV420P8)")
     if info.width == 0 or info.height == 0:
-        raise ArgumentError("clip must have a constant size; scale it with clip.resize.Bicubic(width=1920, height=1080)")
+        raise ArgumentError(
+            "clip must have a constant size; scale it with clip.resize.Bicubic(width=1920, height=1080)"
+        )
     return _pixel_format(info.format)
 
 

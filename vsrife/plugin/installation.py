@@ -35,7 +35,9 @@ def check() -> None:
         )
     missing = [name for name in NEEDED if importlib.util.find_spec(name) is None]
     if missing:
-        raise InstallationError(f"needs {', '.join(missing)}, not installed here; run `pip install {' '.join(missing)}`")
+        raise InstallationError(
+            f"needs {', '.join(missing)}, not installed here; run `pip install {' '.join(missing)}`"
+        )
 
 
 def after_failure(error: BaseException) -> str:
@@ -43,4 +45,3 @@ def after_failure(error: BaseException) -> str:
     text = str(error)
     sticky = ("illegal memory access", "unspecified launch failure", "device-side assert", "misaligned address")
     return "; the GPU context is lost: restart the program" if any(word in text for word in sticky) else ""
-

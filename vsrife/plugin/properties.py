@@ -64,7 +64,7 @@ def write(props: Map, stamp: Stamp) -> None:
 
 
 def interpolated_time(left: Map, right: Map | None, t: Fraction, duration: Fraction | None) -> float | None:
-    """`_AbsoluteTime` at ``t`` after ``left``: towards the right frame's, else by the left frame's duration, in seconds."""
+    """`_AbsoluteTime` in seconds, ``t`` of the way to the right frame's, else by the left frame's duration."""
     start = left.number("_AbsoluteTime")
     if start is None or t == 0:
         return None

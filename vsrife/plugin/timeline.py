@@ -32,9 +32,11 @@ _TICKS = 4_000_000
 """Cut points that must be rounded fall on this grid per second. 2^8 * 5^6: its least common multiple with every usual
 time base (1/90000, 1/1000, 1001/24000, 1/44100, 1/27000000, a microsecond, a nanosecond, ...) still fits in 31 bits."""
 
-_TIME_BASES = (720_000, 1_000_000, 1_000_000_000)
-"""Time bases a source frame's duration is taken to come from, since a reduced fraction no longer tells. 720,000 is a
-multiple of 1000, 24000, 30000, 48000, 60000 and 90000."""
+_USUAL, _MICRO, _NANO = 720_000, 1_000_000, 1_000_000_000
+"""Time bases that durations come from. The first is a multiple of 1000, 24000, 30000, 48000, 60000, 90000, 120000."""
+
+_LARGEST_USUAL = 90_000
+"""Up to here a denominator that is in none of these bases is a container's own (12800, 15360, 44100, ...)."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -189,8 +191,8 @@ class Timeline:
         as 1 / fps; where fps is unknown too the answer is None: the output has no duration.
 
         Rounding. A cut point inside a source frame of a / b seconds is kept exactly where the frame's time base
-        (the least of 720,000, 10^6 and 10^9 that b divides; b itself, but at least 720,000, where it divides none)
-        times the ratio's numerator is below 2^31, and where the frame lasts 1 / fps and its parts fit in 32 bits.
+        (720,000 or 10^6 where b divides it; else 720,000 where b <= 90,000; else 10^9 where b divides it; else b) times
+        the ratio's numerator is below 2^31, and where the frame lasts 1 / fps and its parts fit in 32 bits.
         Else it falls on the nearest multiple (half to even) of 1 / lcm(b, 4,000,000) second, or of 1 / (b *
         floor((2^31 - 1) / b)) where the former does not fit. A cut point depends on its source frame alone, so the
         two outputs that meet there agree, and all durations add up to the source's exactly. Only the sum of parts
@@ -222,12 +224,21 @@ class Timeline:
     def _keeps(self, length: Fraction) -> bool:
         """Whether the cut points of a source frame of ``length`` seconds stay exact."""
         b = length.denominator
-        base = next((each for each in _TIME_BASES if each % b == 0), max(b, _TIME_BASES[0]))
-        if base * self.ratio.numerator <= MAX_INT32:
+        if _time_base(b) * self.ratio.numerator <= MAX_INT32:
             return True
         # A clip of constant rate has one length only: no other time base to get along with, so parts that fit may stay.
         constant = self.fps is not None and length * self.fps == 1
         return constant and (length / self.ratio.numerator).denominator <= MAX_INT32
+
+
+def _time_base(b: int) -> int:
+    """The time base that a duration of denominator ``b`` is taken to come from; being reduced, it no longer tells."""
+    for base in (_USUAL, _MICRO):
+        if base % b == 0:
+            return base
+    if b <= _LARGEST_USUAL:
+        return _USUAL
+    return _NANO if _NANO % b == 0 else b
 
 
 def fit_duration(seconds: Fraction) -> Fraction:

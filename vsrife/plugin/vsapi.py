@@ -26,7 +26,7 @@ def connected() -> bool:
 
 
 def ffi() -> Any:
-    """cffi's ``ffi`` of the native library."""
+    """The ``ffi`` object that cffi made for the native library."""
     if _module is None:
         raise RuntimeError("the native library is not connected; core.rife.RIFE connects it")
     return _module.ffi
@@ -55,11 +55,11 @@ class Core:
 
     def set_error(self, result: Any, text: str) -> None:
         """Make ``text`` the error of the function call that fills the map ``result``."""
-        self.api.mapSetError(result, text.encode())
+        self.api.mapSetError(result, text.encode(errors="backslashreplace"))
 
     def set_frame_error(self, context: Any, text: str) -> None:
         """Make ``text`` the error of the frame that is being made."""
-        self.api.setFilterError(text.encode(), context)
+        self.api.setFilterError(text.encode(errors="backslashreplace"), context)
 
     def warn(self, text: str) -> None:
         """Log ``text`` as a warning, as the host shows them."""

@@ -1,8 +1,8 @@
 """Integer sums over the blocks of a plane, the same on every device.
 
-The scene-cut signature and the still measure both rest on these. Sums of integers have one right answer in any order, so a CPU, a GPU
-and any number of threads agree to the last bit. Planes are walked in bands of rows, so that a 4K plane never grows a whole-picture
-copy in a wider type.
+The scene-cut signature and the still measure both rest on these. Sums of integers have one right answer in any order,
+so a CPU, a GPU and any number of threads agree to the last bit. Planes are walked in bands of rows, so that a 4K
+plane never grows a whole-picture copy in a wider type.
 """
 
 from collections.abc import Iterator
@@ -14,8 +14,8 @@ __all__ = ["FLOAT_BITS", "as_integers", "bands", "block_sums", "sample_bits"]
 FLOAT_BITS = 16
 """Depth to which float samples are quantised before anything is summed."""
 
-_BAND_SAMPLES = {"cpu": 1 << 17}  # a band's int32 copy (512 KiB) stays in a core's cache
-_BAND_SAMPLES_ELSEWHERE = 1 << 23  # an accelerator wants few, large launches
+_BAND_ON_CPU = 1 << 17  # samples; a band's int32 copy (512 KiB) stays in a core's cache
+_BAND_ELSEWHERE = 1 << 23  # an accelerator wants few, large launches
 
 
 def sample_bits(plane: torch.Tensor, bits: int) -> int:
@@ -24,19 +24,21 @@ def sample_bits(plane: torch.Tensor, bits: int) -> int:
 
 
 def as_integers(samples: torch.Tensor) -> torch.Tensor:
-    """Samples as int32. Floats are read as 0..1, clamped (NaN and -Inf to 0, Inf to 1) and rounded half to even to 16 bits."""
+    """Samples as int32, a new tensor.
+
+    Floats are read as 0..1, clamped (NaN and -Inf to 0, Inf to 1) and rounded half to even to `FLOAT_BITS` bits.
+    """
     if not samples.is_floating_point():
         return samples.to(torch.int32)
-    peak = (1 << FLOAT_BITS) - 1
     # One multiplication and one rounding, each exactly defined by IEEE 754: no device can differ.
-    unit = torch.nan_to_num(samples.to(torch.float32), nan=0.0, posinf=1.0, neginf=0.0).clamp_(0.0, 1.0)
-    return unit.mul_(peak).round_().to(torch.int32)
+    unit = samples.to(torch.float32, copy=True).nan_to_num_(nan=0.0).clamp_(0.0, 1.0)
+    return unit.mul_((1 << FLOAT_BITS) - 1).round_().to(torch.int32)
 
 
 def bands(plane: torch.Tensor, block: int) -> Iterator[slice]:
     """Slices of rows that cover the plane from the top; each is a multiple of ``block`` high but for the last."""
     height, width = plane.shape
-    budget = _BAND_SAMPLES.get(plane.device.type, _BAND_SAMPLES_ELSEWHERE)
+    budget = _BAND_ON_CPU if plane.device.type == "cpu" else _BAND_ELSEWHERE
     rows = max(1, budget // (block * width)) * block
     for top in range(0, height, rows):
         yield slice(top, min(height, top + rows))
@@ -45,8 +47,8 @@ def bands(plane: torch.Tensor, block: int) -> Iterator[slice]:
 def block_sums(values: torch.Tensor, block: int) -> torch.Tensor:
     """Sums over ``block`` x ``block`` cells counted from the top left, int64 [ceil(h / block), ceil(w / block)].
 
-    ``values`` is an int32 or int64 [h, w] tensor of any stride. Cells that the right or the bottom edge cuts sum what they hold. The
-    sum of ``block`` values must fit the type of ``values``.
+    ``values`` is an int32 or int64 [h, w] tensor of any stride. Cells that the right or the bottom edge cuts sum what
+    they hold. The sum of ``block`` values must fit the type of ``values``.
     """
     columns = _sum_rows(values, block, values.dtype)
     return _sum_rows(columns.T, block, torch.int64).T
@@ -56,7 +58,7 @@ def _sum_rows(values: torch.Tensor, block: int, dtype: torch.dtype) -> torch.Ten
     whole, rest = divmod(values.shape[0], block)
     parts = []
     if whole:
-        parts.append(values[: whole * block].unflatten(0, (whole, block)).sum(1, dtype=dtype))
+        parts.append(values[: whole * block].reshape(whole, block, -1).sum(1, dtype=dtype))
     if rest:
         parts.append(values[whole * block :].sum(0, keepdim=True, dtype=dtype))
     return parts[0] if len(parts) == 1 else torch.cat(parts)

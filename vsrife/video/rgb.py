@@ -78,7 +78,9 @@ def _normalised(plane: Tensor, fmt: PixelFormat, colour: Colour, *, chroma: bool
     if colour.full_range:
         zero, span = (128 * unit if chroma else 0), (1 << fmt.bits) - 1
     else:
-        zero, span = (128 * unit, 224 * unit) if chroma else (16 * unit, 219 * unit)
+        # YCgCo is worked out from R, G and B that are limited already, so its chroma spans what they span.
+        wide = chroma and colour.matrix is not Matrix.YCGCO
+        zero, span = (128 if chroma else 16) * unit, (224 if wide else 219) * unit
     return plane.float().sub_(zero).mul_(1.0 / span)
 
 

@@ -1,0 +1,369 @@
+import hashlib
+import io
+import pickle
+import zipfile
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from safetensors.torch import save_file
+
+from tests.network import fixtures
+from tests.network.small import ARCHITECTURES, frames, infer, network
+from vsrife.errors import ModelError
+from vsrife.models import checkpoint, store
+from vsrife.models.catalogue import CATALOGUE
+from vsrife.models.checkpoint import architecture_of, load, read_state
+from vsrife.network import Architecture, Head, IFNet, Trunk
+
+
+def official(state):
+    """With the keys as the official files have them."""
+    return {f"module.{key}": value for key, value in state.items()}
+
+
+def small_state(name="G"):
+    return dict(network(name).state_dict())
+
+
+def one_line(error):
+    text = str(error.value)
+    assert "\n" not in text
+    return text
+
+
+def fails(path, state=None):
+    if state is not None:
+        torch.save(state, path)
+    with pytest.raises(ModelError) as error:
+        load(path)
+    text = one_line(error)
+    assert str(path) in text
+    return text
+
+
+@pytest.mark.parametrize("version", fixtures.checkpoints())
+def test_every_official_version_is_told_apart_and_has_exactly_its_keys(version):
+    shapes = {key.removeprefix("module."): shape for key, shape in fixtures.checkpoints()[version].items()}
+    state = {key: torch.empty(shape, device="meta") for key, shape in shapes.items()}
+    architecture = architecture_of(state)
+    with torch.device("meta"):
+        built = IFNet(architecture)
+    assert {key: list(value.shape) for key, value in built.state_dict().items()} == shapes
+    entry = CATALOGUE[version]
+    assert sum(value.numel() for value in built.parameters()) == entry.parameters
+    assert architecture.supports_ensemble == (entry.group[0] < "I")
+    assert architecture.modulus(1.0) == {"A": 64, "J": 64, "K": 64, "J-heavy": 64, "J-lite": 128}.get(entry.group, 32)
+    assert architecture.reruns == (entry.group == "A")
+    assert architecture.groups == (2 if entry.group == "G-grouped" else 1)
+
+
+evens = st.integers(1, 12).map(lambda half: 2 * half)
+
+
+@st.composite
+def architectures(draw):
+    five = draw(st.booleans())
+    widths = tuple(draw(st.lists(evens, min_size=4 + five, max_size=4 + five)))
+    lite = five and widths[-1] == 24
+    scales = (32, 16, 8, 4, 1) if lite else (16, 8, 4, 2, 1) if five else (8, 4, 2, 1)
+    trunk = draw(st.sampled_from(Trunk))
+    head = draw(st.sampled_from(Head))
+    return Architecture(
+        widths=widths,
+        scales=scales,
+        trunk=trunk,
+        groups=draw(st.sampled_from((1, 2))) if trunk is Trunk.RESIDUAL else 1,
+        outputs=draw(st.sampled_from((20, 24, 52))) if trunk is Trunk.RESIDUAL else 5,
+        head=head,
+        head_width=0 if head is Head.NONE else draw(st.integers(1, 9)),
+        features=0 if head is Head.NONE else draw(st.integers(1, 9)),
+    )
+
+
+@settings(max_examples=40, deadline=None)  # each builds a whole network
+@given(architectures())
+def test_shapes_alone_give_the_architecture_back(architecture):
+    with torch.device("meta"):
+        state = IFNet(architecture).state_dict()
+    assert architecture_of(state) == architecture
+
+
+@pytest.mark.parametrize("name", ARCHITECTURES)
+@pytest.mark.parametrize("suffix", [".pkl", ".pth", ".pt", ".safetensors", ".PKL"])
+def test_round_trip(name, suffix, tmp_path):
+    before = network(name)
+    path = tmp_path / f"some name{suffix}"
+    if suffix == ".safetensors":
+        save_file(before.state_dict(), path)
+    else:
+        torch.save(official(before.state_dict()), path)
+    after = load(path)
+    assert after.architecture == before.architecture
+    assert not after.training
+    assert not any(value.requires_grad for value in after.parameters())
+    left, right = frames(128, 128)
+    assert torch.equal(infer(before, left, right).flow, infer(after, left, right).flow)
+
+
+def test_a_loaded_network_can_be_moved_and_halved(tmp_path):
+    path = tmp_path / "x.pkl"
+    torch.save(official(small_state("J")), path)
+    assert load(path).half().dtype == torch.float16
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])
+def test_other_precisions_become_float32(dtype, tmp_path):
+    path = tmp_path / "x.safetensors"
+    save_file({key: value.to(dtype) for key, value in small_state().items()}, path)
+    state = read_state(path)
+    assert {value.dtype for value in state.values()} == {torch.float32}
+    assert torch.equal(state["block0.conv0.0.0.weight"], small_state()["block0.conv0.0.0.weight"].to(dtype).float())
+    assert load(path).dtype == torch.float32
+
+
+def test_the_old_format_of_torch_is_read(tmp_path):
+    path = tmp_path / "x.pkl"
+    torch.save(official(small_state()), path, _use_new_zipfile_serialization=False)
+    assert load(path).architecture == ARCHITECTURES["G"]
+
+
+def test_what_training_left_is_ignored_by_name(tmp_path):
+    extras = {
+        f"module.{part}.conv.weight": torch.zeros(2, 2)
+        for part in ("block_tea", "contextnet", "unet", "teacher", "caltime")
+    }
+    path = tmp_path / "x.pkl"
+    torch.save({**official(small_state("A")), **extras}, path)
+    assert load(path).architecture == ARCHITECTURES["A"]
+
+
+@pytest.mark.parametrize("key", ["teacher2.weight", "block4x.weight", "block0.convblock.8.conv.weight", "unetx.weight"])
+def test_any_other_key_is_an_error(key, tmp_path):
+    text = fails(tmp_path / "x.pkl", {**small_state(), key: torch.zeros(1)})
+    assert f"has, beyond what the network has, 1 key: {key}" in text
+    assert "choose a model by name" in text
+
+
+def test_missing_keys_are_an_error(tmp_path):
+    state = {key: value for key, value in small_state().items() if not key.startswith("block2.convblock.3")}
+    text = fails(tmp_path / "x.pkl", state)
+    assert "misses 3 keys: block2.convblock.3.beta, block2.convblock.3.conv.bias" in text
+
+
+def test_many_keys_are_counted(tmp_path):
+    state = {key: value for key, value in small_state().items() if not key.startswith("block2.convblock")}
+    assert "misses 24 keys: block2.convblock.0.beta, " in fails(tmp_path / "x.pkl", state)
+
+
+def test_a_wrong_shape_is_an_error(tmp_path):
+    state = {**small_state(), "block1.conv0.0.0.bias": torch.zeros(7)}
+    text = fails(tmp_path / "x.pkl", state)
+    assert "has in a wrong shape 1 key: block1.conv0.0.0.bias [7] instead of [6]" in text
+
+
+def test_a_key_twice_is_an_error(tmp_path):
+    state = small_state()
+    text = fails(tmp_path / "x.pkl", {**state, "module.block0.conv0.0.0.bias": state["block0.conv0.0.0.bias"]})
+    assert "has block0.conv0.0.0.bias twice" in text
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), float("-inf")])
+def test_values_that_are_not_finite_are_an_error(value, tmp_path):
+    state = small_state()
+    state["block3.lastconv.0.bias"][3] = value
+    assert "not finite in block3.lastconv.0.bias" in fails(tmp_path / "x.pkl", state)
+
+
+def older(conv):
+    return {
+        f"module.block0.{conv}": torch.zeros(90, 4, 4, 4),
+        "module.block0.conv0.1.0.weight": torch.zeros(90, 45, 3, 3),
+    }
+
+
+@pytest.mark.parametrize("conv", ["conv1.weight", "conv1.0.weight", "convblock0.0.0.weight"])
+def test_the_line_before_is_refused_by_name(conv, tmp_path):
+    text = fails(tmp_path / "x.pkl", older(conv))
+    assert "is a network of the 3.x line" in text
+    assert "python -m vsrife models" in text
+
+
+def test_the_papers_networks_are_refused_by_name(tmp_path):
+    state = {key: value for key, value in small_state("A").items() if not key.startswith("block3")}
+    assert "is one of the paper's networks" in fails(tmp_path / "x.pkl", state)
+
+
+@pytest.mark.parametrize(
+    "state",
+    [
+        {"weight": torch.zeros(3)},
+        {f"block{index}.conv0.1.0.weight": torch.zeros(8, 4, 3, 3) for index in range(6)},
+        {f"block{index}.conv0.1.0.weight": torch.zeros(()) for index in range(4)},
+        {f"block{index}.conv0.1.0.weight": torch.zeros(7, 4, 3, 3) for index in range(4)}
+        | {"block0.lastconv.weight": torch.zeros(7, 5, 4, 4)},
+        {f"block{index}.conv0.1.0.weight": torch.zeros(8, 4, 3, 3) for index in range(4)}
+        | {"block0.lastconv.weight": torch.zeros(8, 6, 4, 4)},
+    ],
+    ids=["foreign", "six blocks", "no shape", "odd width", "unknown outputs"],
+)
+def test_other_networks_are_refused(state, tmp_path):
+    text = fails(tmp_path / "x.pkl", state)
+    assert "RIFE 4.x" in text
+    assert "python -m vsrife models" in text
+
+
+class Bomb:
+    def __init__(self, target):
+        self.target = str(target)
+
+    def __reduce__(self):
+        return open, (self.target, "w")
+
+
+@pytest.mark.parametrize("kind", ["pickle", "torch", "old torch"])
+def test_code_in_a_pickle_never_runs(kind, tmp_path):
+    """Case 33."""
+    crater, path = tmp_path / "crater", tmp_path / "x.pkl"
+    state = {**small_state(), "bomb": Bomb(crater)}
+    if kind == "pickle":
+        path.write_bytes(pickle.dumps({"bomb": Bomb(crater)}, protocol=2))
+    else:
+        torch.save(state, path, _use_new_zipfile_serialization=kind == "torch")
+    text = fails(path)
+    assert "never run" in text
+    assert hashlib.sha256(path.read_bytes()).hexdigest() in text
+    assert not crater.exists()
+
+
+HTML = b"\n<!DOCTYPE html><html><body>Sign in</body></html>"
+POINTER = b"version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 1\n"
+
+
+@pytest.mark.parametrize(
+    ("content", "flaw"),
+    [
+        (b"", "is empty"),
+        (HTML, "is a web page"),
+        (POINTER, "is a Git LFS pointer"),
+        (b"\x00" * 4096, "damaged"),
+        (b"PK\x03\x04" + b"\x07" * 500, "damaged"),
+        (pickle.dumps({"a": 1}), "damaged"),
+        (bytes(range(256)) * 9, "damaged"),
+    ],
+)
+@pytest.mark.parametrize("suffix", [".pkl", ".safetensors"])
+def test_what_is_no_checkpoint_is_named(content, flaw, suffix, tmp_path):
+    path = tmp_path / f"x{suffix}"
+    path.write_bytes(content)
+    text = fails(path)
+    assert flaw in text
+    assert f"sha256 is {hashlib.sha256(content).hexdigest()}, expected one that is not known" in text
+
+
+@pytest.mark.parametrize("suffix", [".pkl", ".safetensors"])
+@pytest.mark.parametrize("part", [0.001, 0.1, 0.5, 0.9, 0.999])
+def test_a_truncated_file_is_refused(suffix, part, tmp_path):
+    """Case 32."""
+    path = tmp_path / f"flownet_v4.26{suffix}"
+    if suffix == ".safetensors":
+        save_file(small_state(), path)
+    else:
+        torch.save(small_state(), path)
+    whole = path.read_bytes()
+    path.write_bytes(whole[: int(len(whole) * part)])
+    text = fails(path)
+    assert f"sha256 is {hashlib.sha256(path.read_bytes()).hexdigest()}, expected " in text
+    if suffix == ".pkl":
+        assert f"expected {CATALOGUE['4.26'].sha256}" in text
+        assert "python -m vsrife models fetch 4.26" in text
+
+
+@pytest.mark.parametrize("content", [[torch.zeros(1)], {}, {"a": 1}, {1: torch.zeros(1)}, {"a": {"b": torch.zeros(1)}}])
+def test_anything_but_tensors_by_key_is_refused(content, tmp_path):
+    assert "must hold tensors by key" in fails(tmp_path / "x.pkl", content)
+
+
+def test_only_floating_point_tensors_are_taken(tmp_path):
+    text = fails(tmp_path / "x.pkl", {"a": torch.zeros(3, dtype=torch.int64)})
+    assert "must hold dense floating-point tensors, but a is torch.int64" in text
+
+
+def test_a_zip_of_something_else_is_refused(tmp_path):
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        archive.writestr("hello.txt", "hello")
+    path = tmp_path / "x.pth"
+    path.write_bytes(buffer.getvalue())
+    assert "damaged or of another kind" in fails(path)
+
+
+def test_wrong_names_and_folders(tmp_path):
+    (tmp_path / "folder.pkl").mkdir()
+    assert "cannot be read" in fails(tmp_path / "folder.pkl")
+    assert "cannot be read" in fails(tmp_path / "absent.pkl")
+    (tmp_path / "x.onnx").write_bytes(b"0")
+    assert "must end in .pkl, .pth, .pt, .safetensors" in fails(tmp_path / "x.onnx")
+
+
+def test_a_file_of_the_cache_must_have_its_sum(tmp_path, monkeypatch):
+    monkeypatch.setenv("VSRIFE_MODELS", str(tmp_path))
+    path = tmp_path / "flownet_v4.26.pkl"
+    torch.save(small_state(), path)
+    text = fails(path)
+    assert "is damaged; sha256 is" in text
+    assert CATALOGUE["4.26"].sha256 in text
+    monkeypatch.setenv("VSRIFE_MODELS", str(tmp_path / "elsewhere"))
+    assert load(path).architecture == ARCHITECTURES["G"]  # a file of the user's own may be called as it likes
+
+
+def test_a_recorded_sum_is_held_to(tmp_path, monkeypatch):
+    monkeypatch.setenv("VSRIFE_MODELS", str(tmp_path))
+    path = tmp_path / "flownet_v4.9.pkl"
+    torch.save(small_state(), path)
+    store.record_path(path).write_text(f'{{"sha256": "{store.digest_of(path)}"}}')
+    assert load(path).architecture == ARCHITECTURES["G"]
+    with path.open("ab") as stream:
+        stream.write(b"\0")
+    assert "is damaged" in fails(path)
+    store.record_path(path).write_text("not json")
+    assert "has a record that cannot be read" in fails(path)
+
+
+def test_out_of_memory_is_not_called_a_damaged_file(tmp_path, monkeypatch):
+    def exhausted(*_args, **_options):
+        raise MemoryError
+
+    torch.save(small_state(), tmp_path / "x.pkl")
+    monkeypatch.setattr(checkpoint.torch, "load", exhausted)
+    with pytest.raises(MemoryError):
+        read_state(tmp_path / "x.pkl")
+
+
+def test_the_official_4_0(shared):
+    """Its sum, and that it interpolates: a picture that moves by 10 pixels is 5 pixels further in the middle."""
+    path = shared / "weights" / "flownet_v4.0.pkl"
+    assert store.digest_of(path) == CATALOGUE["4.0"].sha256
+    assert path.stat().st_size == CATALOGUE["4.0"].size
+    net = load(path)
+    y = torch.arange(128.0).view(1, 1, -1, 1)
+    x = torch.arange(192.0).view(1, 1, 1, -1)
+    tint = torch.tensor([1.0, 0.9, 0.7]).view(1, 3, 1, 1)
+
+    def moved(shift):
+        at = x - shift
+        return tint * (0.5 + 0.2 * torch.sin(at / 5 + y / 9) + 0.2 * torch.sin(at / 13 - y / 6))
+
+    left, middle, right = moved(0), moved(5), moved(10)
+    with torch.inference_mode():
+        made = net.merge(left, right, infer(net, left, right))
+    inner = (..., slice(16, -16), slice(16, -16))
+    error = (made - middle)[inner].square().mean()
+    blend = ((left + right) / 2 - middle)[inner].square().mean()
+    assert -10 * error.log10() > 35
+    assert -10 * blend.log10() < 27
+
+
+def test_the_official_3_8_is_refused(shared):
+    assert "is a network of the 3.x line" in fails(shared / "weights" / "flownet_v3.8.pkl")

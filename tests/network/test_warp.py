@@ -1,0 +1,52 @@
+import pytest
+import torch
+
+from vsrife.network import backward_warp
+
+
+def picture(height, width, channels=2, dtype=torch.float32):
+    return torch.rand(1, channels, height, width, generator=torch.Generator().manual_seed(5)).to(dtype)
+
+
+def constant_flow(height, width, dx, dy):
+    return torch.tensor([dx, dy], dtype=torch.float32).view(1, 2, 1, 1).expand(1, 2, height, width)
+
+
+@pytest.mark.parametrize(("height", "width"), [(1, 1), (1, 7), (5, 1), (17, 33), (64, 96)])
+def test_no_flow_is_the_picture(height, width):
+    image = picture(height, width)
+    torch.testing.assert_close(backward_warp(image, constant_flow(height, width, 0, 0)), image, atol=2e-5, rtol=0)
+
+
+@pytest.mark.parametrize(("dx", "dy"), [(3, 0), (0, -2), (-4, 5)])
+def test_whole_pixels_shift_and_the_border_is_repeated(dx, dy):
+    height, width = 18, 34
+    image = picture(height, width)
+    columns = (torch.arange(width) + dx).clamp(0, width - 1)
+    rows = (torch.arange(height) + dy).clamp(0, height - 1)
+    expected = image[:, :, rows][:, :, :, columns]
+    torch.testing.assert_close(backward_warp(image, constant_flow(height, width, dx, dy)), expected, atol=1e-5, rtol=0)
+
+
+def test_half_a_pixel_is_the_mean_of_two():
+    image = picture(9, 11)
+    expected = (image[..., :-1] + image[..., 1:]) / 2
+    got = backward_warp(image, constant_flow(9, 11, 0.5, 0))
+    torch.testing.assert_close(got[..., :-1], expected, atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_samples_in_float32_whatever_comes(dtype):
+    """At 4000 columns a half-precision coordinate would be off by whole pixels."""
+    image = (torch.arange(4000) % 2).view(1, 1, 1, -1).expand(1, 1, 3, -1).to(dtype)
+    got = backward_warp(image, constant_flow(3, 4000, 1, 0).to(dtype))
+    assert got.dtype == torch.float32
+    torch.testing.assert_close(got[..., :-1], image[..., 1:].float(), atol=1e-3, rtol=0)
+
+
+def test_leaves_its_inputs_alone():
+    image, flow = picture(8, 8), constant_flow(8, 8, 1.5, 0).clone()
+    before = image.clone(), flow.clone()
+    backward_warp(image, flow)
+    assert torch.equal(image, before[0])
+    assert torch.equal(flow, before[1])

@@ -1,0 +1,319 @@
+import subprocess
+import sys
+from fractions import Fraction
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from vsrife.errors import ArgumentError
+from vsrife.plugin.arguments import MAX_WHOLE, Settings, parse, ratio_of
+from vsrife.plugin.signature import SIGNATURE
+
+F = Fraction
+INT64 = 2**63 - 1
+
+
+def message(**raw):
+    with pytest.raises(ArgumentError) as caught:
+        parse(raw)
+    text = str(caught.value)
+    assert "\n" not in text
+    assert not text.startswith("RIFE")
+    return text
+
+
+def test_nothing_passed_is_the_documented_default():
+    assert parse({}) == Settings()
+    assert ratio_of(parse({}), None) == 2
+    assert parse({}).cause == "multi (2)"
+
+
+def test_every_argument_of_the_signature_arrives():
+    raw = {
+        "model": "4.26",
+        "scale": 0.5,
+        "ensemble": 1.0,
+        "sc": 1.0,
+        "sc_threshold": 0.25,
+        "skip": 1.0,
+        "skip_threshold": 48.5,
+        "device": "cuda:1",
+        "precision": "bfloat16",
+        "matrix_in": "709",
+        "range_in": "full",
+        "chromaloc_in": "left",
+    }
+    found = parse(raw)
+    assert {name: getattr(found, name) for name in raw} == raw
+    rates = {"multi", "factor_num", "factor_den", "fps_num", "fps_den"}
+    assert raw.keys() | rates == {entry.split(":")[0] for entry in SIGNATURE.split(";") if entry} - {"clip"}
+    assert parse({"sc": 0.0, "skip": 0.0, "ensemble": 0}) == Settings(sc=False, skip=False)
+
+
+# The rate
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("2", F(2)),
+        ("2.5", F(5, 2)),
+        ("5/2", F(5, 2)),
+        ("1001/400", F(1001, 400)),
+        ("0.1", F(1, 10)),
+        (".5", F(1, 2)),
+        ("3.", F(3)),
+        ("1e-05", F(1, 100000)),
+        ("1e+16", F(10**16)),
+        ("2.5/1.25", F(2)),
+        (" 4 ", F(4)),
+        (b"1/3", F(1, 3)),
+        (str(60 / 23.976), F(str(60 / 23.976))),
+    ],
+)
+def test_multi_is_exact(text, value):
+    assert ratio_of(parse({"multi": text}), None) == value
+
+
+@given(st.builds(F, st.integers(1, 10**6), st.integers(1, 10**6)))
+@settings(deadline=None, max_examples=50)
+def test_fractions_survive_the_way_through_text(value):
+    assert parse({"multi": str(value)}).multi == value
+
+
+@given(st.floats(min_value=1e-4, max_value=1e6))
+@settings(deadline=None, max_examples=50)
+def test_floats_are_the_number_they_print_as(value):
+    try:
+        assert parse({"multi": str(value)}).multi == F(str(value))
+    except ArgumentError:
+        assert max(F(str(value)).as_integer_ratio()) > INT64
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "0",
+        "0.0",
+        "-1",
+        "-1/2",
+        "nan",
+        "inf",
+        "-inf",
+        "abc",
+        "1/0",
+        "0/5",
+        "",
+        " ",
+        "1e999999999",
+        "1_000",
+        "2:1",
+        "２",
+        "True",
+    ],
+)
+def test_multi_refused(text):
+    remedy = 'must be a number above 0, such as 2, 2.5, "5/2" or Fraction(1001, 400)'
+    assert message(multi=text) == f"multi ({text}) {remedy}"
+
+
+def test_multi_that_no_rate_can_hold():
+    assert "numerator and denominator below 2^63" in message(multi=f"1/{2**63}")
+    assert "numerator and denominator below 2^63" in message(multi="1e-50")
+
+
+def test_long_and_odd_text_stays_short_and_on_one_line():
+    text = message(multi="9" * 5000 + "x\n")
+    assert len(text) < 250
+    assert "..." in text
+    assert message(model=b"\xff\x00").startswith(r"model (\xff\x00) must be UTF-8 text")
+
+
+def test_pairs():
+    assert ratio_of(parse({"factor_num": 5.0, "factor_den": 2.0}), None) == F(5, 2)
+    target = parse({"fps_num": 60000.0, "fps_den": 1001.0})
+    assert (target.fps, target.cause) == (F(60000, 1001), "fps_num (60000) and fps_den (1001)")
+    assert ratio_of(target, F(24000, 1001)) == F(5, 2)
+    assert ratio_of(parse({"fps_num": 24, "fps_den": 1}), F(60)) == F(2, 5)
+    assert ratio_of(parse({"fps_num": float(MAX_WHOLE), "fps_den": 1}), F(1)) == MAX_WHOLE
+
+
+@pytest.mark.parametrize(
+    ("raw", "text"),
+    [
+        (
+            {"fps_num": 60.0},
+            "fps_num (60) must come with fps_den, which is missing; 59.94 is fps_num=60000, fps_den=1001",
+        ),
+        (
+            {"fps_den": 1001.0},
+            "fps_den (1001) must come with fps_num, which is missing; 59.94 is fps_num=60000, fps_den=1001",
+        ),
+        (
+            {"factor_num": 5.0},
+            "factor_num (5) must come with factor_den, which is missing; 2.5 is factor_num=5, factor_den=2",
+        ),
+        (
+            {"factor_den": 2.0},
+            "factor_den (2) must come with factor_num, which is missing; 2.5 is factor_num=5, factor_den=2",
+        ),
+        (
+            {"multi": "2", "fps_num": 60.0, "fps_den": 1.0},
+            "multi (2) and fps_num (60) must not be passed together: each sets the frame rate; remove one of them",
+        ),
+        (
+            {"multi": "2", "factor_den": 2.0},
+            "multi (2) and factor_den (2) must not be passed together: each sets the frame rate; remove one of them",
+        ),
+        (
+            {"factor_num": 5.0, "factor_den": 2.0, "fps_den": 1.0},
+            "factor_num (5) and fps_den (1) must not be passed together: each sets the frame rate; remove one of them",
+        ),
+        (
+            {"fps_num": 59.94, "fps_den": 1.0},
+            "fps_num (59.94) must be a whole number from 1 to 9007199254740991; pass fps_num=60000, fps_den=1001",
+        ),
+        (
+            {"fps_num": 23.976},
+            "fps_num (23.976) must be a whole number from 1 to 9007199254740991; pass fps_num=24000, fps_den=1001",
+        ),
+        (
+            {"fps_num": 12.5, "fps_den": 1.0},
+            "fps_num (12.5) must be a whole number from 1 to 9007199254740991; pass fps_num=25, fps_den=2",
+        ),
+        (
+            {"factor_num": 2.5, "factor_den": 1.0},
+            (
+                "factor_num (2.5) must be a whole number from 1 to 9007199254740991; pass multi=2.5 instead of "
+                "factor_num and factor_den"
+            ),
+        ),
+        (
+            {"fps_num": 60.0, "fps_den": 1.001},
+            "fps_den (1.001) must be a whole number from 1 to 9007199254740991; 59.94 is fps_num=60000, fps_den=1001",
+        ),
+    ],
+)
+def test_rates_refused(raw, text):
+    assert message(**raw) == text
+
+
+@pytest.mark.parametrize("name", ["factor_num", "factor_den", "fps_num", "fps_den"])
+@pytest.mark.parametrize("value", [0.0, -1.0, -2.5, float("nan"), float("inf"), float("-inf"), 2.0**53, 1e300])
+def test_whole_numbers_refused(name, value):
+    other = name[:-3] + {"num": "den", "den": "num"}[name[-3:]]
+    assert message(**{name: value, other: 1.0}).startswith(f"{name} (")
+    assert f"{name} (" in message(**{name: value})
+
+
+def test_target_rate_of_a_clip_without_one():
+    with pytest.raises(ArgumentError) as caught:
+        ratio_of(parse({"fps_num": 60.0, "fps_den": 1.0}), None)
+    assert str(caught.value) == (
+        "fps_num (60) and fps_den (1) must come with a clip whose frame rate is known, and this clip's is not; pass "
+        "multi= instead, or say the rate first: clip.std.AssumeFPS(fpsnum=24000, fpsden=1001)"
+    )
+
+
+# Everything else
+
+NAN, INF = float("nan"), float("inf")
+
+
+@pytest.mark.parametrize(
+    ("raw", "text"),
+    [
+        (
+            {"scale": 0.3},
+            "scale (0.3) must be 0.25, 0.5, 1, 2 or 4; 0.5 suits 2160p, 2 or 4 small pictures with fine motion",
+        ),
+        ({"ensemble": 2.0}, "ensemble (2) must be 0 or 1"),
+        ({"sc": -1.0}, "sc (-1) must be 0 or 1"),
+        ({"skip": 0.5}, "skip (0.5) must be 0 or 1"),
+        ({"sc": NAN}, "sc (nan) must be 0 or 1"),
+        ({"sc_threshold": NAN}, "sc_threshold (nan) must be a cut score from 0 to 1; leave it out for the default"),
+        ({"sc_threshold": 15.0}, "sc_threshold (15) must be a cut score from 0 to 1; leave it out for the default"),
+        ({"skip_threshold": INF}, "skip_threshold (inf) must be a PSNR from 0 to 120 decibels; leave it out for 60"),
+        ({"skip_threshold": -1.0}, "skip_threshold (-1) must be a PSNR from 0 to 120 decibels; leave it out for 60"),
+        (
+            {"sc": 0.0, "sc_threshold": 0.2},
+            (
+                "sc_threshold (0.2) and sc (0) must not be passed together: with sc=0 nothing is compared with it; "
+                "remove one of them"
+            ),
+        ),
+        (
+            {"skip": 0.0, "skip_threshold": 60.0},
+            (
+                "skip_threshold (60) and skip (0) must not be passed together: with skip=0 nothing is compared with "
+                "it; remove one of them"
+            ),
+        ),
+        ({"device": ""}, 'device () must be "auto", "cpu", "cuda", "cuda:1" or another device of torch'),
+        (
+            {"device": "1"},
+            'device (1) must be "auto", "cpu", "cuda", "cuda:1" or another device of torch; for GPU 1 pass "cuda:1"',
+        ),
+        (
+            {"precision": "fp16"},
+            "precision (fp16) must be one of auto, float32, float16, bfloat16; did you mean float16?",
+        ),
+        (
+            {"precision": "torch.half"},
+            "precision (torch.half) must be one of auto, float32, float16, bfloat16; did you mean float16?",
+        ),
+        (
+            {"precision": "Float23"},
+            "precision (Float23) must be one of auto, float32, float16, bfloat16; did you mean float32?",
+        ),
+        ({"precision": "int8"}, "precision (int8) must be one of auto, float32, float16, bfloat16"),
+        ({"model": ""}, "model () must be a name or a file; for the names: python -m vsrife models"),
+        ({"matrix_in": " "}, 'matrix_in ( ) must be a name or H.273 number, such as "709" or "170m"'),
+        ({"range_in": ""}, 'range_in () must be "limited" or "full"'),
+        ({"chromaloc_in": ""}, 'chromaloc_in () must be a name or number, such as "left" or "top_left"'),
+        (
+            {"skip_treshold": 60.0},
+            (
+                "skip_treshold must be an argument of RIFE; did you mean skip_threshold? there are: multi, factor_num, "
+                "factor_den, fps_num, fps_den, model, scale, ensemble, sc, sc_threshold, skip, skip_threshold, device, "
+                "precision, matrix_in, range_in, chromaloc_in"
+            ),
+        ),
+    ],
+)
+def test_refused(raw, text):
+    assert message(**raw) == text
+
+
+@pytest.mark.parametrize("scale", [0.25, 0.5, 1.0, 2.0, 4.0])
+def test_scales(scale):
+    assert parse({"scale": scale}).scale == scale
+
+
+@pytest.mark.parametrize(("low", "high"), [("sc_threshold", 1.0), ("skip_threshold", 120.0)])
+def test_threshold_ends_are_inside(low, high):
+    assert getattr(parse({low: 0.0}), low) == 0
+    assert getattr(parse({low: high}), low) == high
+
+
+@given(
+    st.dictionaries(st.sampled_from([e.split(":")[0] for e in SIGNATURE.split(";") if e][1:]), st.floats() | st.text())
+)
+@settings(deadline=None, max_examples=200)
+def test_whatever_is_passed_is_taken_or_refused_in_one_line(raw):
+    text = ""
+    try:
+        parse(raw)
+    except ArgumentError as error:
+        text = str(error)
+    assert "\n" not in text
+    assert not text or any(text.startswith(name) for name in raw)
+
+
+def test_neither_torch_nor_vapoursynth_is_imported():
+    code = (
+        "import sys, vsrife.plugin.arguments, vsrife.plugin.timeline;"
+        "assert not {'torch', 'vapoursynth', 'numpy'} & set(sys.modules), sorted(sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)

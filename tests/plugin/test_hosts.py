@@ -1,0 +1,177 @@
+"""Programs that are not Python: vspipe, a player written in C, and a host that has no Python at all."""
+
+import os
+import subprocess
+import textwrap
+from fractions import Fraction
+
+import pytest
+
+from ..hosts.processes import compiled, configure, environment, finish, start, vspipe_program
+
+CONCURRENT = pytest.mark.parametrize("concurrent", [4, 16])
+
+
+@pytest.fixture(scope="module")
+def settings(tmp_path_factory):
+    """A configuration folder in which VapourSynth is told of this Python; the user's own is left alone."""
+    folder = tmp_path_factory.mktemp("settings")
+    configure(folder)
+    return {"XDG_CONFIG_HOME": str(folder)}
+
+
+@pytest.fixture(scope="module")
+def player(tmp_path_factory):
+    return compiled("player", "libvsscript.so", tmp_path_factory.mktemp("player"))
+
+
+@pytest.fixture
+def script(tmp_path):
+    def write(text):
+        path = tmp_path / "script.vpy"
+        path.write_text(textwrap.dedent(text))
+        return path
+
+    return write
+
+
+def rounds_of(text):
+    """What player.c printed: for each round its frames as (n, luma, duration, kind), and the line that ended it."""
+    rounds = []
+    for line in text.splitlines():
+        words = line.split()
+        if words[0] == "round":
+            rounds.append(([], []))
+        elif words[0] == "end":
+            rounds[-1][1].append(line)
+        else:
+            n, luma, numerator, denominator = map(int, words[:4])
+            rounds[-1][0].append((n, luma, Fraction(numerator, denominator), words[4]))
+    return rounds
+
+
+class TestPlayer:
+    """player.c does what mpv does: no length, no rate, frames asked for in a window, everything freed at a seek."""
+
+    SCRIPT = """
+        from vapoursynth import core
+        core.rife.RIFE(video_in, multi=user_data, model={model!r}, device="cpu").set_output()
+    """
+
+    def play(self, player, script, settings, model, multi, concurrent, rounds=5, frames=6):
+        command = [player, script(self.SCRIPT.format(model=model)), str(rounds), str(frames), str(concurrent)]
+        return finish(start(command, PLAYER_USER_DATA=multi, **settings))
+
+    @CONCURRENT
+    def test_every_frame_with_its_duration_five_times(self, player, script, settings, average_model, concurrent):
+        done = self.play(player, script, settings, average_model, "2", concurrent)
+        assert (done.returncode, done.stderr) == (0, "")  # and no request for the past, none while evaluating
+        expected = []
+        for k in range(6):  # source frame k: luma 16 + 8 k, (k + 2) / 100 s
+            half = Fraction(k + 2, 200)
+            expected.append((2 * k, 16 + 8 * k, half, "source"))
+            expected.append((2 * k + 1, 20 + 8 * k, half, "new"))
+        expected.pop()  # between the last frame and the one that never came
+        rounds = rounds_of(done.stdout)
+        assert len(rounds) == 5
+        assert all(each == (expected, ["end 11: end of file"]) for each in rounds)
+
+    @CONCURRENT
+    def test_a_ratio_that_is_no_whole_number(self, player, script, settings, average_model, concurrent):
+        done = self.play(player, script, settings, average_model, "5/2", concurrent)
+        assert (done.returncode, done.stderr) == (0, "")
+        rounds = rounds_of(done.stdout)
+        assert len(rounds) == 5
+        for frames, end in rounds:
+            assert end == ["end 13: end of file"]
+            for n, luma, _, kind in frames:
+                left, rest = divmod(2 * n, 5)
+                assert (luma, kind) == ((20 if rest else 16) + 8 * left, "new" if rest else "source")
+            # outputs 0..12 fill source time 0..5.2: the five whole frames and a fifth of the sixth, to the last bit
+            assert len(frames) == 13
+            whole = sum(Fraction(k + 2, 100) for k in range(5))
+            assert sum(duration for _, _, duration, _ in frames) == whole + Fraction(7, 100) / 5
+
+    def test_an_error_in_the_script_is_one_line_at_its_end(self, player, script, settings):
+        done = self.play(player, script, settings, "no such model", "2", 4, rounds=1)
+        assert done.returncode == 1
+        assert done.stderr.strip().splitlines()[-1].startswith(
+            "vapoursynth.Error: RIFE: model (no such model) must be a model's name or a checkpoint file; "
+        )
+
+    def test_no_argument_that_needs_a_rate(self, player, script, settings, average_model):
+        text = f"""
+            from vapoursynth import core
+            core.rife.RIFE(video_in, fps_num=60, fps_den=1, model={average_model!r}, device="cpu").set_output()
+        """
+        done = finish(start([player, script(text), "1", "6", "4"], **settings))
+        assert done.returncode == 1
+        assert "RIFE: fps_num (60) and fps_den (1) must come with a clip whose frame rate is known" in done.stderr
+
+
+def test_a_host_without_python_is_told_so(tmp_path):
+    program = compiled("pythonless", "libvapoursynth.so.4", tmp_path)
+    done = finish(start([program]))
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout == (
+        "RIFE: this program does not run Python, which RIFE needs; use a host that runs Python scripts (vspipe, mpv, an "
+        "editor with VSScript, or python itself)\n"
+    )
+
+
+class TestVspipe:
+    SCRIPT = """
+        import vapoursynth as vs
+        core = vs.core
+        clip = core.std.BlankClip(format=vs.YUV420P8, width=64, height=32, length=4, fpsnum=24000, fpsden=1001)
+        {more}
+        core.rife.RIFE(clip, model={model!r}, device="cpu", skip=0, **{options!r}).set_output()
+    """
+
+    def run(self, script, settings, model, *arguments, more="", options=None):
+        path = script(self.SCRIPT.format(model=model, options=options or {}, more=more))
+        return finish(start([vspipe_program(), *arguments, path], **settings))
+
+    def test_info_and_frames(self, script, settings, average_model):
+        info = self.run(script, settings, average_model, "--info")
+        assert info.returncode == 0
+        facts = dict(line.split(": ", 1) for line in info.stdout.splitlines() if ": " in line)
+        assert (facts["Frames"], facts["FPS"].split()[0], facts["Format Name"]) == ("8", "48000/1001", "YUV420P8")
+        y4m = self.run(script, settings, average_model, "-c", "y4m", "-o", "-")
+        assert y4m.returncode == 0, y4m.stderr
+        assert y4m.stdout.startswith("YUV4MPEG2 C420jpeg W64 H32 F48000:1001") or "F48000:1001" in y4m.stdout[:100]
+        assert y4m.stdout.count("FRAME") == 8
+
+    def test_a_wrong_argument(self, script, settings, average_model):
+        done = self.run(script, settings, average_model, "--info", options={"scale": 3})
+        assert done.returncode == 1
+        lines = [line for line in done.stderr.splitlines() if "RIFE: " in line]
+        assert lines == ["vapoursynth.Error: RIFE: scale (3) must be 0.25, 0.5, 1, 2 or 4; " + lines[0].split("; ", 1)[1]]
+
+    def test_a_frame_that_fails(self, script, settings, average_model):
+        done = self.run(script, settings, average_model, "--", more="clip = clip.std.SetFieldBased(2)")
+        assert done.returncode == 1
+        lines = [line for line in done.stderr.splitlines() if "RIFE: " in line]
+        assert len(lines) == 1
+        assert "RIFE: frame 0: source frame 0 is interlaced" in lines[0]
+        assert "Traceback" not in done.stderr
+
+    def test_a_closed_pipe_does_not_hang(self, script, settings, average_model):
+        """vspipe's status is its own affair; that it ends is ours."""
+        path = script(self.SCRIPT.format(model=average_model, options={}, more="clip = clip.std.Loop(100000)"))
+        process = subprocess.Popen(
+            [vspipe_program(), "-c", "y4m", path, "-"],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            env=environment(**settings),
+        )
+        assert process.stdout.read(5) == b"YUV4M"
+        os.read(process.stdout.fileno(), 4096)
+        process.stdout.close()
+        try:
+            process.wait(20)
+        finally:
+            process.kill()
+            process.stderr.close()
+            process.wait()
+        assert process.returncode not in (-6, -9, -11)

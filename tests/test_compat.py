@@ -1,0 +1,224 @@
+import inspect
+import logging
+from fractions import Fraction
+
+import pytest
+
+from vsrife import _api, _compat
+from vsrife._compat import rife, vs_rife_arguments
+from vsrife.errors import ArgumentError, ModelError
+from vsrife.plugin.arguments import parse, ratio_of
+from vsrife.plugin.signature import SIGNATURE
+
+vs = pytest.importorskip("vapoursynth")
+
+THEIRS_5_7 = [
+    "clip",
+    "device_index",
+    "model",
+    "auto_download",
+    "factor_num",
+    "factor_den",
+    "fps_num",
+    "fps_den",
+    "scale",
+    "ensemble",
+    "sc",
+    "sc_threshold",
+    "trt",
+    "trt_static_shape",
+    "trt_min_shape",
+    "trt_opt_shape",
+    "trt_max_shape",
+    "trt_workspace_size",
+    "trt_max_aux_streams",
+    "trt_optimization_level",
+    "trt_cache_dir",
+]
+
+
+@pytest.fixture
+def passed_on(monkeypatch):
+    """What reaches RIFE, instead of a run."""
+    seen = {}
+
+    def record(clip, **keywords):
+        seen.clear()
+        seen.update(keywords)
+        return clip
+
+    monkeypatch.setattr(_compat, "RIFE", record)
+    return seen
+
+
+def clip(format=None, length=3):
+    return vs.core.std.BlankClip(width=64, height=48, format=format or vs.RGBS, length=length)
+
+
+def as_settings(translated):
+    """The translation, read as the plugin reads it."""
+    given = {name: value for name, value in translated.items() if value is not None}
+    return parse({name: value if isinstance(value, str) else float(value) for name, value in given.items()})
+
+
+def test_order_and_defaults_are_those_of_vs_rife():
+    parameters = inspect.signature(rife).parameters
+    assert [p.name for p in parameters.values() if p.kind is not p.KEYWORD_ONLY] == THEIRS_5_7
+    defaults = {name: p.default for name, p in parameters.items()}
+    assert (defaults["model"], defaults["factor_num"], defaults["factor_den"]) == ("4.25", 2, 1)
+    assert (defaults["scale"], defaults["ensemble"], defaults["sc"], defaults["sc_threshold"]) == (
+        1.0,
+        False,
+        False,
+        0.15,
+    )
+
+
+def test_defaults_translated(passed_on, caplog):
+    rife(clip())
+    assert passed_on == {
+        "model": "4.25",
+        "scale": 1.0,
+        "ensemble": False,
+        "sc": False,
+        "skip": False,
+        "device": "auto",
+        "precision": "float32",
+        "factor_num": 2,
+        "factor_den": 1,
+    }
+    assert ratio_of(as_settings(passed_on), None) == 2
+    assert not caplog.records
+
+
+@pytest.mark.parametrize(
+    ("format", "precision"),
+    [(vs.RGBS, "float32"), (vs.RGBH, "auto"), (vs.YUV420P8, "auto"), (vs.GRAYS, "float32"), (vs.YUV444P16, "auto")],
+)
+def test_precision_follows_the_clip(passed_on, format, precision):
+    rife(clip(format))
+    assert passed_on["precision"] == precision
+
+
+@pytest.mark.parametrize(("index", "device"), [(None, "auto"), (0, "cuda:0"), (3, "cuda:3")])
+def test_device(index, device):
+    assert vs_rife_arguments(single=True, device_index=index)["device"] == device
+
+
+def test_target_rate_replaces_the_factor():
+    settings = as_settings(vs_rife_arguments(single=True, factor_num=5, factor_den=2, fps_num=60, fps_den=1))
+    assert ratio_of(settings, Fraction(24)) == Fraction(5, 2)
+    assert settings.fps == 60
+    assert ratio_of(as_settings(vs_rife_arguments(single=True, factor_num=7, factor_den=3)), None) == Fraction(7, 3)
+
+
+def test_half_a_target_rate_is_an_error_where_vs_rife_ignored_it():
+    with pytest.raises(ArgumentError, match=r"fps_num \(60\) must come with fps_den"):
+        as_settings(vs_rife_arguments(single=True, fps_num=60))
+
+
+def test_thresholds(caplog):
+    ours = {
+        given: as_settings(vs_rife_arguments(single=True, sc=True, sc_threshold=given)).sc_threshold
+        for given in (0.0, 0.1, 0.15, 0.3, 1.0, None)
+    }
+    assert ours[0.15] is None  # our default
+    assert (ours[0.0], ours[1.0], ours[None]) == (0, 1, 1)  # every pair, and none by the detector
+    assert 0 < ours[0.1] < 0.5 < ours[0.3] < 1
+    assert sum("misc.SCDetect" in record.message for record in caplog.records) == 4
+    assert "sc_threshold" not in vs_rife_arguments(single=True, sc=False, sc_threshold=0.1)
+
+
+@pytest.mark.parametrize("theirs", [-0.1, 1.5, float("nan")])
+def test_threshold_out_of_range(theirs):
+    with pytest.raises(ArgumentError, match=r"sc_threshold \(.*\) must be from 0 to 1"):
+        vs_rife_arguments(single=True, sc=True, sc_threshold=theirs)
+
+
+def test_negative_device_index():
+    with pytest.raises(ArgumentError, match=r"device_index \(-1\) must be 0 or more"):
+        vs_rife_arguments(single=True, device_index=-1)
+
+
+def test_trt_is_accepted_with_one_notice(passed_on, caplog):
+    caplog.set_level(logging.INFO, "vsrife")
+    rife(clip(), trt=True, trt_static_shape=False, trt_min_shape=[64, 64], trt_opt_shape=[1920, 1080], trt_debug=True)
+    (record,) = caplog.records
+    assert record.message.startswith("trt, trt_static_shape, trt_min_shape, trt_debug: accepted without effect")
+    assert not any(name.startswith("trt") for name in passed_on)
+
+
+def test_unknown_keywords_are_pythons_error():
+    with pytest.raises(TypeError, match="unexpected keyword argument 'treshold'"):
+        rife(clip(), treshold=1)
+    with pytest.raises(TypeError, match="unexpected keyword argument 'trt_x'"):
+        vs_rife_arguments(single=True, trt_x=1)
+
+
+def test_auto_download_fetches_what_is_missing_only(passed_on, monkeypatch):
+    fetch = pytest.importorskip("vsrife.models.fetch")
+    from vsrife.models import store
+
+    fetched = []
+    monkeypatch.setattr(fetch, "fetch", fetched.append)
+    monkeypatch.setattr(store, "locate", lambda model: model)
+    rife(clip(), auto_download=True)
+    assert fetched == []
+
+    def missing(model):
+        raise ModelError(f"model ({model}) is not on this machine")
+
+    monkeypatch.setattr(store, "locate", missing)
+    rife(clip())
+    assert fetched == []
+    rife(clip(), model="4.6", auto_download=True)
+    assert fetched == ["4.6"]
+
+
+# The typed call
+
+
+class FakePlugin:
+    identifier = "some.other.rife"
+
+    def __init__(self, signature=SIGNATURE):
+        self.calls = []
+        self.RIFE = self
+        self.signature = signature
+
+    def __call__(self, clip, **keywords):
+        self.calls.append(keywords)
+        return clip
+
+
+def with_plugin(monkeypatch, plugin):
+    monkeypatch.setattr(vs, "core", type("Core", (), {"rife": plugin} if plugin else {})())
+
+
+def test_the_typed_call_passes_only_what_is_given(monkeypatch):
+    plugin, source = FakePlugin(), clip()
+    with_plugin(monkeypatch, plugin)
+    assert _api.RIFE(source) is source
+    _api.RIFE(source, Fraction(1001, 400), model="4.6", sc=False, matrix_in=1)
+    _api.RIFE(source, fps_num=60, fps_den=1, sc_threshold=0.0)
+    assert plugin.calls == [
+        {},
+        {"multi": "1001/400", "model": "4.6", "sc": False, "matrix_in": "1"},
+        {"fps_num": 60, "fps_den": 1, "sc_threshold": 0.0},
+    ]
+
+
+def test_the_typed_call_has_every_argument_of_the_signature():
+    names = [entry.split(":")[0] for entry in SIGNATURE.split(";") if entry]
+    assert list(inspect.signature(_api.RIFE).parameters) == names
+    assert all(f"        {name}: " in _api.RIFE.__doc__ for name in names)
+
+
+def test_a_missing_or_foreign_plugin_is_named(monkeypatch):
+    source = clip()
+    with_plugin(monkeypatch, None)
+    with pytest.raises(ValueError, match=r"core\.rife \(missing\) must be loaded"):
+        _api.RIFE(source)
+    with_plugin(monkeypatch, FakePlugin("clip:vnode;model:int:opt;"))
+    with pytest.raises(ValueError, match=r"core\.rife \(some\.other\.rife\) must be the plugin of vapoursynth-rife"):
+        _api.RIFE(source)
