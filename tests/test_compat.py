@@ -156,11 +156,10 @@ def test_unknown_keywords_are_pythons_error():
 
 
 def test_auto_download_fetches_what_is_missing_only(passed_on, monkeypatch):
-    fetch = pytest.importorskip("vsrife.models.fetch")
     from vsrife.models import store
 
     fetched = []
-    monkeypatch.setattr(fetch, "fetch", fetched.append)
+    monkeypatch.setattr(store, "fetch", fetched.append)
     monkeypatch.setattr(store, "locate", lambda model: model)
     rife(clip(), auto_download=True)
     assert fetched == []

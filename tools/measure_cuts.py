@@ -1,11 +1,10 @@
-"""Measure the scene-cut detector: counts and score distributions on labelled clips and on synthetic pairs, as a
-table.
+"""Measure the scene-cut detector: counts and score distributions on labelled clips and on synthetic pairs, as tables.
 
     python tools/measure_cuts.py ../shared/data
 
-The folder holds ``clips_eval``, ``clips_train``, ``photos`` and ``textures``. Needs vapoursynth-bestsource. The
-thresholds and weights of `vsrife.video.cuts` were set on the training clips and on the photos and textures of even
-rank; the other half is measured here.
+The folder holds ``clips_eval``, ``clips_train``, ``photos`` and ``textures``. Needs vapoursynth-bestsource. The numbers in
+`vsrife.video.cuts` were chosen on the training clips and on one half of the photos and textures; the synthetic pairs
+measured here come from the other half.
 """
 
 import argparse
@@ -19,31 +18,38 @@ import numpy as np
 import torch
 import vapoursynth as vs
 from numpy.typing import NDArray
-from torch.nn.functional import affine_grid, grid_sample
+from torch.nn.functional import affine_grid, grid_sample, interpolate
 
 from vsrife.video.cuts import DEFAULT_CUT_THRESHOLD, Signature, cut_score, signature
 from vsrife.video.still import DEFAULT_STILL_THRESHOLD, is_still
 
 type Image = NDArray[np.float64]
-type Pair = tuple[Signature, Signature]
+type Images = tuple[Image, Image]
+type Clips = dict[str, tuple[list[Signature], list[int]]]
 
 LABELS = Path(__file__).resolve().parent.parent / "tests" / "data" / "cut_labels.json"
 WIDTH, HEIGHT = 560, 315
+HEADING = """| pairs | are | count | called cuts | least | 2 % | median | 98 % | most |
+|---|---|---|---|---|---|---|---|---|"""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Row:
-    """One line of the table: pairs of one kind, all of them cuts or none."""
+    """One line of a table: pairs of one kind, all of them cuts or none."""
 
     name: str
     cut: bool
     scores: NDArray[np.float64]
 
+    def called(self, threshold: float) -> int:
+        """Pairs that the detector calls cuts."""
+        return int((self.scores >= threshold).sum())
+
     def text(self, threshold: float) -> str:
         """The line, in Markdown."""
-        found = int((self.scores >= threshold).sum())
         spread = " | ".join(f"{v:.2f}" for v in np.quantile(self.scores, (0, 0.02, 0.5, 0.98, 1)))
-        return f"| {self.name} | {'cut' if self.cut else 'no cut'} | {len(self.scores)} | {found} | {spread} |"
+        are = "cuts" if self.cut else "not"
+        return f"| {self.name} | {are} | {len(self.scores)} | {self.called(threshold)} | {spread} |"
 
 
 def luma_frames(path: Path) -> Iterator[Image]:
@@ -60,130 +66,168 @@ def thumbnail(image: Image) -> Signature:
     return signature([torch.from_numpy(np.clip(np.rint(image), 0, 255).astype(np.uint8))], 8)
 
 
-def scores(pairs: list[Pair]) -> NDArray[np.float64]:
+def score_all(pairs: list[tuple[Signature, Signature]]) -> NDArray[np.float64]:
     """Score of each pair."""
     return np.array([cut_score(a, b) for a, b in pairs])
 
 
-def clip_rows(name: str, thumbnails: list[Signature], cuts: list[int]) -> Iterator[Row]:
-    """Neighbours, and frames 2 and 4 apart, parted by whether a labelled cut lies between them."""
-    for step in (1, 2, 4):
-        firsts = range(len(thumbnails) - step)
-        across = {n for cut in cuts for n in range(cut - step + 1, cut + 1)}
-        for is_cut in (True, False):
-            chosen = [n for n in firsts if (n in across) is is_cut]
-            if chosen:
-                found = scores([(thumbnails[n], thumbnails[n + step]) for n in chosen])
-                yield Row(name=f"{name}, {step} apart" if step > 1 else name, cut=is_cut, scores=found)
+def clip_rows(name: str, thumbnails: list[Signature], cuts: list[int], step: int) -> Iterator[Row]:
+    """All pairs of frames ``step`` apart, parted by whether a labelled cut lies between them."""
+    across = {n for cut in cuts for n in range(cut - step + 1, cut + 1)}
+    for is_cut in (True, False):
+        chosen = [n for n in range(len(thumbnails) - step) if (n in across) is is_cut]
+        if chosen:
+            scores = score_all([(thumbnails[n], thumbnails[n + step]) for n in chosen])
+            yield Row(name=f"{name}, {step} apart" if step > 1 else name, cut=is_cut, scores=scores)
 
 
-def far_pairs(clips: dict[str, tuple[list[Signature], list[int]]], count: int, rng: np.random.Generator) ->
-list[Pair]: """Frames of different scenes of one clip."""
-    pairs: list[Pair] = []
-    cut_clips = [value for value in clips.values() if value[1]]
+def far_row(clips: Clips, count: int, rng: np.random.Generator) -> Row:
+    """Frames of different scenes of one clip."""
+    pairs: list[tuple[Signature, Signature]] = []
+    with_cuts = [value for value in clips.values() if value[1]]
     while len(pairs) < count:
-        frames, cuts = cut_clips[rng.integers(len(cut_clips))]
-        m, n = rng.integers(0, len(frames), 2)
+        frames, cuts = with_cuts[rng.integers(len(with_cuts))]
+        m, n = (int(i) for i in rng.integers(0, len(frames), 2))
         if np.searchsorted(cuts, m) != np.searchsorted(cuts, n):
             pairs.append((frames[m], frames[n]))
-    return pairs
+    return Row(name="different scenes of a clip", cut=True, scores=score_all(pairs))
+
+
+def measure_clips(folder: Path, labels: dict[str, list[int]], threshold: float, rng: np.random.Generator) -> None:
+    """Print one part's table and its recall and precision over neighbouring frames."""
+    print(HEADING)
+    clips: Clips = {}
+    neighbours: list[Row] = []
+    for name, cuts in labels.items():
+        clips[name] = ([thumbnail(f) for f in luma_frames(folder / name)], cuts)
+        for step in (1, 2, 4):
+            rows = list(clip_rows(name, *clips[name], step))
+            neighbours += rows if step == 1 else []
+            print(*(row.text(threshold) for row in rows), sep="\n", flush=True)
+    print(far_row(clips, 600, rng).text(threshold))
+    hits = sum(row.called(threshold) for row in neighbours if row.cut)
+    wrong = sum(row.called(threshold) for row in neighbours if not row.cut)
+    cuts_there = sum(len(row.scores) for row in neighbours if row.cut)
+    print(f"\nNeighbours: recall {hits}/{cuts_there}, precision {hits}/{hits + wrong}.\n")
 
 
 def transformed(image: Image, scale: float, degrees: float) -> Image:
     """The picture's middle, enlarged and turned."""
-    turn = np.deg2rad(degrees)
+    cos, sin = np.cos(np.deg2rad(degrees)) / scale, np.sin(np.deg2rad(degrees)) / scale
     aspect = WIDTH / HEIGHT
-    matrix = [[np.cos(turn) / scale, -np.sin(turn) / scale / aspect, 0.0]]
-    matrix += [[np.sin(turn) / scale * aspect, np.cos(turn) / scale, 0.0]]
-    grid = affine_grid(torch.tensor([matrix], dtype=torch.float64), [1, 1, HEIGHT, WIDTH], align_corners=False)
-    source = torch.from_numpy(image)[None, None]
-    moved: Image = grid_sample(source, grid, padding_mode="border", align_corners=False)[0, 0].numpy()
+    matrix = torch.tensor([[[cos, -sin / aspect, 0.0], [sin * aspect, cos, 0.0]]], dtype=torch.float64)
+    grid = affine_grid(matrix, [1, 1, HEIGHT, WIDTH], align_corners=False)
+    moved: Image = grid_sample(
+        torch.from_numpy(image)[None, None], grid, padding_mode="border", align_corners=False
+    ).numpy()[0, 0]
     return moved
 
 
-def letterboxed(image: Image) -> Image:
+def barred(image: Image) -> Image:
     """With black bars over a quarter of the picture."""
     boxed = np.full_like(image, 16.0)
     boxed[40:-40] = image[40:-40]
     return boxed
 
 
-def synthetic_rows(photos: list[Image], textures: list[Image], rng: np.random.Generator) -> Iterator[Row]:
-    """Pairs made from still pictures."""
-    photos = [p for p in photos if p.shape[0] > HEIGHT * 1.2 and p.shape[1] > WIDTH * 1.34]
+class Pictures:
+    """Synthetic pairs made from still pictures."""
 
-    def crop(picture: Image, right: int = 0, below: int = 0) -> tuple[Image, Image]:
-        """Two views of the picture, the second moved."""
-        y = int(rng.integers(0, picture.shape[0] - HEIGHT - below + 1))
-        x = int(rng.integers(0, picture.shape[1] - WIDTH - right + 1))
-        first = picture[y : y + HEIGHT, x : x + WIDTH]
-        return first, picture[y + below : y + below + HEIGHT, x + right : x + right + WIDTH]
+    def __init__(self, photos: list[Image], textures: list[Image], rng: np.random.Generator) -> None:
+        self.photos = [p for p in photos if p.shape[0] > HEIGHT * 1.2 and p.shape[1] > WIDTH * 1.34]
+        self.textures = textures
+        self.rng = rng
 
-    def row(name: str, pair: Callable[[Image], tuple[Image, Image]], *, cut: bool = False, times: int = 1) -> Row:
-        made = [tuple(map(thumbnail, pair(p))) for p in photos for _ in range(times)]
-        return Row(name=name, cut=cut, scores=np.array([cut_score(a, b) for a, b in made]))
+    def view(self, photo: Image, right: int = 0, down: int = 0) -> Images:
+        """Two views of a photo at a random place, the second moved."""
+        y = int(self.rng.integers(0, photo.shape[0] - HEIGHT - down + 1))
+        x = int(self.rng.integers(0, photo.shape[1] - WIDTH - right + 1))
+        first = photo[y : y + HEIGHT, x : x + WIDTH]
+        return first, photo[y + down : y + down + HEIGHT, x + right : x + right + WIDTH]
 
-    def view(picture: Image) -> Image:
-        return crop(picture)[0]
+    def other(self) -> Image:
+        """A view of any photo."""
+        return self.view(self.photos[self.rng.integers(len(self.photos))])[0]
 
-    def other() -> Image:
-        return view(photos[rng.integers(len(photos))])
+    def moved(self, name: str, right: int = 0, down: int = 0) -> Row:
+        """Pans and tilts."""
+        pairs = [self.view(p, right, down) for p in self.photos for _ in range(2)]
+        return Row(name=name, cut=False, scores=score_all([(thumbnail(a), thumbnail(b)) for a, b in pairs]))
 
-    def both(change: Callable[[Image], tuple[Image, Image]]) -> Callable[[Image], tuple[Image, Image]]:
-        return lambda p: change(view(p))
+    def changed(self, name: str, change: Callable[[Image], Images], *, cut: bool = False, times: int = 2) -> Row:
+        """Views and what ``change`` makes of them."""
+        pairs = [change(self.view(p)[0]) for p in self.photos for _ in range(times)]
+        return Row(name=name, cut=cut, scores=score_all([(thumbnail(a), thumbnail(b)) for a, b in pairs]))
 
-    def dissolve(a: Image, b: Image) -> tuple[Image, Image]:
-        t = rng.integers(0, 12) / 12
-        return a + (b - a) * t, a + (b - a) * (t + 1 / 12)
+    def mixed(self, first: Image, second: Image) -> Images:
+        """Two neighbours within a dissolve over 12 frames."""
+        t = int(self.rng.integers(0, 12)) / 12
+        return first + (second - first) * t, first + (second - first) * (t + 1 / 12)
 
-    def noisy(image: Image) -> Image:
-        return image + rng.normal(0, 8, image.shape)
+    def noisy(self, image: Image) -> Image:
+        """With Gaussian noise of its own."""
+        return image + self.rng.normal(0, 8, image.shape)
 
-    for percent in (5, 10, 15, 20, 25, 33):
-        yield row(f"pan by {percent} % of the width", lambda p, d=WIDTH * percent // 100: crop(p, right=d), times=2)
-    yield row("tilt by 20 % of the height", lambda p: crop(p, below=HEIGHT // 5), times=2)
-    yield row("zoom by 12 %", both(lambda v: (v, transformed(v, 1.12, 0))), times=2)
-    yield row("turn by 8 degrees", both(lambda v: (transformed(v, 1.2, -4), transformed(v, 1.2, 4))), times=2)
-    yield row("pan by 10 % under black bars", lambda p: tuple(map(letterboxed, crop(p, right=56))), times=2)  # type: ignore[arg-type, return-value]
-    for gain in (0.5, 0.75, 1.5, 2.0):
-        yield row(f"gain x {gain:g}", both(lambda v, g=gain: (v, v * g)), times=2)
-    for offset in (-40, 40):
-    yield row(f"offset {offset:+d} of 255", both(lambda v, o=offset: (v, v + o)), times=2) yield row("noise of 8 / 255
-    on both", both(lambda v: (noisy(v), noisy(v))), times=2) yield row("dissolve over 12 frames", both(lambda v:
-    dissolve(v, other())), times=4) yield row("fade from black over 12 frames", both(lambda v:
-    dissolve(np.zeros_like(v), v)), times=4) yield row("photo to photo", both(lambda v: (v, other())), cut=True,
-    times=8) yield row("photo to photo under black bars", both(lambda v: (letterboxed(v), letterboxed(other()))),
-    cut=True, times=4) yield row("black to photo", both(lambda v: (np.full_like(v, 16.0), v)), cut=True) yield
-    row("photo to black", both(lambda v: (v, np.full_like(v, 16.0))), cut=True) index = rng.integers(0, len(textures),
-    (400, 2)) texture_pairs = [(thumbnail(textures[i][:288]), thumbnail(textures[j][:288])) for i, j in index if i !=
-    j] same_size = [(a, b) for a, b in texture_pairs if a.shape == b.shape] yield Row(name="texture to texture",
-    cut=True, scores=scores(same_size)) yield row("counted apart: flash to 80 % white", both(lambda v: (v, v * 0.2 +
-    204)), times=2) yield row("counted apart: flash to white", both(lambda v: (v, np.full_like(v, 255.0))), times=2)
+    def texture_row(self) -> Row:
+        """Pairs of textures of one size."""
+        drawn = self.rng.integers(0, len(self.textures), (400, 2))
+        pairs = [(thumbnail(self.textures[i][:288]), thumbnail(self.textures[j][:288])) for i, j in drawn if i != j]
+        same_size = [(a, b) for a, b in pairs if a.shape == b.shape]
+        return Row(name="texture to texture", cut=True, scores=score_all(same_size))
+
+    def rows(self) -> Iterator[Row]:
+        """Every kind."""
+        for percent in (5, 10, 15, 20, 25, 33):
+            yield self.moved(f"pan by {percent} % of the width", right=WIDTH * percent // 100)
+        yield self.moved("tilt by 20 % of the height", down=HEIGHT // 5)
+        yield self.changed("zoom by 12 %", lambda v: (v, transformed(v, 1.12, 0)))
+        yield self.changed("turn by 8 degrees", lambda v: (transformed(v, 1.2, -4), transformed(v, 1.2, 4)))
+        for gain in (0.5, 0.75, 1.5, 2.0):
+            yield self.changed(f"gain x {gain:g}", lambda v, g=gain: (v, v * g))  # type: ignore[misc]
+        for offset in (-40, 40):
+            yield self.changed(f"offset {offset:+d} of 255", lambda v, o=offset: (v, v + o))  # type: ignore[misc]
+        yield self.changed("noise of 8 / 255 on both", lambda v: (self.noisy(v), self.noisy(v)))
+        yield self.changed("dissolve over 12 frames", lambda v: self.mixed(v, self.other()), times=4)
+        yield self.changed("fade from black over 12 frames", lambda v: self.mixed(np.zeros_like(v), v), times=4)
+        yield self.changed("photo to photo", lambda v: (v, self.other()), cut=True, times=8)
+        yield self.changed("the same under bars", lambda v: (barred(v), barred(self.other())), cut=True, times=4)
+        yield self.texture_row()
+        yield self.changed("black to photo", lambda v: (np.full_like(v, 16.0), v), cut=True)
+        yield self.changed("photo to black", lambda v: (v, np.full_like(v, 16.0)), cut=True)
+        yield self.changed("counted apart: flash to 80 % white", lambda v: (v, v * 0.2 + 204))
+        yield self.changed("counted apart: flash to white", lambda v: (v, np.full_like(v, 255.0)))
 
 
 def milliseconds(work: Callable[[], object]) -> float:
-    """Least time of 30 runs."""
-    best = np.inf
-    for _ in range(30):
+    """Least time of 40 runs."""
+    least = np.inf
+    for _ in range(40):
         start = time.perf_counter()
         work()
-        best = min(best, time.perf_counter() - start)
-    return best * 1000
+        least = min(least, time.perf_counter() - start)
+    return float(least) * 1000
 
 
 def timings() -> Iterator[str]:
-    """Cost per frame or pair of 1920 x 1080."""
-    generator = torch.Generator().manual_seed(1) coarse = torch.randint(0, 256, (1, 1, 27, 48),
-    generator=generator).float() base = torch.nn.functional.interpolate(coarse, (1080, 1920), mode="bicubic").clamp(0,
-    255)[0, 0] moved = base.roll(100, 1) for name, bits, scale, dtype in (("8 bit", 8, 1, torch.uint8), ("10 bit", 10,
-    4, torch.uint16), ("half", 16, 1 / 255, torch.float16)): a, b = (base * scale).to(dtype), (moved *
-    scale).to(dtype) almost = a.clone() almost[::8, ::8] = almost[::8, 1::8][:, : almost[::8, ::8].shape[1]] yield f"|
-    signature, {name} | {milliseconds(lambda: signature([a], bits)):.2f} |" yield f"| is_still, {name}, identical |
-    {milliseconds(lambda: is_still([a], [a.clone()], bits, DEFAULT_STILL_THRESHOLD)):.2f} |" yield f"| is_still,
-    {name}, every block looked at | {milliseconds(lambda: is_still([a], [almost], bits, 0.0)):.2f} |" one, two =
-    signature([base.to(torch.uint8)], 8), signature([moved.to(torch.uint8)], 8) yield f"| cut_score, hardly moving |
-    {milliseconds(lambda: cut_score(one, one)):.2f} |" yield f"| cut_score, searched | {milliseconds(lambda:
-    cut_score(one, two)):.2f} |"
+    """Cost per frame or pair of 1920 x 1080 on one core."""
+    coarse = torch.randint(0, 256, (1, 1, 27, 48), generator=torch.Generator().manual_seed(1)).float()
+    base = interpolate(coarse, (1080, 1920), mode="bicubic").clamp(0, 255)[0, 0]
+    kinds = (("8 bit", 8, 1.0, torch.uint8), ("10 bit", 10, 4.0, torch.uint16), ("half", 16, 1 / 255, torch.float16))
+    for name, bits, scale, dtype in kinds:
+        left = (base * scale).to(dtype)
+        same, close = left.clone(), left.clone()
+        close[::16, 0] = (base[::16, 1] * scale).to(dtype)
+        one_place = [same, close]
+        whole = [milliseconds(lambda: is_still([left], [r], bits, t)) for r, t in zip(one_place, (60, 0), strict=True)]
+        yield f"| signature, {name} | {milliseconds(lambda: signature([left], bits)):.2f} |"
+        yield f"| is_still, {name}, identical | {whole[0]:.2f} |"
+        yield f"| is_still, {name}, every block measured | {whole[1]:.2f} |"
+        moved = left.roll(100, 1)
+        early = milliseconds(lambda: is_still([left], [moved], bits, DEFAULT_STILL_THRESHOLD))
+        yield f"| is_still, {name}, moving | {early:.2f} |"
+    one, two = signature([base.to(torch.uint8)], 8), signature([base.roll(100, 1).to(torch.uint8)], 8)
+    yield f"| cut_score, hardly moving | {milliseconds(lambda: cut_score(one, one)):.2f} |"
+    yield f"| cut_score, searched | {milliseconds(lambda: cut_score(one, two)):.2f} |"
 
 
 def main() -> None:
@@ -196,20 +240,20 @@ def main() -> None:
     options = parser.parse_args()
     torch.set_num_threads(1)
     if options.timings:
-    print("| work | ms |\n|---|---|", *timings(), sep="\n") return rng = np.random.default_rng(options.seed) labels =
-    json.loads(LABELS.read_text()) heading = "| pairs | are | count | called cuts | least | 2 % | median | 98 % | most
-    |\n|---|---|---|---|---|---|---|---|---|" for part in ("eval", "train"): print(f"\n{part}\n\n{heading}") clips =
-    {} rows: list[Row] = [] for name, cuts in labels[part].items(): clips[name] = ([thumbnail(f) for f in
-    luma_frames(options.data / f"clips_{part}" / name)], cuts) rows += clip_rows(name, *clips[name])
-    print(*(r.text(options.threshold) for r in rows if r.name.startswith(name)), sep="\n", flush=True)
-    print(Row(name="different scenes of a clip", cut=True, scores=scores(far_pairs(clips, 600,
-    rng))).text(options.threshold)) near = [r for r in rows if "apart" not in r.name] hits = sum(int((r.scores >=
-    options.threshold).sum()) for r in near if r.cut) cuts_there = sum(len(r.scores) for r in near if r.cut) wrong =
-    sum(int((r.scores >= options.threshold).sum()) for r in near if not r.cut) print(f"\nneighbours: recall
-    {hits}/{cuts_there}, precision {hits}/{hits + wrong}") pictures = {} for folder in ("photos", "textures"): paths =
-    sorted((options.data / folder).iterdir()) pictures[folder] = [next(luma_frames(p)) for p in paths[1::2]]
-    print(f"\nsynthetic\n\n{heading}") for row in synthetic_rows(pictures["photos"], pictures["textures"], rng):
-    print(row.text(options.threshold), flush=True)
+        print("| work | ms |\n|---|---|", *timings(), sep="\n")
+        return
+    rng = np.random.default_rng(options.seed)
+    labels = json.loads(LABELS.read_text())
+    for part in ("eval", "train"):
+        print(f"## clips_{part}\n")
+        measure_clips(options.data / f"clips_{part}", labels[part], options.threshold, rng)
+    photos, textures = (
+        [next(luma_frames(path)) for path in sorted((options.data / folder).iterdir())[1::2]]
+        for folder in ("photos", "textures")
+    )
+    print(f"## synthetic\n\n{HEADING}")
+    for row in Pictures(photos, textures, rng).rows():
+        print(row.text(options.threshold), flush=True)
 
 
 if __name__ == "__main__":

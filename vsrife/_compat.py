@@ -218,8 +218,7 @@ def _is_single(clip: "vs.VideoNode") -> bool:
 
 
 def _fetch_if_missing(model: str) -> None:
-    from vsrife.models.fetch import fetch
-    from vsrife.models.store import locate
+    from vsrife.models.store import fetch, locate
 
     try:
         locate(model)

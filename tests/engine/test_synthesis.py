@@ -308,7 +308,7 @@ def test_bands_leave_no_trace(fmt: PixelFormat, monkeypatch: pytest.MonkeyPatch)
     for samples in (1, 66 * 5, 33 * 7):
         monkeypatch.setattr(synthesis, "_CPU_BAND", samples)
         banded = synthesize(*frames, motion, fmt, width=66, height=34)
-        # A band may end where a vector of the processor does not: the last bit of a float can differ, a code value hardly.
+        # A band may end inside a vector of the processor: a float may differ in its last bit, a code value hardly.
         for one, other in zip(banded, whole, strict=True):
             torch.testing.assert_close(one.float(), other.float(), rtol=0, atol=1e-6 if fmt.float_samples else 1)
 

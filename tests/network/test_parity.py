@@ -9,8 +9,8 @@ from tests.network.seeded import seeded_frames, seeded_state
 from vsrife.models.checkpoint import load
 
 # The answers' own steps are 2e-5, half of that is lost to rounding. What is left is the order of float32 sums, which
-# differs between machines: 2e-6 on the machine they were made on. 3e-4 is the issue's bound.
-TOLERANCE = 5e-5
+# differs between machines and grows with the flow: up to 1e-5 was seen.
+TOLERANCE = 1e-4
 
 
 def frames():

@@ -1,6 +1,7 @@
 """Programs that are not Python: vspipe, a player written in C, and a host that has no Python at all."""
 
 import os
+import re
 import subprocess
 import textwrap
 from fractions import Fraction
@@ -130,23 +131,24 @@ class TestVspipe:
 
     def run(self, script, settings, model, *arguments, more="", options=None):
         path = script(self.SCRIPT.format(model=model, options=options or {}, more=more))
-        return finish(start([vspipe_program(), *arguments, path], **settings))
+        return finish(start([vspipe_program(), path, *arguments], **settings))
 
     def test_info_and_frames(self, script, settings, average_model):
         info = self.run(script, settings, average_model, "--info")
         assert info.returncode == 0
         facts = dict(line.split(": ", 1) for line in info.stdout.splitlines() if ": " in line)
         assert (facts["Frames"], facts["FPS"].split()[0], facts["Format Name"]) == ("8", "48000/1001", "YUV420P8")
-        y4m = self.run(script, settings, average_model, "-c", "y4m", "-o", "-")
+        y4m = self.run(script, settings, average_model, "-c", "y4m", "-")
         assert y4m.returncode == 0, y4m.stderr
-        assert y4m.stdout.startswith("YUV4MPEG2 C420jpeg W64 H32 F48000:1001") or "F48000:1001" in y4m.stdout[:100]
+        assert re.match(r"YUV4MPEG2 C420\S* W64 H32 F48000:1001 ", y4m.stdout)
         assert y4m.stdout.count("FRAME") == 8
 
     def test_a_wrong_argument(self, script, settings, average_model):
         done = self.run(script, settings, average_model, "--info", options={"scale": 3})
         assert done.returncode == 1
         lines = [line for line in done.stderr.splitlines() if "RIFE: " in line]
-        assert lines == ["vapoursynth.Error: RIFE: scale (3) must be 0.25, 0.5, 1, 2 or 4; " + lines[0].split("; ", 1)[1]]
+        assert len(lines) == 1
+        assert lines[0].startswith("vapoursynth.Error: RIFE: scale (3) must be 0.25, 0.5, 1, 2 or 4; ")
 
     def test_a_frame_that_fails(self, script, settings, average_model):
         done = self.run(script, settings, average_model, "--", more="clip = clip.std.SetFieldBased(2)")

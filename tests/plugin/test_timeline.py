@@ -313,6 +313,15 @@ def test_a_phone_clip_scaled_by_its_average_rate_keeps_its_total():
     assert len({d for d in made if d.denominator > 90000}) > 1  # rounding did happen
 
 
+def test_a_time_base_of_its_own_keeps_its_total_too():
+    source = [F(83417, 2_000_003)] * 9  # a prime: no common grid fits beside it
+    timeline = Timeline(ratio=F(1251249, 500000), source_frames=9)
+    made = durations(timeline, source)
+    check_fits(made)
+    assert sum(made) == sum(source)
+    assert all(abs(d - source[0] / timeline.ratio) < F(1, 10**9) for d in made[:-1])
+
+
 @pytest.mark.parametrize("missing", [None, F(0), F(-1, 24)])
 def test_missing_durations_fall_back_to_the_rate_or_stay_missing(missing):
     source = [F(1, 20), missing, F(1, 30)]

@@ -141,14 +141,17 @@ class Interpolator:
         the sources' memory is no longer read.
         """
         with slot(self.device):
-            a, b = self._source(left), self._source(right)
-            motion = self._network.module(
-                a.canvas, b.canvas, a.features, b.features, float(t), scale=self._scale, ensemble=self._ensemble
-            )
-            self._blend(motion, left, (left.layer, a.planes), (right.layer, b.planes), into)
-            if alpha_into is not None and left.alpha is not None and right.alpha is not None:
-                self._blend(motion, left, (left.alpha, a.alpha), (right.alpha, b.alpha), alpha_into)
-            finish(self.device)
+            try:
+                a, b = self._source(left), self._source(right)
+                motion = self._network.module(
+                    a.canvas, b.canvas, a.features, b.features, float(t), scale=self._scale, ensemble=self._ensemble
+                )
+                self._blend(motion, left, (left.layer, a.planes), (right.layer, b.planes), into)
+                if alpha_into is not None and left.alpha is not None and right.alpha is not None:
+                    self._blend(motion, left, (left.alpha, a.alpha), (right.alpha, b.alpha), alpha_into)
+            finally:
+                # Also after a failure: VapourSynth may reuse the frames' memory as soon as this returns.
+                finish(self.device)
 
     def close(self) -> None:
         """Drop what the cache holds for this object. Frames still being computed are not disturbed."""
@@ -175,6 +178,10 @@ class Interpolator:
             return None
         return tuple(upload(view, self.device) for view in layer.views)
 
+    def _on_device(self, layer: Layer, cached: tuple[Tensor, ...] | None) -> tuple[Tensor, ...]:
+        # Alpha may not have been cached: its neighbour had none when the source was.
+        return cached or self._upload(layer) or layer.views
+
     def _blend(
         self,
         motion: Motion,
@@ -186,8 +193,8 @@ class Interpolator:
         layer = left[0]
         on_host = self.device.type == "cpu"
         made = synthesize(
-            left[1] or layer.views,
-            right[1] or right[0].views,
+            self._on_device(*left),
+            self._on_device(*right),
             motion,
             layer.format,
             chroma=layer.colour.chroma,

@@ -3,6 +3,7 @@
 The only module that knows VapourSynth on one side and the engine on the other. It touches no pixel.
 """
 
+import threading
 from collections.abc import Mapping, Sequence
 from fractions import Fraction
 from typing import Any
@@ -39,6 +40,8 @@ class Filter:
     def __init__(self, core: Core, passed: Map, serial: int) -> None:
         self._core = core
         self._serial = serial
+        self._once = threading.Lock()
+        self._said_that_the_rate_varies = False
         settings = arguments.parse({name: value for name in _ARGUMENTS if (value := passed.value(name)) is not None})
         self._settings = settings
         self._node = passed.node("clip")
@@ -60,18 +63,13 @@ class Filter:
             ratio=ratio,
             source_frames=frames,
             fps=fps,
-            streaming=fps is None and frames >= ENDLESS_FRAMES,
+            streaming=frames >= ENDLESS_FRAMES,
             cause=settings.cause,
         )
         self._info = vsapi.ffi().new("VSVideoInfo *", info[0])
         self._info.numFrames = self._timeline.length
         if fps is not None:
             self._info.fpsNum, self._info.fpsDen = self._timeline.output_fps
-        if settings.fps is not None:
-            self._core.inform(
-                f"RIFE: {settings.cause} make multi={ratio} for this clip; a clip of varying frame rate stays one, "
-                "its average rate is what becomes the target"
-            )
         device = resolve_device(settings.device)
         network = load_network(locate(settings.model), device, resolve_precision(settings.precision, device))
         self._interpolator = Interpolator(
@@ -293,7 +291,19 @@ class Filter:
         numerator, denominator = frame.props.integer("_DurationNum"), frame.props.integer("_DurationDen")
         if numerator is None or denominator is None or numerator <= 0 or denominator <= 0:
             return None if self._timeline.fps is None else 1 / self._timeline.fps
-        return Fraction(numerator, denominator)
+        duration = Fraction(numerator, denominator)
+        if self._settings.fps is not None and duration * (self._timeline.fps or 0) != 1:
+            self._say_that_the_rate_varies()
+        return duration
+
+    def _say_that_the_rate_varies(self) -> None:
+        with self._once:
+            said, self._said_that_the_rate_varies = self._said_that_the_rate_varies, True
+        if not said:
+            self._core.inform(
+                f"RIFE: {self._settings.cause} became multi={self._timeline.ratio}, by the clip's average rate; its "
+                "frames last unequally long and so will those made of them"
+            )
 
 
 def _flag(value: int | None) -> bool | None:

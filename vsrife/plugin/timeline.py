@@ -160,8 +160,7 @@ class Timeline:
         """Whether any output lies strictly between source frames ``k`` and ``k + 1``, 0 <= k."""
         if k + 1 >= self.source_frames:
             return False
-        first_after = k * self.ratio.numerator // self.ratio.denominator + 1
-        return first_after < self.length and self._left(first_after) == k
+        return self._left(k * self.ratio.numerator // self.ratio.denominator + 1) == k
 
     def needs(self, n: int, *, scenes: bool) -> range:
         """Source frames that output ``n`` must have, a run of neighbours inside the clip.

@@ -1,8 +1,8 @@
 """Integer sums over the blocks of a plane, the same on every device.
 
 The scene-cut signature and the still measure both rest on these. Sums of integers have one right answer in any order,
-so a CPU, a GPU and any number of threads agree to the last bit. Planes are walked in bands of rows, so that a 4K
-plane never grows a whole-picture copy in a wider type.
+so a CPU, a GPU and any number of threads agree to the last bit. Planes are walked in bands of rows, so that a 4K plane
+never grows a whole-picture copy in a wider type.
 """
 
 from collections.abc import Iterator

@@ -1,11 +1,11 @@
 """Scene cuts, decided from two frames alone.
 
-`signature` reduces a frame to a thumbnail of integers, once per frame, on the frame's device; `cut_score` compares
-two thumbnails on the host. The score asks one thing: can the one frame be made from the other by moving pieces of it
-and changing its brightness? Each block of 8 x 8 cells looks for its like in the other frame, up to a third of the
-picture away, at a free offset and a gain close to that of the whole picture. Moving as the whole picture moves, or
-not at all, is free; a block that goes its own way pays for it. What is left unexplained, taken both ways round, is
-the score; it is lowered where the two frames agree as they lie.
+`signature` reduces a frame to a thumbnail of integers, once per frame, on the frame's device; `cut_score` compares two
+thumbnails on the host. The score asks one thing: can the one frame be made from the other by moving pieces of it and
+changing its brightness? Each block of 8 x 8 cells looks for its like in the other frame, up to a third of the picture
+away, at a free offset and a gain close to that of the whole picture. Moving as the whole picture moves, or not at all,
+is free; a block that goes its own way pays for it. What is left unexplained, taken both ways round, is the score; it is
+lowered where the two frames agree as they lie.
 
 Every sum is over integers (those in float64 stay below 2^53) and every other operation is one correctly rounded IEEE
 operation per element, so the score of a pair is the same on every device and machine, with any number of threads.
@@ -46,7 +46,7 @@ _BLOCK_GAIN = (0.7, 1.4)  # and of a block beside that
 _FLOOR = 1000.0  # standard deviation (of 65535) below which a block has no texture worth explaining
 _FLAT_SHARE = 0.05  # texture that a picture must have before it can be a cut, as a share of its blocks
 _BAR_TOLERANCE = 400  # spread of a row of cells that is still a black bar
-_SETTLED = 0.1  # below this, the pair is no cut without any motion, and is not searched
+_SETTLED = 0.1  # a pair that scores less without any motion is no cut, and is not searched
 _FIXED_POINT = 1 << 20  # unit in which shares are summed, exactly
 
 
@@ -54,35 +54,36 @@ def signature(planes: Sequence[torch.Tensor], bits: int) -> Signature:
     """The frame's thumbnail: means over square cells, at most 64 along the longer side.
 
     ``planes``: the luma plane alone (Gray, YUV) or the three planes of RGB, [h, w] of uint8, uint16, float16 or
-    float32, of any stride, on one device. ``bits``: depth of integer samples; ignored for floats, which are read as
-    0..1 and quantised to 16 bits (NaN as 0). Cells at the right and bottom edge average what they hold. Pictures of
-    up to 64 pixels have one cell per pixel.
+    float32, of any stride, on one device. ``bits``: depth of integer samples; ignored for floats, which are read as 0..1 and
+    quantised to 16 bits (NaN as 0). Cells at the right and bottom edge average what they hold. Pictures of up to 64
+    pixels have one cell per pixel.
     """
     height, width = planes[0].shape
     cell = -(-max(height, width) // _CELLS)
-    weights = _RGB_WEIGHTS if len(planes) == 3 else (1,)
+    weights = _RGB_WEIGHTS if len(planes) == len(_RGB_WEIGHTS) else (1,)
     total = torch.zeros((), dtype=torch.int64, device=planes[0].device)
     for plane, weight in zip(planes, weights, strict=True):
-        total = total + weight * torch.cat([block_sums(as_integers(plane[rows]), cell) for rows in bands(plane,
-        cell)]) sums: Signature = total.cpu().numpy() peak = (1 << sample_bits(planes[0], bits)) - 1 scale: Signature
-        = np.multiply.outer(_sides(height, cell), _sides(width, cell)) * (sum(weights) * peak) means: Signature = (2 *
-        _PEAK * sums + scale) // (2 * scale) return means
+        total = total + weight * torch.cat([block_sums(as_integers(plane[rows]), cell) for rows in bands(plane, cell)])
+    sums: Signature = total.cpu().numpy()
+    peak = (1 << sample_bits(planes[0], bits)) - 1
+    scale: Signature = np.multiply.outer(_sides(height, cell), _sides(width, cell)) * (sum(weights) * peak)
+    means: Signature = (2 * _PEAK * sums + scale) // (2 * scale)
+    return means
 
 
 def cut_score(left: Signature, right: Signature) -> float:
-    """How far either frame is from being the other one moved and changed in brightness: 0 (explained) to below 1 (a
-    cut).
+    """How far either frame is from being the other one moved and changed in light: 0 (explained) to below 1 (a cut).
 
-    Both signatures must come from frames of one size (else ValueError). A pure function of the two, symmetric, the
-    same on every machine. Two flat pictures of any level score 0; a flat picture against a textured one scores near
-    0.9. Scores below `_SETTLED` are upper bounds: pairs that hardly move are not searched.
+    Both signatures must come from frames of one size (else ValueError). A pure function of the two, symmetric, the same
+    on every machine. Two flat pictures of any level score 0; a flat picture against a textured one scores near 0.9.
+    Below 0.1 a score is an upper bound: pairs that hardly move are not searched for motion.
     """
     if left.shape != right.shape:
         raise ValueError(f"signatures of one size are needed, not {left.shape} and {right.shape}")
     left, right = _without_bars(left, right)
     a, b = _centred(_smoothed(left)), _centred(_smoothed(right))
     energy_a, energy_b = int((a * a).sum()), int((b * b).sum())
-    # Frames that agree as they lie are no cut, however poor their blocks' matches (clipped highlights, chaotic motion).
+    # Frames that agree as they lie are no cut, however poor their blocks' matches (clipped light, chaotic motion).
     agreement = int((a * b).sum()) / float(np.sqrt(np.float64(max(energy_a, 1)) * np.float64(max(energy_b, 1))))
     disagreement = 0.5 + min(0.5, 1.0 - agreement)
     gained_a, gained_b = _with_gain(a, energy_a, energy_b), _with_gain(b, energy_b, energy_a)
@@ -107,8 +108,7 @@ def _sides(length: int, cell: int) -> NDArray[np.int64]:
 def _without_bars(left: Signature, right: Signature) -> tuple[Signature, Signature]:
     """Both thumbnails without the flat borders that they share: their hard edges stand still over every cut."""
     for _ in range(2):
-        top, bottom = _bar(left, right), _bar(left[::-1], right[::-1])
-        rows = slice(top, len(left) - bottom)
+        rows = slice(_bar(left, right), len(left) - _bar(left[::-1], right[::-1]))
         left, right = left[rows].T, right[rows].T
     return left, right
 
@@ -135,7 +135,7 @@ def _centred(thumbnail: Signature) -> Signature:
 
 
 def _with_gain(source: Signature, energy: int, target_energy: int) -> _Reals:
-    """The centred thumbnail with the target's contrast, as far as a change of brightness may go; still integers."""
+    """The centred thumbnail with the target's contrast, as far as a change of light may go; still integers."""
     low, high = _PICTURE_GAIN
     gain = min(high, max(low, float(np.sqrt(target_energy / max(energy, 1)))))
     scaled: _Reals = np.rint(source * gain)
@@ -186,14 +186,13 @@ def _unexplained(source: _Reals, target: Signature, search: _Search) -> tuple[fl
     whole = block_energy + _LEVEL_WEIGHT * (block_sum * block_sum)
     reference = whole + (_FLOOR * area) ** 2
     texture = whole / reference
-    if len(search.down) == 1:
+    if len(search.down) == 1:  # no motion: each block against its own place
         pieces = pieces[search.windows]
         product = np.einsum("ij,ij->i", blocks, pieces) * area
         best = _rest(product, block_sum, block_energy, *_moments(pieces)) / reference
     else:
-        piece_sum, piece_energy = _moments(pieces)
         product = (blocks @ pieces.T) * area
-        rest = _rest(product, block_sum[:, None], block_energy[:, None], piece_sum, piece_energy)
+        rest = _rest(product, block_sum[:, None], block_energy[:, None], *_moments(pieces))
         best = _best_motion(rest / reference[:, None], texture, search)
     return _exact_sum(np.clip(best, 0.0, texture)), _exact_sum(texture)
 
@@ -205,9 +204,8 @@ def _moments(windows: _Reals) -> tuple[_Reals, _Reals]:
     return total, energy
 
 
-def _rest(product: _Reals, block_sum: _Reals, block_energy: _Reals, piece_sum: _Reals, piece_energy: _Reals) ->
-_Reals: """|block - g * piece|^2 about their means at the best gain g allowed, plus a part of what their means differ
-by."""
+def _rest(product: _Reals, block_sum: _Reals, block_energy: _Reals, piece_sum: _Reals, piece_energy: _Reals) -> _Reals:
+    """|block - g * piece|^2 about their means at the best gain g allowed, plus a part of what their means differ by."""
     covariance = product - block_sum * piece_sum
     gain = np.clip(covariance / np.maximum(piece_energy, 1.0), *_BLOCK_GAIN)
     step = block_sum - piece_sum
@@ -216,8 +214,7 @@ by."""
 
 
 def _best_motion(shares: _Reals, texture: _Reals, search: _Search) -> _Reals:
-    """Each block's least share [blocks] out of [blocks, windows], with the cost of straying from the common
-    motion."""
+    """Each block's least share [blocks] out of [blocks, windows], with the cost of straying from the common motion."""
     table = np.column_stack((shares, texture))  # out of the picture, nothing is explained
     np.clip(table, 0.0, texture[:, None], out=table)
     moved = table.ravel().take(search.places)

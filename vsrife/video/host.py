@@ -1,12 +1,10 @@
 """Planes in host memory <-> tensors.
 
 On a CPU a plane is a view of the frame's own memory. On a CUDA device one 2D copy per plane moves it between the
-frame's memory and a buffer of cupy's, handed to torch by DLPack: nothing is staged, stacked or converted on the host by
-us.
+frame's memory and a buffer of cupy's, handed to torch by DLPack; the host stages, stacks and converts nothing.
 
-Streams: every copy is queued on torch's current stream of the device, in order with the work torch queues there before
-and after.
-Lifetime: the host memory belongs to a VapourSynth frame. Call `finish` before that frame is released or handed on.
+Every copy is queued on torch's current stream of the device, in order with the work queued there before and after it.
+The host memory belongs to a VapourSynth frame: call `finish` before that frame is released or handed on.
 """
 
 import ctypes

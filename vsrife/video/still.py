@@ -15,22 +15,24 @@ from vsrife.video.blocks import as_integers, bands, block_sums, sample_bits
 __all__ = ["BLOCK", "DEFAULT_STILL_THRESHOLD", "is_still"]
 
 DEFAULT_STILL_THRESHOLD = 60.0
-"""Decibels; at 8 bits it lets four pixels of an 8 x 8 block differ by one code value, and no block more."""
+"""Decibels. At 8 bits it lets four pixels of an 8 x 8 block differ by one code value, or one by two, and no more."""
 
-BLOCK = 8 """Side of a block. The edge of a gradient one code value high that moves by one pixel changes 8 pixels of a
-block this high and is seen at 60 dB (4 allowed at 8 bits); in a block of 16 the same edge would pass (16 of 16
-allowed)."""
+BLOCK = 8
+"""Side of a block. The edge of a gradient one code value high that moves by one pixel changes 8 pixels of a block this
+high and is seen at 60 dB (4 allowed at 8 bits); in a block of 16 the same edge would pass (16 of 16 allowed)."""
+
+_INT32_BITS = 31
 
 
 def is_still(left: Sequence[torch.Tensor], right: Sequence[torch.Tensor], bits: int, threshold: float) -> bool:
     """Whether every block of the two frames differs by no more than the threshold.
 
     ``left`` and ``right``: the luma plane alone (Gray, YUV) or the three planes of RGB, [h, w] of uint8, uint16,
-    float16 or float32, any stride, on one device; a pair is still if each plane is. ``bits``: depth of integer
-    samples; ignored for floats, which are read as 0..1 and quantised to 16 bits (NaN as 0). ``threshold``: PSNR in dB
-    that the worst block must reach: its sum of squared differences is at most ``floor(peak^2 * area / 10^(threshold /
-    10))``, blocks at the edge counting their own area. 0 dB or less takes every pair; from 67 dB at 8 bits, 79 at 10,
-    115 at 16 (and ``inf``) only identical planes pass. Raises ValueError on NaN.
+    float16 or float32, any stride, on one device; a pair is still if each plane is. ``bits``: depth of integer samples;
+    ignored for floats, which are read as 0..1 and quantised to 16 bits (NaN as 0). ``threshold``: PSNR in dB that the
+    worst block must reach: its sum of squared differences is at most ``floor(peak^2 * area / 10^(threshold / 10))``, blocks at the
+    edge counting their own area. 0 dB or less takes every pair; from 67 dB at 8 bits, 79 at 10, 115 at 16 (and ``inf``)
+    only identical planes pass. Raises ValueError on NaN.
     """
     if isnan(threshold):
         raise ValueError("threshold must not be NaN")
@@ -40,13 +42,13 @@ def is_still(left: Sequence[torch.Tensor], right: Sequence[torch.Tensor], bits: 
 def _plane_is_still(left: torch.Tensor, right: torch.Tensor, bits: int, threshold: float) -> bool:
     width = left.shape[1]
     depth = sample_bits(left, bits)
-    # Squares over a block stay below 2^31 up to 12 bits; above, the sums need 64.
-    wide = 2 * depth + (BLOCK * BLOCK).bit_length() > 31
+    # The squares of a column of a block stay below 2^31 up to 14 bits; above, the sums need 64.
+    wide = 2 * depth + (BLOCK - 1).bit_length() > _INT32_BITS
     for rows in bands(left, BLOCK):
         a, b = left[rows], right[rows]
         if torch.equal(a, b):
             continue  # most of a still picture, several times cheaper
-        difference = as_integers(a).sub_(as_integers(b))
+        difference = as_integers(a) - as_integers(b)
         if wide:
             difference = difference.to(torch.int64)
         sums = block_sums(difference.mul_(difference), BLOCK)
@@ -58,10 +60,10 @@ def _plane_is_still(left: torch.Tensor, right: torch.Tensor, bits: int, threshol
 
 def _limits(height: int, width: int, depth: int, threshold: float, device: torch.device) -> torch.Tensor:
     """Largest sum allowed in each block of a band, int64, shaped like the band's `block_sums`."""
-    limits = torch.full((-(-height // BLOCK), -(-width // BLOCK)), 0, dtype=torch.int64)
     across, down = min(width, BLOCK), min(height, BLOCK)
     rest_x, rest_y = width % BLOCK, height % BLOCK
-    limits[:, :] = _limit(across * down, depth, threshold)
+    whole = _limit(across * down, depth, threshold)
+    limits = torch.full((-(-height // BLOCK), -(-width // BLOCK)), whole, dtype=torch.int64)
     if rest_x:
         limits[:, -1] = _limit(rest_x * down, depth, threshold)
     if rest_y:
