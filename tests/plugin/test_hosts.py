@@ -133,29 +133,33 @@ class TestVspipe:
         path = script(self.SCRIPT.format(model=model, options=options or {}, more=more))
         return finish(start([vspipe_program(), path, *arguments], **settings))
 
-    def test_info_and_frames(self, script, settings, average_model):
+    def test_info_and_frames(self, script, settings, average_model, tmp_path):
         info = self.run(script, settings, average_model, "--info")
         assert info.returncode == 0
         facts = dict(line.split(": ", 1) for line in info.stdout.splitlines() if ": " in line)
         assert (facts["Frames"], facts["FPS"].split()[0], facts["Format Name"]) == ("8", "48000/1001", "YUV420P8")
-        y4m = self.run(script, settings, average_model, "-c", "y4m", "-")
-        assert y4m.returncode == 0, y4m.stderr
-        assert re.match(r"YUV4MPEG2 C420\S* W64 H32 F48000:1001 ", y4m.stdout)
-        assert y4m.stdout.count("FRAME") == 8
+        file = tmp_path / "out.y4m"
+        done = self.run(script, settings, average_model, "-c", "y4m", file)
+        assert done.returncode == 0, done.stderr
+        assert "Output 8 frames" in done.stderr
+        assert re.match(rb"YUV4MPEG2 C420\S* W64 H32 F48000:1001 ", file.read_bytes())
+        assert file.read_bytes().count(b"FRAME\n") == 8
 
     def test_a_wrong_argument(self, script, settings, average_model):
         done = self.run(script, settings, average_model, "--info", options={"scale": 3})
         assert done.returncode == 1
-        lines = [line for line in done.stderr.splitlines() if "RIFE: " in line]
-        assert len(lines) == 1
-        assert lines[0].startswith("vapoursynth.Error: RIFE: scale (3) must be 0.25, 0.5, 1, 2 or 4; ")
+        # vspipe shows it once by itself and once below Python's traceback; both are whole lines
+        lines = [line.partition("RIFE: ")[2] for line in done.stderr.splitlines() if "RIFE: " in line]
+        assert len(lines) == 2
+        assert lines[0] == lines[1]
+        assert lines[0].startswith("scale (3) must be 0.25, 0.5, 1, 2 or 4; ")
 
     def test_a_frame_that_fails(self, script, settings, average_model):
         done = self.run(script, settings, average_model, "--", more="clip = clip.std.SetFieldBased(2)")
         assert done.returncode == 1
         lines = [line for line in done.stderr.splitlines() if "RIFE: " in line]
         assert len(lines) == 1
-        assert "RIFE: frame 0: source frame 0 is interlaced" in lines[0]
+        assert re.search(r"RIFE: frame (\d): source frame \d is interlaced .*SetFieldBased\(0\)$", lines[0])
         assert "Traceback" not in done.stderr
 
     def test_a_closed_pipe_does_not_hang(self, script, settings, average_model):

@@ -78,11 +78,10 @@ def use(keep):
         core.rife.RIFE(source, model=sys.argv[1], device="cpu", scale=3)
     except vs.Error as error:
         errors.append(str(error)[:15])
-    for mine in (kept, errors):
-        print(len(mine))
+    print(len(kept), len(errors), flush=True)
     if not keep:
         kept.clear()
-    del source, alpha, out, error if "error" in dir() else kept
+    del source, alpha, out
     gc.collect()
     log.clear()
     policy.api.destroy_environment(environment)
@@ -101,10 +100,10 @@ use(keep=True)
 
     def test_no_frame_of_ours_lives_after_success_and_after_errors(self, average_model):
         lines = printed(self.PROGRAM, average_model).splitlines()
-        assert lines[:4] == ["6", "4", "live: 0", "instances: 0 cached: 0"]
+        assert lines[:3] == ["6 4", "live: 0", "instances: 0 cached: 0"]
         # The same with frames that the script itself keeps: the core does tell of living frames.
-        assert lines[4:6] == ["6", "4"]
-        assert int(lines[6].removeprefix("live: ")) >= 6
+        assert lines[3] == "6 4"
+        assert int(lines[4].removeprefix("live: ")) >= 6
 
 
 class TestSeveral:
@@ -234,11 +233,11 @@ def evaluate():
     environment = policy.api.create_environment(0)
     policy.current = environment
     core = vs.core.core
-    clip = core.std.BlankClip(format=vs.YUV420P8, width=640, height=360, length=20, fpsnum=24, keep=True)
+    clip = core.std.BlankClip(format=vs.YUV420P8, width=320, height=180, length=20, fpsnum=24, keep=True)
     out = core.rife.RIFE(clip, model=sys.argv[1], device="cpu", skip=0)
-    for n in (0, 1, 3, 5):
+    for n in (0, 1):
         out.get_frame(n)
-    flying = [out.get_frame_async(n) for n in (11, 7, 9)]
+    flying = [out.get_frame_async(n) for n in (7, 5)]
     del out, clip  # with frames in flight
     for frame in flying:
         frame.result()
@@ -292,16 +291,15 @@ print(resident() - start)
             gc.collect()
             time.sleep(0.02)
         assert serial not in callbacks._instances
-        assert len(interpolator._sources) == 0 or before
 
     PLATEAU = """
 import resource, sys
 import vapoursynth as vs
 from vsrife.engine import interpolator
-interpolator._sources._budget = 64 << 20  # 1280x736 RGB in float32 and features: 18 MiB a frame, so it is full at once
+interpolator._sources._budget = 24 << 20  # 640x384 RGB and features in float32 are 7 MiB a frame, so it is full at once
 core = vs.core
 core.max_cache_size = 64
-clip = core.std.BlankClip(format=vs.YUV420P8, width=1280, height=720, length=400, fpsnum=24, keep=True)
+clip = core.std.BlankClip(format=vs.YUV420P8, width=640, height=360, length=400, fpsnum=24, keep=True)
 out = core.rife.RIFE(clip, model=sys.argv[1], device="cpu", skip=0, multi=2)
 
 def resident():
@@ -310,18 +308,18 @@ def resident():
 
 seen = []
 for n, frame in enumerate(out.frames(prefetch=3, close=True)):
-    if n % 20 == 19:
+    if n % 10 == 9:
         seen.append(resident())
-    if n == 239:
+    if n == 159:
         break
-assert interpolator._sources.weight <= 64 << 20
-print(max(seen[6:]) - max(seen[:6]))
+assert 12 << 20 < interpolator._sources.weight <= 24 << 20
+print(max(seen[8:]) - max(seen[:8]))
 """
 
     @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
     def test_memory_reaches_a_plateau(self, average_model):
         grown = float(printed(self.PLATEAU, average_model))
-        assert grown < 40, f"{grown} MiB more in frames 120 to 240 than in the first 120"
+        assert grown < 40, f"{grown} MiB more in frames 80 to 160 than in the first 80"
 
 
 class TestProcesses:

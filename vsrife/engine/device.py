@@ -13,9 +13,9 @@ from contextlib import contextmanager
 
 import torch
 
-from vsrife.errors import ArgumentError
+from vsrife.errors import ArgumentError, RifeError
 
-__all__ = ["computing", "resolve_device", "resolve_precision", "slot"]
+__all__ = ["computing", "resolve_device", "resolve_precision", "slot", "stop"]
 
 PRECISIONS = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
 
@@ -31,6 +31,7 @@ def _usable_cores() -> int:
 # On a GPU the second frame's upload and launches run while the first one computes.
 _cpu_slots = threading.BoundedSemaphore(max(1, _usable_cores() // INTRA_OP_THREADS))
 _gpu_slots = threading.BoundedSemaphore(2)
+_stopped = threading.Event()
 
 
 def resolve_device(name: str) -> torch.device:
@@ -100,6 +101,7 @@ def resolve_precision(name: str, device: torch.device) -> torch.dtype:
 @contextmanager
 def computing() -> Iterator[None]:
     """Let this thread call torch: fixed intra-op threads, no gradients. Both are thread-local: each callback enters."""
+    _go_on()
     if torch.get_num_threads() != INTRA_OP_THREADS:
         torch.set_num_threads(INTRA_OP_THREADS)
     with torch.inference_mode():
@@ -115,10 +117,22 @@ def slot(device: torch.device) -> Iterator[None]:
     """
     if device.type != "cuda":
         with _cpu_slots:
+            _go_on()
             yield
         return
     with _gpu_slots, torch.cuda.device(device), torch.cuda.stream(_stream(device)):
+        _go_on()
         yield
+
+
+def stop() -> None:
+    """Let no frame begin any more; those that wait for a slot fail. For the end of the process, which waits for them."""
+    _stopped.set()
+
+
+def _go_on() -> None:
+    if _stopped.is_set():
+        raise RifeError("not made, because the program is ending")
 
 
 @functools.cache

@@ -4,6 +4,8 @@ Filters live in a table keyed by a serial number, which is what VapourSynth keep
 pointer can never reach a Python object.
 """
 
+import atexit
+import functools
 import itertools
 import os
 import threading
@@ -51,6 +53,14 @@ def _refuse_fork() -> None:
         )
 
 
+@functools.cache
+def _stop_at_exit() -> None:
+    # Python's exit waits for every frame that was asked for, which may be minutes of work that nobody wants any more.
+    from vsrife.engine.device import stop
+
+    atexit.register(stop)
+
+
 def _create(arguments: Any, result: Any, core: Any, api: Any) -> None:
     edge = vsapi.Core(api, core)
     try:
@@ -58,6 +68,7 @@ def _create(arguments: Any, result: Any, core: Any, api: Any) -> None:
         installation.check()
         from vsrife.plugin.filter import Filter  # brings torch, which a host that never calls RIFE must not pay for
 
+        _stop_at_exit()
         serial = next(_serials)
         instance = Filter(edge, vsapi.Map(edge, arguments), serial)
         with _lock:

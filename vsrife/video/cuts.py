@@ -54,9 +54,9 @@ def signature(planes: Sequence[torch.Tensor], bits: int) -> Signature:
     """The frame's thumbnail: means over square cells, at most 64 along the longer side.
 
     ``planes``: the luma plane alone (Gray, YUV) or the three planes of RGB, [h, w] of uint8, uint16, float16 or
-    float32, of any stride, on one device. ``bits``: depth of integer samples; ignored for floats, which are read as 0..1 and
-    quantised to 16 bits (NaN as 0). Cells at the right and bottom edge average what they hold. Pictures of up to 64
-    pixels have one cell per pixel.
+    float32, of any stride, on one device. ``bits``: depth of integer samples; ignored for floats, which are read as
+    0..1 and quantised to 16 bits (NaN as 0). Cells at the right and bottom edge average what they hold. Pictures of up
+    to 64 pixels have one cell per pixel.
     """
     height, width = planes[0].shape
     cell = -(-max(height, width) // _CELLS)

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from decimal import Context, Decimal
 from math import inf, isnan
 
+import numpy as np
 import torch
 
 from vsrife.video.blocks import as_integers, bands, block_sums, sample_bits
@@ -22,6 +23,7 @@ BLOCK = 8
 high and is seen at 60 dB (4 allowed at 8 bits); in a block of 16 the same edge would pass (16 of 16 allowed)."""
 
 _INT32_BITS = 31
+_SAME_SIZE = {1: torch.uint8, 2: torch.int16, 4: torch.int32}
 
 
 def is_still(left: Sequence[torch.Tensor], right: Sequence[torch.Tensor], bits: int, threshold: float) -> bool:
@@ -30,9 +32,9 @@ def is_still(left: Sequence[torch.Tensor], right: Sequence[torch.Tensor], bits: 
     ``left`` and ``right``: the luma plane alone (Gray, YUV) or the three planes of RGB, [h, w] of uint8, uint16,
     float16 or float32, any stride, on one device; a pair is still if each plane is. ``bits``: depth of integer samples;
     ignored for floats, which are read as 0..1 and quantised to 16 bits (NaN as 0). ``threshold``: PSNR in dB that the
-    worst block must reach: its sum of squared differences is at most ``floor(peak^2 * area / 10^(threshold / 10))``, blocks at the
-    edge counting their own area. 0 dB or less takes every pair; from 67 dB at 8 bits, 79 at 10, 115 at 16 (and ``inf``)
-    only identical planes pass. Raises ValueError on NaN.
+    worst block must reach: its sum of squared differences is at most ``floor(peak^2 * area / 10^(threshold / 10))``,
+    blocks at the edge counting their own area. 0 dB or less takes every pair; from 67 dB at 8 bits, 79 at 10, 115 at 16
+    (and ``inf``) only identical planes pass. Raises ValueError on NaN.
     """
     if isnan(threshold):
         raise ValueError("threshold must not be NaN")
@@ -46,8 +48,8 @@ def _plane_is_still(left: torch.Tensor, right: torch.Tensor, bits: int, threshol
     wide = 2 * depth + (BLOCK - 1).bit_length() > _INT32_BITS
     for rows in bands(left, BLOCK):
         a, b = left[rows], right[rows]
-        if torch.equal(a, b):
-            continue  # most of a still picture, several times cheaper
+        if _identical(a, b):
+            continue  # most of a still picture, and several times cheaper
         difference = as_integers(a) - as_integers(b)
         if wide:
             difference = difference.to(torch.int64)
@@ -56,6 +58,15 @@ def _plane_is_still(left: torch.Tensor, right: torch.Tensor, bits: int, threshol
         if bool((sums > limits).any()):
             return False
     return True
+
+
+def _identical(left: torch.Tensor, right: torch.Tensor) -> bool:
+    """Whether the bytes agree; samples that do are equal once quantised, NaN among them."""
+    integer = _SAME_SIZE[left.element_size()]
+    left, right = left.view(integer), right.view(integer)
+    if left.device.type == "cpu":
+        return np.array_equal(left.numpy(), right.numpy())  # ten times as fast as torch.equal
+    return torch.equal(left, right)
 
 
 def _limits(height: int, width: int, depth: int, threshold: float, device: torch.device) -> torch.Tensor:
