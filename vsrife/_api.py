@@ -110,8 +110,8 @@ def _function() -> "Callable[..., vs.VideoNode]":
     plugin: Any = getattr(vapoursynth.core, "rife", None)
     if plugin is None:
         raise RifeError(
-            "core.rife (missing) must be loaded by VapourSynth; reinstall with pip install --force-reinstall --no-deps "
-            "vapoursynth-rife"
+            "core.rife (missing) must be loaded by VapourSynth; install vapoursynth-rife again, into the environment "
+            "that this Python belongs to"
         )
     function: Any = getattr(plugin, "RIFE", None)
     # Another plugin has the same namespace, and the one VapourSynth loads first wins it.

@@ -225,3 +225,11 @@ class TestDoctor:
         found = self.lines(run(capsys, "doctor")[1])["core.rife"]
         assert found[0] == mark
         assert text in found[1]
+
+
+def test_a_closed_pipe_is_no_error():
+    program = [sys.executable, "-m", "vsrife", "models"]
+    with subprocess.Popen(program, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        process.stdout.close()
+        assert process.stderr.read() == ""
+        assert process.wait(60) == 141

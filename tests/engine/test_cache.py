@@ -37,6 +37,15 @@ def test_budget_is_in_weight_and_the_newest_stays_even_if_heavier():
     assert (len(cache), cache.weight) == (1, 1)
 
 
+def test_those_in_use_do_not_drive_each_other_out():
+    calls = []
+    cache: Cache[int, bytes] = Cache(10, len, at_least=2)
+    for key in (0, 1, 0, 1, 0, 1, 2, 1, 2):
+        cache.get(key, lambda key=key: calls.append(key) or bytes(500))
+    assert calls == [0, 1, 2]
+    assert len(cache) == 2
+
+
 def test_drop_forgets_by_key_and_gives_the_weight_back():
     cache: Cache[tuple[int, int], bytes] = Cache(1000, len)
     for owner in (1, 2):

@@ -1,6 +1,8 @@
 """Devices and precisions by name, and the state of a thread that computes."""
 
 import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import torch
@@ -21,7 +23,7 @@ def test_cpu_by_name():
     assert devices.resolve_device("cpu") == CPU
 
 
-@pytest.mark.parametrize("name", ["gpu", "cuda:x", "", "cpu cpu"])
+@pytest.mark.parametrize("name", ["gpu", "cuda:x", "", "cpu cpu", "cuda:-1", "xpu:300"])
 def test_unknown_names_are_refused_with_the_choices(name):
     with pytest.raises(ArgumentError, match=r'device \(.*\) must be "auto", "cpu", "cuda"'):
         devices.resolve_device(name)
@@ -39,11 +41,66 @@ def test_a_device_that_holds_no_data_is_refused():
         devices.resolve_device("meta")
 
 
-def test_index_out_of_range(monkeypatch):
+@pytest.mark.parametrize("index", [1, 3, 128, 256, 10**20])
+def test_index_out_of_range(monkeypatch, index):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
-    with pytest.raises(ArgumentError, match=r"device \(cuda:3\) out of range; 1 device"):
-        devices.resolve_device("cuda:3")
+    with pytest.raises(ArgumentError, match=rf"device \(cuda:{index}\) out of range; 1 device, counted from cuda:0"):
+        devices.resolve_device(f"cuda:{index}")
+
+
+def test_auto_takes_the_first_gpu_that_works_and_says_why_none_does(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    broken = {0}
+    zeros = torch.zeros
+
+    def on_gpu(*size, device):
+        if device.index in broken:
+            raise RuntimeError("no kernel image is available\nfor execution. A long explanation.")
+        return zeros(*size)
+
+    monkeypatch.setattr(torch, "zeros", on_gpu)
+    devices._first_working_gpu.cache_clear()
+    assert devices.resolve_device("auto") == torch.device("cuda", 1)
+    assert devices.why_no_gpu() == ""
+    broken.add(1)
+    devices._first_working_gpu.cache_clear()
+    assert devices.resolve_device("auto") == CPU
+    assert devices.why_no_gpu().startswith("cuda:0: no kernel image is available for execution; cuda:1: ")
+    devices._first_working_gpu.cache_clear()
+
+
+def test_threads_that_begin_together_share_one_stream(monkeypatch):
+    made = []
+
+    class SlowStream:
+        def __init__(self, device):
+            time.sleep(0.02)
+            made.append(device)
+
+    monkeypatch.setattr(torch.cuda, "Stream", SlowStream)
+    monkeypatch.setattr(devices, "_streams", {})
+    together = threading.Barrier(8)
+
+    def ask(_):
+        together.wait(10)
+        return devices._stream(torch.device("cuda", 0))
+
+    with ThreadPoolExecutor(8) as pool:
+        assert len(set(pool.map(ask, range(8)))) == 1
+    assert len(made) == 1
+
+
+def test_float32_is_float32_whatever_the_script_has_set():
+    before = torch.backends.fp32_precision
+    try:
+        torch.backends.fp32_precision = "tf32"
+        devices._promise_exact_arithmetic()
+        assert torch.backends.cudnn.conv.fp32_precision == "ieee"
+        assert torch.backends.cuda.matmul.fp32_precision == "ieee"
+    finally:
+        torch.backends.fp32_precision = before
 
 
 @pytest.mark.parametrize(

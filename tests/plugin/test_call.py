@@ -8,9 +8,9 @@ import pytest
 import torch
 import vapoursynth as vs
 
+from tests.hosts.processes import python
 from vsrife.engine.interpolator import Interpolator
 
-from ..hosts.processes import python
 from .clips import numbered, samples, scene, textured, with_props
 
 core = vs.core
@@ -63,7 +63,10 @@ WRONG = [
     ({"model": "4.99"}, r"did you mean 4\.\d+\? names: 4\.0, 4\.1, .*4\.26\.heavy$"),
     ({"model": "rife"}, r"must be a model's name or a checkpoint file; names: 4\.0, "),
     ({"model": ""}, r"must be a name or a file; for the names: python -m vsrife models$"),
-    ({"model": "no such.pkl"}, r"must be a file that exists, or a model's name; for the names: python -m vsrife models$"),
+    (
+        {"model": "no such.pkl"},
+        r"must be a file that exists, or a model's name; for the names: python -m vsrife models$",
+    ),
     ({"model": "../../x"}, r"must be a model's name or a file that ends in \.pkl, "),
     *[({"scale": value}, "must be 0.25, 0.5, 1, 2 or 4; 0.5 suits 2160p") for value in (0, 3, -1, 0.3, NAN, INF)],
     *[
@@ -76,7 +79,7 @@ WRONG = [
         for value in (-0.1, 1.1, NAN, INF)
     ],
     *[
-        ({"skip_threshold": value}, "must be decibels from 0 to 120; leave it out for 60$")
+        ({"skip_threshold": value}, "must be a PSNR from 0 to 120 decibels; leave it out for 60$")
         for value in (-1, 121, NAN, INF)
     ],
     ({"sc_threshold": 0.5, "sc": 0}, r"and sc \(0\) must not be passed together: with sc=0 nothing is compared"),
@@ -276,9 +279,9 @@ class TestEffects:
         seen = []
         inner = Interpolator.interpolate
 
-        def note(self, left, right, t, into, alpha_into):
+        def note(self, left, right, t, *rest):
             seen.append((left.number, right.number, t))
-            return inner(self, left, right, t, into, alpha_into)
+            return inner(self, left, right, t, *rest)
 
         monkeypatch.setattr(Interpolator, "interpolate", note)
         clip = textured(2)
@@ -344,7 +347,7 @@ class TestEffects:
     def test_colour_overrides_win_over_the_props(self, moving_model, option, value, prop, number, other):
         """An override is as good as the property, and is not the same as the property it replaces."""
         clip = textured(2)
-        named = [with_props(clip, dict.fromkeys((0, 1), {prop: each})) for each in (number, other)]
+        named = [with_props(clip, {0: {prop: each}, 1: {prop: each}}) for each in (number, other)]
 
         def planes(clip, **options):
             out = core.rife.RIFE(clip, model=moving_model, device="cpu", skip=0, sc=0, **options)
@@ -380,7 +383,9 @@ except vs.Error as error:
     def test_the_peer_in_our_place_is_named(self):
         hide = "import sys, types\nsys.modules['vsrife'] = types.ModuleType('vsrife')"
         text = python(self.CALL.format(before=hide)).stdout
-        assert text.startswith("RIFE: cannot start its Python side (ModuleNotFoundError: No module named 'vsrife.plugin")
+        assert text.startswith(
+            "RIFE: cannot start its Python side (ModuleNotFoundError: No module named 'vsrife.plugin"
+        )
         assert "PyPI's vsrife shares our import name" in text
         assert text.count("\n") == 1
 

@@ -10,10 +10,10 @@ import pytest
 import torch
 import vapoursynth as vs
 
+from tests.hosts.processes import ROOT, finish, start_python
 from vsrife.engine.interpolator import Interpolator
 from vsrife.network.ifnet import IFNet
 
-from ..hosts.processes import ROOT, finish, start_python
 from .clips import digest, samples, textured
 
 core = vs.core

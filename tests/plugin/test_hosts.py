@@ -8,7 +8,7 @@ from fractions import Fraction
 
 import pytest
 
-from ..hosts.processes import compiled, configure, environment, finish, start, vspipe_program
+from tests.hosts.processes import compiled, configure, environment, finish, start, vspipe_program
 
 CONCURRENT = pytest.mark.parametrize("concurrent", [4, 16])
 
@@ -96,8 +96,10 @@ class TestPlayer:
     def test_an_error_in_the_script_is_one_line_at_its_end(self, player, script, settings):
         done = self.play(player, script, settings, "no such model", "2", 4, rounds=1)
         assert done.returncode == 1
-        assert done.stderr.strip().splitlines()[-1].startswith(
-            "vapoursynth.Error: RIFE: model (no such model) must be a model's name or a checkpoint file; "
+        assert (
+            done.stderr.strip()
+            .splitlines()[-1]
+            .startswith("vapoursynth.Error: RIFE: model (no such model) must be a model's name or a checkpoint file; ")
         )
 
     def test_no_argument_that_needs_a_rate(self, player, script, settings, average_model):
@@ -115,8 +117,8 @@ def test_a_host_without_python_is_told_so(tmp_path):
     done = finish(start([program]))
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout == (
-        "RIFE: this program does not run Python, which RIFE needs; use a host that runs Python scripts (vspipe, mpv, an "
-        "editor with VSScript, or python itself)\n"
+        "RIFE: this program does not run Python, which RIFE needs; use a host that runs Python scripts (vspipe, mpv, "
+        "an editor with VSScript, or python itself)\n"
     )
 
 

@@ -172,13 +172,6 @@ def test_each_boundary_is_left_once_and_arrived_at_once(timeline):
         assert all(timeline.position(n - 1) < k + 1 <= timeline.position(n) for k in timeline.arrivals(n))
 
 
-@relaxed
-@given(timelines())
-def test_blends_tells_which_pairs_have_a_frame_between_them(timeline):
-    blended = {m.left for m in map(timeline.at, range(timeline.length)) if m.right is not None}
-    assert {k for k in range(timeline.source_frames) if timeline.blends(k)} == blended
-
-
 # Requests
 
 

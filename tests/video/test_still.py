@@ -113,7 +113,18 @@ def test_float_planes(dtype: torch.dtype) -> None:
     zero = left.clone()
     zero[3, 4] = 0
     assert still(nans, nans.clone(), 32, inf)
-    assert still(nans, zero, 32, inf)
+    assert not still(nans, zero, 32, inf)
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.float32])
+@pytest.mark.parametrize(("before", "after"), [(1.5, 2.5), (-0.25, -0.125), (1.0, inf), (0.0, -0.5)])
+def test_float_samples_beyond_the_nominal_range_do_not_freeze(dtype: torch.dtype, before: float, after: float) -> None:
+    left = torch.full((40, 64), before, dtype=dtype)
+    right = left.clone()
+    assert still(left, right, 32)
+    right[12:16, 20:24] = after
+    assert not still(left, right, 32)
+
 
 
 def test_strided_views_and_tall_pictures_are_seen_to_the_last_row() -> None:

@@ -6,6 +6,7 @@ status. Importing this imports neither torch nor vapoursynth.
 
 import argparse
 import contextlib
+import os
 import signal
 import sys
 import threading
@@ -22,7 +23,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line `argv` (the process' own by default) and return the exit status.
 
     0: done. 1: done, and something is not as it should be (`doctor`). 2: an error; one line on stderr says what.
-    130, 143: ended by Ctrl-C or SIGTERM, with temporary files removed.
+    130, 141, 143: ended by Ctrl-C, a closed pipe or SIGTERM, with temporary files removed.
     """
     parser = argparse.ArgumentParser(
         prog="vsrife", description="RIFE frame interpolation for VapourSynth: models and diagnosis."
@@ -36,12 +37,18 @@ def main(argv: Sequence[str] | None = None) -> int:
         return end.code if isinstance(end.code, int) else 2
     try:
         with _terminated_by_exception():
-            return int(arguments.run(arguments))
+            status = int(arguments.run(arguments))
+            sys.stdout.flush()
+            return status
     except RifeError as error:
         print(f"vsrife: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         return 130
+    except BrokenPipeError:
+        # Whoever read our output has left (`| head`). What is still buffered has nowhere to go: say so to no one.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
 
 
 @contextlib.contextmanager

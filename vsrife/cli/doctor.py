@@ -106,7 +106,7 @@ def _plugin() -> Iterator[Finding]:
             return
     yield Finding(
         "core.rife",
-        "not loaded; install the package again: python -m pip install --force-reinstall vapoursynth-rife",
+        "not loaded; install vapoursynth-rife again",
         False,
     )
 

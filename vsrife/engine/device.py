@@ -2,7 +2,7 @@
 
 Two promises are kept here. Results do not depend on OMP_NUM_THREADS or on the thread that asks, because every
 thread that computes sets torch's intra-op count itself (it is thread-local). And float32 means float32: TF32 is
-switched off for the process when a CUDA device is first used.
+switched off, for the process as torch has it, whenever a CUDA device is used.
 """
 
 import functools
@@ -15,7 +15,7 @@ import torch
 
 from vsrife.errors import ArgumentError, RifeError
 
-__all__ = ["computing", "resolve_device", "resolve_precision", "slot", "stop"]
+__all__ = ["computing", "resolve_device", "resolve_precision", "slot", "stop", "why_no_gpu"]
 
 PRECISIONS = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
 
@@ -29,30 +29,37 @@ def _usable_cores() -> int:
 
 # How many frames are computed at a time. More of them would only share the same cores and multiply the memory.
 # On a GPU the second frame's upload and launches run while the first one computes.
-_cpu_slots = threading.BoundedSemaphore(max(1, _usable_cores() // INTRA_OP_THREADS))
-_gpu_slots = threading.BoundedSemaphore(2)
+CPU_SLOTS = max(1, _usable_cores() // INTRA_OP_THREADS)
+GPU_SLOTS = 2
+_cpu_slots = threading.BoundedSemaphore(CPU_SLOTS)
+_gpu_slots = threading.BoundedSemaphore(GPU_SLOTS)
+_streams: dict[torch.device, torch.cuda.Stream] = {}
+_streams_lock = threading.Lock()
 _stopped = threading.Event()
 
 
 def resolve_device(name: str) -> torch.device:
     """The torch device that the argument ``device`` names.
 
-    ``auto`` is the first CUDA GPU where one is usable, else the CPU. Raises ArgumentError for a name torch does not
-    know, an index that is out of range, or a device that cannot hold a tensor here.
+    ``auto`` is the first CUDA GPU that runs a kernel, else the CPU (`why_no_gpu` then says why). Raises ArgumentError
+    for a name torch does not know, an index that is out of range, or a device that cannot hold a tensor here.
     """
     if name == "auto":
-        return torch.device("cuda", 0) if _cuda_count() else torch.device("cpu")
+        index = _first_working_gpu()[0]
+        return torch.device("cpu") if index is None else torch.device("cuda", index)
+    kind, _, number = name.partition(":")
+    if kind == "cuda" and (number.isdecimal() or name == "cuda"):
+        return _cuda(name, int(number) if number else None)
+    if kind == "cpu" and number.isdecimal() and int(number) > 0:
+        raise ArgumentError(f'device ({name}) out of range; the CPU is one device: pass device="cpu"')
     try:
-        device = torch.device(name)
-    except RuntimeError as error:
+        # torch keeps an index in eight bits, and would take a larger one for another device.
+        device = torch.device(name if int(number or 0) < 128 else "")
+    except (RuntimeError, ValueError) as error:
         raise ArgumentError(
             f'device ({name}) must be "auto", "cpu", "cuda", "cuda:1" or another device of torch'
         ) from error
-    if device.type == "cuda":
-        return _cuda(name, device)
     if device.type == "cpu":
-        if device.index:
-            raise ArgumentError(f'device ({name}) out of range; the CPU is one device: pass device="cpu"')
         return torch.device("cpu")
     try:
         torch.empty(1, device=device).to("cpu")
@@ -62,22 +69,46 @@ def resolve_device(name: str) -> torch.device:
     return device
 
 
+def why_no_gpu() -> str:
+    """Why ``auto`` is the CPU, in a few words; empty where it is a GPU."""
+    return _first_working_gpu()[1]
+
+
+@functools.cache
+def _first_working_gpu() -> tuple[int | None, str]:
+    """The first GPU that runs a kernel of this torch, or None and the reason. Tried once a process."""
+    count = _cuda_count()
+    if count == 0:
+        return None, _why_no_cuda()
+    reasons = []
+    for index in range(count):
+        try:
+            torch.zeros(1, device=torch.device("cuda", index)).add_(1).item()
+        except RuntimeError as error:  # too old for this torch ("no kernel image"), in exclusive use, out of memory
+            reasons.append(f"cuda:{index}: {' '.join(str(error).split()).partition('. ')[0]}")
+        else:
+            return index, ""
+    return None, "; ".join(reasons)
+
+
 def _cuda_count() -> int:
     return torch.cuda.device_count() if torch.cuda.is_available() else 0
 
 
-def _cuda(name: str, device: torch.device) -> torch.device:
+def _why_no_cuda() -> str:
+    if torch.version.cuda is None:
+        return "this torch was built without CUDA"
+    if getattr(torch.cuda, "_is_in_bad_fork", lambda: False)():
+        return "a forked process cannot use CUDA, start it by spawn"
+    return f"torch finds no NVIDIA GPU with a driver for CUDA {torch.version.cuda}"
+
+
+def _cuda(name: str, index: int | None) -> torch.device:
     count = _cuda_count()
     if count == 0:
-        why = (
-            "this torch was built without CUDA"
-            if torch.version.cuda is None
-            else "a forked process cannot use CUDA: start it by spawn"
-            if getattr(torch.cuda, "_is_in_bad_fork", lambda: False)()
-            else "torch finds no NVIDIA GPU and driver"
-        )
-        raise ArgumentError(f'device ({name}) cannot be used: {why}; try device="cpu"')
-    index = torch.cuda.current_device() if device.index is None else device.index
+        raise ArgumentError(f'device ({name}) cannot be used: {_why_no_cuda()}; try device="cpu"')
+    if index is None:
+        index = torch.cuda.current_device()
     if index >= count:
         raise ArgumentError(
             f"device ({name}) out of range; {count} device{'s' if count > 1 else ''}, counted from cuda:0"
@@ -122,11 +153,12 @@ def slot(device: torch.device) -> Iterator[None]:
         return
     with _gpu_slots, torch.cuda.device(device), torch.cuda.stream(_stream(device)):
         _go_on()
+        _promise_exact_arithmetic()
         yield
 
 
 def stop() -> None:
-    """Let no frame begin any more; those that wait for a slot fail. For the end of the process, which waits for them."""
+    """Let no frame begin any more; those that wait for a slot fail. For the end of the process, which waits for all."""
     _stopped.set()
 
 
@@ -135,16 +167,18 @@ def _go_on() -> None:
         raise RifeError("not made, because the program is ending")
 
 
-@functools.cache
 def _stream(device: torch.device) -> torch.cuda.Stream:
-    # One stream for everything on a device: entries of the cache need no events between streams.
-    _exact_float32()
-    return torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
+    """The one stream of everything on ``device``: so entries of the cache need no events between streams."""
+    with _streams_lock:
+        if device not in _streams:
+            _streams[device] = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
+        return _streams[device]
 
 
-def _exact_float32() -> None:
-    torch.backends.cudnn.allow_tf32 = False
-    torch.backends.cuda.matmul.allow_tf32 = False
+def _promise_exact_arithmetic() -> None:
+    # torch keeps these for the process, not for a caller, and a script may have set them since the last frame.
+    torch.backends.cudnn.conv.fp32_precision = "ieee"  # type: ignore[attr-defined]
+    torch.backends.cuda.matmul.fp32_precision = "ieee"
     # Algorithms are neither timed nor summed in changing order: the same bytes on every run.
     torch.backends.cudnn.benchmark = False
     torch.backends.cudnn.deterministic = True

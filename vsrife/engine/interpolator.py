@@ -7,7 +7,6 @@ motion for each (left, right, t); synthesis then warps and blends the clip's own
 import itertools
 import threading
 from collections import OrderedDict
-from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -16,43 +15,22 @@ import torch
 from torch import Tensor
 
 from vsrife.engine.cache import Cache
-from vsrife.engine.device import slot
+from vsrife.engine.device import CPU_SLOTS, GPU_SLOTS, slot
 from vsrife.engine.synthesis import synthesize
-from vsrife.errors import ArgumentError
 from vsrife.models.checkpoint import load
 from vsrife.network.ifnet import IFNet
 from vsrife.network.motion import Motion
-from vsrife.video.colour import Colour
-from vsrife.video.formats import PixelFormat
-from vsrife.video.host import download, finish, upload
-from vsrife.video.rgb import to_rgb
+from vsrife.video.picture import Layer, Picture, settle
 
-__all__ = ["Interpolator", "Layer", "Network", "Picture", "load_network"]
+__all__ = ["Interpolator", "Network", "load_network"]
 
 CACHE_BYTES = 1 << 30
 """Memory of all cached source frames of the process. Fixed: what happens to be free must not change what is done."""
 
+KEPT_SOURCES = 2 * max(CPU_SLOTS, GPU_SLOTS)
+"""As many stay cached whatever they weigh: the pairs of the frames that may be computed at a time."""
+
 KEPT_NETWORKS = 4
-
-
-@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
-class Layer:
-    """Planes of one format: the picture itself, or its alpha. views: host memory, valid while the frame is held."""
-
-    format: PixelFormat
-    colour: Colour
-    views: tuple[Tensor, ...]
-
-
-@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
-class Picture:
-    """One source frame in host memory. number: its index in the clip. alpha: None where the frame carries none."""
-
-    number: int
-    width: int
-    height: int
-    layer: Layer
-    alpha: Layer | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -83,7 +61,7 @@ class Network:
     dtype: torch.dtype
 
 
-_sources: Cache[tuple[int, int], _Source] = Cache(CACHE_BYTES, lambda source: source.bytes)
+_sources: Cache[tuple[int, int], _Source] = Cache(CACHE_BYTES, lambda source: source.bytes, at_least=KEPT_SOURCES)
 _networks: OrderedDict[tuple[Path, int, int, torch.device, torch.dtype], Network] = OrderedDict()
 _networks_lock = threading.Lock()
 _serials = itertools.count(1)
@@ -115,10 +93,8 @@ class Interpolator:
     """
 
     def __init__(self, network: Network, width: int, height: int, *, scale: float, ensemble: bool) -> None:
-        if ensemble and not network.module.supports_ensemble:
-            raise ArgumentError(
-                "ensemble (1) must be 0 for this model: networks 4.21 to 4.23, 4.25 and 4.26 have no ensemble"
-            )
+        """Raises ArgumentError for a scale or an ensemble that the network does not take."""
+        network.module.check_options(scale=scale, ensemble=ensemble)
         self._network = network
         self._scale = scale
         self._ensemble = ensemble
@@ -131,14 +107,11 @@ class Interpolator:
         """Where the frames are computed."""
         return self._network.device
 
-    def interpolate(
-        self, left: Picture, right: Picture, t: Fraction, into: Sequence[Tensor], alpha_into: Sequence[Tensor] | None
-    ) -> None:
-        """Write the frame at time ``t``, 0 < t < 1, between two source frames into host planes.
+    def interpolate(self, left: Picture, right: Picture, t: Fraction, into: Picture) -> None:
+        """Write the frame at time ``t``, 0 < t < 1, between two source frames into the planes of ``into``.
 
-        ``into``: one view per plane of the new frame. ``alpha_into``: those of its alpha frame, where both sources have
-        one; None leaves alpha alone. The caller has entered `device.computing`. On return the planes are written and
-        the sources' memory is no longer read.
+        Its alpha is made too where ``into`` and both sources have one. The caller has entered `device.computing`. On
+        return the planes are written and the sources' memory is no longer read, also where this raises.
         """
         with slot(self.device):
             try:
@@ -146,12 +119,11 @@ class Interpolator:
                 motion = self._network.module(
                     a.canvas, b.canvas, a.features, b.features, float(t), scale=self._scale, ensemble=self._ensemble
                 )
-                self._blend(motion, left, (left.layer, a.planes), (right.layer, b.planes), into)
-                if alpha_into is not None and left.alpha is not None and right.alpha is not None:
-                    self._blend(motion, left, (left.alpha, a.alpha), (right.alpha, b.alpha), alpha_into)
+                self._blend(motion, into, (left.layer, a.planes), (right.layer, b.planes), into.layer)
+                if into.alpha is not None and left.alpha is not None and right.alpha is not None:
+                    self._blend(motion, into, (left.alpha, a.alpha), (right.alpha, b.alpha), into.alpha)
             finally:
-                # Also after a failure: VapourSynth may reuse the frames' memory as soon as this returns.
-                finish(self.device)
+                settle(self.device)
 
     def close(self) -> None:
         """Drop what the cache holds for this object. Frames still being computed are not disturbed."""
@@ -161,26 +133,20 @@ class Interpolator:
         return _sources.get((self._serial, picture.number), lambda: self._encode(picture))
 
     def _encode(self, picture: Picture) -> _Source:
-        planes, alpha = self._upload(picture.layer), self._upload(picture.alpha) if picture.alpha else None
-        layer = picture.layer
-        canvas = to_rgb(
-            planes or layer.views,
-            layer.format,
-            layer.colour,
-            width=picture.width,
-            height=picture.height,
-            pad_to=self._canvas,
-        ).to(self._network.dtype)
-        return _Source(canvas=canvas, features=self._network.module.encode(canvas), planes=planes, alpha=alpha)
+        planes = picture.layer.planes_on(self.device)
+        alpha = picture.alpha.planes_on(self.device) if picture.alpha else None
+        canvas = picture.rgb(planes, self._canvas).to(self._network.dtype)
+        return _Source(
+            canvas=canvas,
+            features=self._network.module.encode(canvas),
+            planes=None if self._on_host else planes,
+            alpha=None if self._on_host else alpha,
+        )
 
-    def _upload(self, layer: Layer) -> tuple[Tensor, ...] | None:
-        if self.device.type == "cpu":
-            return None
-        return tuple(upload(view, self.device) for view in layer.views)
-
-    def _on_device(self, layer: Layer, cached: tuple[Tensor, ...] | None) -> tuple[Tensor, ...]:
-        # Alpha may not have been cached: its neighbour had none when the source was.
-        return cached or self._upload(layer) or layer.views
+    @property
+    def _on_host(self) -> bool:
+        """Whether planes on the device are VapourSynth's own memory: read and written in place, never kept."""
+        return self.device.type == "cpu"
 
     def _blend(
         self,
@@ -188,20 +154,19 @@ class Interpolator:
         picture: Picture,
         left: tuple[Layer, tuple[Tensor, ...] | None],
         right: tuple[Layer, tuple[Tensor, ...] | None],
-        into: Sequence[Tensor],
+        into: Layer,
     ) -> None:
-        layer = left[0]
-        on_host = self.device.type == "cpu"
+        # What is not cached is brought now: in place on the host; and an alpha whose neighbour had none before.
+        a, b = (layer.planes_on(self.device) if cached is None else cached for layer, cached in (left, right))
         made = synthesize(
-            self._on_device(*left),
-            self._on_device(*right),
+            a,
+            b,
             motion,
-            layer.format,
-            chroma=layer.colour.chroma,
+            into.format,
+            chroma=into.colour.chroma,
             width=picture.width,
             height=picture.height,
-            out=into if on_host else None,
+            out=into.views if self._on_host else None,
         )
-        if not on_host:
-            for tensor, view in zip(made, into, strict=True):
-                download(tensor, view)
+        if not self._on_host:
+            into.receive(made)

@@ -68,7 +68,7 @@ def _moves_far(flow: Tensor) -> bool:
 
 
 class IFNet(nn.Module):
-    """A RIFE 4.x network, built with random weights; `vsrife.models.load` gives one with a checkpoint's.
+    """A RIFE 4.x network, built with random weights; `vsrife.models.checkpoint.load` gives one with a checkpoint's.
 
     Frames are float32 [N, 3, H, W] RGB in 0..1 on a canvas whose H and W are multiples of `modulus(scale)`; zeros on
     the right and at the bottom bring a frame to that size.
@@ -122,7 +122,8 @@ class IFNet(nn.Module):
         Raises ArgumentError for a canvas, scale, ensemble or features that this network does not take. Its inputs are
         left as they are.
         """
-        self._check(left, right, left_features, right_features, scale, ensemble)
+        self.check_options(scale=scale, ensemble=ensemble)
+        self._check(left, right, left_features, right_features, scale)
         frames = _Pair(
             left=_images(left, left_features),
             right=_images(right, right_features),
@@ -147,6 +148,15 @@ class IFNet(nn.Module):
             before = _Step(before.flow + step.flow, mask, step.hidden)
         return Motion(flow=before.flow, mask=torch.sigmoid(before.mask))
 
+    def check_options(self, *, scale: float, ensemble: bool) -> None:
+        """Raise ArgumentError for a `scale` that no network takes, or an `ensemble` that this one does not."""
+        if scale not in USER_SCALES:
+            raise ArgumentError(f"scale ({scale:g}) must be one of 0.25, 0.5, 1, 2, 4")
+        if ensemble and not self.supports_ensemble:
+            raise ArgumentError(
+                "ensemble (1) must be 0 for this model; the networks that take it are 4.0 to 4.20 and 4.24"
+            )
+
     def merge(self, left: Tensor, right: Tensor, motion: Motion) -> Tensor:
         """The new frame on the padded canvas, float32 [N, 3, H, W]: both frames, warped and weighed by the mask.
 
@@ -163,14 +173,7 @@ class IFNet(nn.Module):
         left_features: Tensor | None,
         right_features: Tensor | None,
         scale: float,
-        ensemble: bool,
     ) -> None:
-        if scale not in USER_SCALES:
-            raise ArgumentError(f"scale ({scale:g}) must be one of 0.25, 0.5, 1, 2, 4")
-        if ensemble and not self.supports_ensemble:
-            raise ArgumentError(
-                "ensemble (1) must be 0 for this model; the networks that take it are 4.0 to 4.20 and 4.24"
-            )
         height, width = left.shape[-2:]
         modulus = self.modulus(scale)
         if left.shape != right.shape or height % modulus or width % modulus:

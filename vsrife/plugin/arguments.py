@@ -11,7 +11,7 @@ from fractions import Fraction
 from math import isfinite
 
 from vsrife.errors import ArgumentError
-from vsrife.plugin.signature import SIGNATURE
+from vsrife.plugin.signature import ARGUMENTS
 
 __all__ = [
     "DEFAULT_MULTI",
@@ -27,7 +27,8 @@ __all__ = [
 DEFAULT_MULTI = Fraction(2)
 
 DEFAULT_SKIP_THRESHOLD = 60.0
-"""Decibels of PSNR that the worst block of luma must reach for a pair to count as still."""
+"""Decibels of PSNR that the worst block must reach for a pair to count as still: the still measure's own default, which
+stands here too because reading it there would bring torch."""
 
 MAX_SKIP_THRESHOLD = 120.0
 """Above 115 dB only identical frames pass, even at 16 bits."""
@@ -38,8 +39,6 @@ PRECISIONS = ("auto", "float32", "float16", "bfloat16")
 
 MAX_WHOLE = 2**53 - 1
 """Whole numbers reach us as doubles, which hold every integer up to here exactly."""
-
-_NAMES = tuple(entry.split(":")[0] for entry in SIGNATURE.split(";") if entry)[1:]
 
 _NUMBER = r"[0-9]{1,40}(?:\.[0-9]{0,40})?|\.[0-9]{1,40}"
 _MULTI = re.compile(
@@ -148,11 +147,11 @@ class _Passed:
     def __init__(self, raw: Mapping[str, str | bytes | float]) -> None:
         self._raw = raw
         for name in raw:
-            if name not in _NAMES:
-                near = difflib.get_close_matches(name, _NAMES, n=1)
+            if name not in ARGUMENTS:
+                near = difflib.get_close_matches(name, ARGUMENTS, n=1)
                 raise ArgumentError(
                     f"{name} must be an argument of RIFE; {f'did you mean {near[0]}? ' if near else ''}there are: "
-                    f"{', '.join(_NAMES)}"
+                    f"{', '.join(ARGUMENTS)}"
                 )
 
     def __contains__(self, name: str) -> bool:
@@ -166,7 +165,7 @@ class _Passed:
         if isinstance(value, str):
             line = "".join(character if character.isprintable() else ascii(character)[1:-1] for character in value)
             return line if len(line) <= 80 else f"{line[:77]}..."
-        return str(int(value)) if isfinite(value) and value == int(value) else str(value)
+        return str(int(value)) if abs(value) <= MAX_WHOLE and value == int(value) else str(value)
 
     def wrong(self, name: str, must_be: str) -> ArgumentError:
         return ArgumentError(f"{name} ({self.shown(name)}) must be {must_be}")

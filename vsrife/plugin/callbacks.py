@@ -40,7 +40,7 @@ def register(module: ModuleType) -> None:
 def one_line(error: BaseException) -> str:
     """The text of ``error`` on one line, with its type where the text alone would not say what went wrong."""
     text = " ".join(str(error).split())
-    if isinstance(error, installation.ReadableError):
+    if isinstance(error, RifeError):
         return text
     return f"{type(error).__name__}: {text}" if text else type(error).__name__
 
@@ -73,7 +73,11 @@ def _create(arguments: Any, result: Any, core: Any, api: Any) -> None:
         instance = Filter(edge, vsapi.Map(edge, arguments), serial)
         with _lock:
             _instances[serial] = instance
-        instance.publish(result)
+        try:
+            instance.publish(result)
+        except BaseException:
+            _close(serial)
+            raise
     except BaseException as error:  # noqa: BLE001 - VapourSynth's edge: every failure becomes the script's error
         edge.set_error(result, f"RIFE: {one_line(error)}")
 
@@ -92,7 +96,11 @@ def _get_frame(n: int, reason: int, instance: Any, _frame_data: Any, context: An
 
 
 def _free(instance: Any, _core: Any, _api: Any) -> None:
+    _close(vsapi.serial_of(instance))
+
+
+def _close(serial: int) -> None:
     with _lock:
-        found = _instances.pop(vsapi.serial_of(instance), None)
+        found = _instances.pop(serial, None)
     if found is not None:
         found.close()

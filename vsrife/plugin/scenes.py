@@ -1,42 +1,114 @@
 """What is known about two neighbouring source frames: a cut, a still pair, or something to interpolate.
 
-The rule stands here; the measures it asks for are in vsrife.video (cuts, still).
+The rule stands here; the measures it asks for are in vsrife.video (cuts, still). Pair k is source frames k, k + 1.
 """
 
 from dataclasses import dataclass
 
-from vsrife.plugin.vsapi import Map
+from vsrife.engine.cache import Cache
+from vsrife.errors import RifeError
+from vsrife.plugin.arguments import Settings
+from vsrife.plugin.pictures import Reader, format_of
+from vsrife.plugin.vsapi import Frame, Map
+from vsrife.video import cuts, still
+from vsrife.video.formats import Family
 
-__all__ = ["Pair", "cut_by_props", "next_prop", "prev_prop"]
+__all__ = ["NEXT", "PREV", "Cut", "Scenes", "cut_by_props", "ends_scene", "starts_scene"]
 
 NEXT, PREV = "_SceneChangeNext", "_SceneChangePrev"
 
+REMEMBERED = 512
+"""Signatures and verdicts that are kept; a signature is 18 kB at most."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Pair:
-    """The verdict on source frames k and k + 1. score: the detector's, None where it was not asked."""
+class Cut:
+    """Whether a pair is a cut. score: the detector's, None where the properties or the colours have decided."""
 
     cut: bool
-    still: bool = False
     score: float | None = None
 
 
-def next_prop(props: Map) -> int | None:
-    """1: the frame is the last of its scene; 0: it is not; None: nobody has said."""
-    return props.integer(NEXT)
+def ends_scene(props: Map) -> bool | None:
+    """What a frame's own property says: whether it is the last of its scene. None: nothing."""
+    return _flag(props.integer(NEXT))
 
 
-def prev_prop(props: Map) -> int | None:
-    """1: the frame is the first of its scene; 0: it is not; None: nobody has said."""
-    return props.integer(PREV)
+def starts_scene(props: Map) -> bool | None:
+    """What a frame's own property says: whether it is the first of its scene. None: nothing."""
+    return _flag(props.integer(PREV))
 
 
-def cut_by_props(left: Map | None, right: Map | None) -> bool | None:
+def cut_by_props(left: Frame | None, right: Frame | None) -> bool | None:
     """What the properties say: a cut if left Next or right Prev is 1; none if either is there as 0; else None.
 
-    A side that was not requested is None and says nothing.
+    A side that is not at hand is None and says nothing.
     """
-    said = (next_prop(left) if left else None, prev_prop(right) if right else None)
-    if 1 in said:
+    said = (ends_scene(left.props) if left else None, starts_scene(right.props) if right else None)
+    if True in said:
         return True
     return None if said == (None, None) else False
+
+
+class Scenes:
+    """The verdicts on the pairs of one clip, each made once. They depend on the two frames and the settings alone."""
+
+    def __init__(self, reader: Reader, settings: Settings) -> None:
+        self._reader = reader
+        self._settings = settings
+        given = settings.sc_threshold
+        self._threshold = cuts.DEFAULT_CUT_THRESHOLD if given is None else given
+        self._signatures: Cache[int, cuts.Signature] = Cache(REMEMBERED)
+        self._cuts: Cache[int, Cut] = Cache(REMEMBERED)
+        self._stills: Cache[int, bool] = Cache(REMEMBERED)
+
+    def cut(self, k: int, left: Frame, right: Frame) -> Cut:
+        """The verdict on a pair that is to be blended. Raises RifeError for a colour property that is not taken."""
+        return self._cuts.get(k, lambda: self._judge(k, left, right))
+
+    def boundary(self, k: int, left: Frame | None, right: Frame | None) -> bool | None:
+        """Whether there is a cut between source frames k and k + 1, as far as the frames at hand tell; for marking.
+
+        Never raises for what is wrong with a frame: a healthy frame does not fail because of its neighbour.
+        """
+        if left is None or right is None:
+            return cut_by_props(left, right)
+        try:
+            return self.cut(k, left, right).cut
+        except RifeError:
+            return cut_by_props(left, right)
+
+    def still(self, k: int, left: Frame, right: Frame) -> bool:
+        """Whether the pair does not differ, and is to be copied."""
+        return self._settings.skip and self._stills.get(k, lambda: self._compare(left, right))
+
+    def _judge(self, k: int, left: Frame, right: Frame) -> Cut:
+        # Two frames whose samples mean different things have no common picture to make.
+        if self._reader.colour(left) != self._reader.colour(right):
+            return Cut(cut=True)
+        if not self._settings.sc:
+            return Cut(cut=False)
+        said = cut_by_props(left, right)
+        if said is not None:
+            return Cut(cut=said)
+        score = cuts.cut_score(self._signature(k, left), self._signature(k + 1, right))
+        return Cut(cut=score >= self._threshold, score=score)
+
+    def _signature(self, k: int, frame: Frame) -> cuts.Signature:
+        views, fmt = self._reader.views(frame), self._reader.format
+        luma = views if fmt.family is Family.RGB else views[:1]
+        return self._signatures.get(k, lambda: cuts.signature(luma, fmt.bits))
+
+    def _compare(self, left: Frame, right: Frame) -> bool:
+        reader, threshold = self._reader, self._settings.skip_threshold
+        if not still.is_still(reader.views(left), reader.views(right), reader.format.bits, threshold):
+            return False
+        with reader.alphas(left, right) as alphas:
+            if alphas is None:
+                return True
+            first, second = (Reader.alpha_views(alpha) for alpha in alphas)
+            return still.is_still(first, second, format_of(alphas[0]).bits, threshold)
+
+
+def _flag(value: int | None) -> bool | None:
+    return None if value is None else value == 1

@@ -4,7 +4,7 @@ Whole numbers are declared ``float`` because VapourSynth's ``int`` cuts 59.94 to
 names are ``data`` because that receives the exact text of what the script passed (``Fraction(1001, 400)``).
 """
 
-__all__ = ["SIGNATURE"]
+__all__ = ["ARGUMENTS", "SIGNATURE"]
 
 SIGNATURE = (
     "clip:vnode;multi:data:opt;factor_num:float:opt;factor_den:float:opt;fps_num:float:opt;fps_den:float:opt;"
@@ -12,3 +12,6 @@ SIGNATURE = (
     "skip:float:opt;skip_threshold:float:opt;device:data:opt;precision:data:opt;"
     "matrix_in:data:opt;range_in:data:opt;chromaloc_in:data:opt;"
 )
+
+ARGUMENTS = tuple(entry.split(":")[0] for entry in SIGNATURE.split(";") if entry)[1:]
+"""The names of all arguments but the clip, in order."""

