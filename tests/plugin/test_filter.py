@@ -168,6 +168,50 @@ class TestScenes:
         out = core.rife.RIFE(still, multi=2, model=average_model, device="cpu", skip=0)
         assert out.get_frame(1).props["RifeKind"] == "new"
 
+    @pytest.mark.parametrize("multi", ["1/2", "2/5", "3/4"])
+    @pytest.mark.parametrize("first", [5, 6])
+    def test_below_1_a_cut_is_found_also_where_no_frame_lies_between(self, average_model, multi, first):
+        source = scene(1, first) + scene(2, 6)
+        out = rife(source, average_model, multi=multi, sc=1)
+        before = max(n for n in range(len(out)) if n / Fraction(multi) < first)
+        marks = self.marks(out)
+        assert [n for n, (_, after) in enumerate(marks) if after == 1] == [before]
+        assert [n for n, (prev, _) in enumerate(marks) if prev == 1] == [before + 1]
+
+    def test_below_1_a_cut_after_the_last_output_is_none(self, average_model):
+        source = with_props(numbered(4), {2: {"_SceneChangeNext": 1}, 3: {"_SceneChangePrev": 1}})
+        marks = self.marks(rife(source, average_model, multi="1/2", sc=1))
+        assert marks[-1] == (0, None)
+
+    def test_a_frame_does_not_fail_because_of_the_one_before_it(self, average_model):
+        for wrong in ({"_FieldBased": 2}, {"_Matrix": 14}, {"_Range": 7}):
+            out = rife(with_props(numbered(4), {1: wrong}), average_model, multi=2, sc=1)
+            for n in (0, 4, 5, 6):
+                assert out.get_frame(n).props["RifeKind"] in ("source", "new")
+            with pytest.raises(vs.Error, match="RIFE: frame 3: "):
+                out.get_frame(3)
+
+    @pytest.mark.parametrize("fmt", [vs.YUV420P8, vs.YUV420P10, vs.YUV444PS, vs.RGBS])
+    def test_a_change_of_colour_alone_is_not_still(self, average_model, fmt):
+        def change(n, f):
+            made = f.copy()
+            for plane in range(1, 3):
+                values = np.asarray(made[plane])
+                values[4:8, 4:8] = (-0.4, 0.3)[n] if fmt in (vs.YUV444PS, vs.RGBS) else (60, 90)[n]
+            return made
+
+        flat = core.std.BlankClip(width=64, height=48, format=fmt, length=2, keep=False)
+        clip = flat.std.ModifyFrame(flat, change)
+        assert rife(clip, average_model, multi=2, skip=1).get_frame(1).props["RifeKind"] == "new"
+        assert rife(flat, average_model, multi=2, skip=1).get_frame(1).props["RifeKind"] == "still"
+
+    def test_an_alpha_that_changes_is_not_still(self, average_model):
+        still = core.std.Loop(textured(1, format=vs.RGB24), 2)
+        out = rife(
+            core.std.ClipToProp(still, textured(2, format=vs.GRAY8), prop="_Alpha"), average_model, multi=2, skip=1
+        )
+        assert out.get_frame(1).props["RifeKind"] == "new"
+
 
 class TestRequests:
     def recorded(self, clip):
@@ -184,6 +228,12 @@ class TestRequests:
         out = rife(source, average_model, multi=2)
         out.get_frame(4)
         assert asked == [2]
+
+    def test_with_scenes_the_first_frame_after_a_boundary_asks_for_the_one_before(self, average_model):
+        source, asked = self.recorded(numbered(6))
+        out = core.rife.RIFE(source, multi=2, model=average_model, device="cpu")
+        out.get_frame(4)
+        assert sorted(asked) == [1, 2]
 
     def test_a_player_s_clip_is_never_asked_for_the_past(self, average_model):
         stream = core.std.BlankClip(length=(1 << 27) - 1, fpsnum=0, fpsden=1, width=64, height=32, format=vs.YUV420P8)

@@ -1,3 +1,4 @@
+import contextlib
 import ctypes
 import gc
 import logging
@@ -211,7 +212,21 @@ def test_without_cupy_torch_copies_and_says_so_once(
     (record,) = caplog.records
     assert record.name == "vsrife"
     assert str(error) in record.getMessage()
-    assert "vapoursynth-rife[cuda]" in record.getMessage()
+    assert "install cupy-cuda13x 14 or later" in record.getMessage()
+
+
+@pytest.mark.usefixtures("unresolved")
+def test_a_cupy_that_cannot_copy_is_found_out_before_the_first_frame(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    old = ModuleType("cupy")  # before 14 a stream of torch's could not be wrapped
+    monkeypatch.setattr(host.importlib, "import_module", lambda _name: old)
+    monkeypatch.setattr(torch.version, "cuda", "13.0")
+    monkeypatch.setattr(torch.cuda, "current_device", lambda: 0)
+    monkeypatch.setattr(torch.cuda, "device", lambda _device: contextlib.nullcontext())
+    monkeypatch.setattr(torch.cuda, "current_stream", lambda _device: None)
+    assert host._cupy_for("cuda") is None
+    assert "AttributeError: module 'cupy' has no attribute 'cuda'" in caplog.text
 
 
 @pytest.mark.usefixtures("unresolved")

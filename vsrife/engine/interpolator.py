@@ -27,6 +27,9 @@ __all__ = ["Interpolator", "Network", "load_network"]
 CACHE_BYTES = 1 << 30
 """Memory of all cached source frames of the process. Fixed: what happens to be free must not change what is done."""
 
+MOST_SOURCES = 32
+"""Of small frames no more are kept than these: nobody asks for an older one again but by a jump back."""
+
 KEPT_SOURCES = 2 * max(CPU_SLOTS, GPU_SLOTS)
 """As many stay cached whatever they weigh: the pairs of the frames that may be computed at a time."""
 
@@ -61,7 +64,9 @@ class Network:
     dtype: torch.dtype
 
 
-_sources: Cache[tuple[int, int], _Source] = Cache(CACHE_BYTES, lambda source: source.bytes, at_least=KEPT_SOURCES)
+_sources: Cache[tuple[int, int], _Source] = Cache(
+    CACHE_BYTES, lambda source: max(source.bytes, CACHE_BYTES // MOST_SOURCES), at_least=KEPT_SOURCES
+)
 _networks: OrderedDict[tuple[Path, int, int, torch.device, torch.dtype], Network] = OrderedDict()
 _networks_lock = threading.Lock()
 _serials = itertools.count(1)

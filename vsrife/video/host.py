@@ -60,14 +60,15 @@ def upload(view: Tensor, device: torch.device) -> Tensor:
 
     CPU: `view` itself; clone it to keep it longer than the frame. CUDA: a new contiguous tensor, its copy queued; its
     memory is cupy's, is to be used on that stream alone, and goes back to cupy's pool with the last reference to the
-    tensor. Without cupy, and on
-    other devices: torch's own copy, done on return.
+    tensor. Without cupy, and on other devices: torch's own copy, done on return.
     """
     if device.type == "cpu":
         return view
     cupy = _cupy_for(device.type)
-    if cupy is None:
-        return view.to(device)
+    return view.to(device) if cupy is None else _to_device(cupy, view, device)
+
+
+def _to_device(cupy: ModuleType, view: Tensor, device: torch.device) -> Tensor:
     with _queue(cupy, device) as stream:
         buffer = cupy.empty(tuple(view.shape), _NUMPY_TYPES[view.dtype])
         row = view.shape[1] * view.element_size()
@@ -87,7 +88,11 @@ def download(plane: Tensor, view: Tensor) -> None:
     cupy = None if plane.device.type == "cpu" else _cupy_for(plane.device.type)
     if cupy is None:
         view.copy_(plane)
-        return
+    else:
+        _to_host(cupy, plane, view)
+
+
+def _to_host(cupy: ModuleType, plane: Tensor, view: Tensor) -> None:
     with _queue(cupy, plane.device) as stream:
         to_host = cupy.cuda.runtime.memcpyDeviceToHost
         _copy(cupy, view.data_ptr(), _pitch(view), plane.data_ptr(), _pitch(plane), view, to_host, stream)
@@ -155,13 +160,18 @@ def _cupy_for(device_type: str) -> ModuleType | None:
 
 
 def _resolve_cupy(device_type: str) -> tuple[ModuleType | None, str]:
-    """The cupy module and why, or None and why not."""
+    """The cupy module and why, or None and why not. Tries it: one sample there and back, on the current device."""
     if device_type != "cuda" or torch.version.cuda is None:
         return None, f"cupy drives NVIDIA hardware, not {device_type} of this torch"
     try:
         cupy = importlib.import_module("cupy")
-        cupy.cuda.runtime.getDeviceCount()
-    except (ImportError, OSError, RuntimeError) as error:  # no cupy; a library of CUDA missing; no driver
-        reason = " ".join(str(error).split())
-        return None, f"cupy does not work here ({reason}); install vapoursynth-rife[cuda]"
+        device = torch.device("cuda", torch.cuda.current_device())
+        sent, received = torch.tensor([[37]], dtype=torch.uint8), torch.zeros((1, 1), dtype=torch.uint8)
+        _to_host(cupy, _to_device(cupy, sent, device), received)
+        finish(device)
+    except Exception as error:  # noqa: BLE001 - no cupy, too old a one, a library of CUDA missing: torch can do it too
+        reason = " ".join(f"{type(error).__name__}: {error}".split())
+        return None, f"cupy does not work here ({reason}); install cupy-cuda13x 14 or later"
+    if not torch.equal(sent, received):
+        return None, "cupy does not work here (a sample came back changed)"
     return cupy, f"cupy {cupy.__version__}"
