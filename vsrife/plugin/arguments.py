@@ -49,6 +49,8 @@ _USUAL_PRECISIONS = {
     "fp32": "float32",
     "single": "float32",
     "full": "float32",
+    "double": "float32",
+    "float64": "float32",
     "32": "float32",
     "fp16": "float16",
     "half": "float16",

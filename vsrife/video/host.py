@@ -160,18 +160,19 @@ def _cupy_for(device_type: str) -> ModuleType | None:
 
 
 def _resolve_cupy(device_type: str) -> tuple[ModuleType | None, str]:
-    """The cupy module and why, or None and why not. Tries it: one sample there and back, on the current device."""
+    """The cupy module and why, or None and why not. Tries it: a sample of each type there and back."""
     if device_type != "cuda" or torch.version.cuda is None:
         return None, f"cupy drives NVIDIA hardware, not {device_type} of this torch"
     try:
         cupy = importlib.import_module("cupy")
         device = torch.device("cuda", torch.cuda.current_device())
-        sent, received = torch.tensor([[37]], dtype=torch.uint8), torch.zeros((1, 1), dtype=torch.uint8)
-        _to_host(cupy, _to_device(cupy, sent, device), received)
-        finish(device)
+        for dtype in _NUMPY_TYPES:
+            sent, received = torch.tensor([[37]], dtype=dtype), torch.zeros((1, 1), dtype=dtype)
+            _to_host(cupy, _to_device(cupy, sent, device), received)
+            finish(device)
+            if not torch.equal(sent, received):
+                raise RuntimeError(f"a {dtype} came back changed")
     except Exception as error:  # noqa: BLE001 - no cupy, too old a one, a library of CUDA missing: torch can do it too
         reason = " ".join(f"{type(error).__name__}: {error}".split())
         return None, f"cupy does not work here ({reason}); install cupy-cuda13x 14 or later"
-    if not torch.equal(sent, received):
-        return None, "cupy does not work here (a sample came back changed)"
     return cupy, f"cupy {cupy.__version__}"
