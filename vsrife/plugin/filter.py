@@ -12,7 +12,7 @@ from vsrife.engine.interpolator import Interpolator, load_network
 from vsrife.errors import ArgumentError, RifeError
 from vsrife.models.store import locate
 from vsrife.plugin import arguments, properties, scenes, vsapi
-from vsrife.plugin.pictures import ALPHA, Reader
+from vsrife.plugin.pictures import ALPHA, Reader, format_of
 from vsrife.plugin.properties import Kind, Stamp
 from vsrife.plugin.scenes import Cut, Scenes
 from vsrife.plugin.signature import ARGUMENTS
@@ -198,14 +198,7 @@ def _constant_format(info: Any) -> PixelFormat:
         raise ArgumentError(
             "clip must have a constant size; scale it with clip.resize.Bicubic(width=1920, height=1080)"
         )
-    fields = info.format
-    return PixelFormat.from_fields(
-        int(fields.colorFamily),
-        int(fields.sampleType),
-        int(fields.bitsPerSample),
-        int(fields.subSamplingW),
-        int(fields.subSamplingH),
-    )
+    return format_of(info.format)
 
 
 def _overrides(settings: arguments.Settings, fmt: PixelFormat) -> ColourOverrides:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from torch import Tensor
 
@@ -18,9 +19,8 @@ __all__ = ["ALPHA", "Reader", "format_of"]
 ALPHA = "_Alpha"
 
 
-def format_of(frame: Frame) -> PixelFormat:
-    """The format of one frame. Raises ArgumentError for one that is not taken."""
-    fields = frame.format
+def format_of(fields: Any) -> PixelFormat:
+    """The format in a VSVideoFormat, of a clip or a frame. Raises ArgumentError for one that is not taken."""
     return PixelFormat.from_fields(
         int(fields.colorFamily),
         int(fields.sampleType),
@@ -75,18 +75,18 @@ class Reader:
     @staticmethod
     def alpha_views(alpha: Frame) -> tuple[Tensor, ...]:
         """The plane of an alpha frame that `alphas` gave, as a tensor over its memory."""
-        return _views(alpha, format_of(alpha), write=False)
+        return _views(alpha, format_of(alpha.format), write=False)
 
     def _belong_together(self, first: Frame, second: Frame) -> bool:
         if not first.size() == second.size() == self._size:
             return False
         try:
-            return format_of(first) == format_of(second) and format_of(first).family is Family.GRAY
+            return format_of(first.format) == format_of(second.format) and format_of(first.format).family is Family.GRAY
         except ArgumentError:
             return False
 
     def _alpha_layer(self, alpha: Frame, *, write: bool) -> Layer:
-        fmt = format_of(alpha)
+        fmt = format_of(alpha.format)
         full = colour.colour_of({}, fmt, *self._size, ColourOverrides(range=colour.Range.FULL))
         return Layer(format=fmt, colour=full, views=_views(alpha, fmt, write=write))
 

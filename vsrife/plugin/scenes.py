@@ -107,7 +107,7 @@ class Scenes:
             if alphas is None:
                 return True
             first, second = (Reader.alpha_views(alpha) for alpha in alphas)
-            return still.is_still(first, second, format_of(alphas[0]).bits, threshold)
+            return still.is_still(first, second, format_of(alphas[0].format).bits, threshold)
 
 
 def _flag(value: int | None) -> bool | None:
