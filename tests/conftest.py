@@ -16,6 +16,21 @@ def shared() -> Path:
     return folder
 
 
+@pytest.fixture(scope="session")
+def official_model() -> str:
+    """The file of the official 4.0: from ../shared, else from the cache folder; skips where it is in neither."""
+    from vsrife.errors import ModelError
+    from vsrife.models.store import locate
+
+    file = ROOT.parent / "shared" / "weights" / "flownet_v4.0.pkl"
+    if file.is_file():
+        return str(file)
+    try:
+        return str(locate("4.0"))
+    except ModelError as error:
+        pytest.skip(f"needs the official 4.0: {error}")
+
+
 def _tiny_network(seed: int):
     """A network of the 4.7 family, 12 channels wide: every part of a real one, in milliseconds."""
     import torch

@@ -129,10 +129,41 @@ def test_thresholds(caplog):
     assert "sc_threshold" not in vs_rife_arguments(single=True, sc=False, sc_threshold=0.1)
 
 
+@pytest.mark.parametrize("sc", [False, True])
 @pytest.mark.parametrize("theirs", [-0.1, 1.5, float("nan")])
-def test_threshold_out_of_range(theirs):
+def test_threshold_out_of_range(theirs, sc):
     with pytest.raises(ArgumentError, match=r"sc_threshold \(.*\) must be from 0 to 1"):
-        vs_rife_arguments(single=True, sc=True, sc_threshold=theirs)
+        vs_rife_arguments(single=True, sc=sc, sc_threshold=theirs)
+
+
+@pytest.mark.parametrize(("theirs", "shown"), [(0.1, "0.1"), (1.0, "1.0"), (None, "None")])
+def test_a_threshold_without_sc_is_one_notice(passed_on, caplog, theirs, shown):
+    rife(clip(), sc_threshold=theirs)
+    messages = [record.message for record in caplog.records]
+    assert messages == [f"sc_threshold ({shown}) has no effect without sc=True, as in vs-rife"]
+    assert "sc_threshold" not in passed_on
+
+
+@pytest.mark.parametrize("factor", [{"factor_num": 5}, {"factor_den": 2}, {"factor_num": 5, "factor_den": 3}])
+def test_a_factor_beside_a_rate_is_one_notice(passed_on, caplog, factor):
+    rife(clip(), fps_num=60, fps_den=1, **factor)
+    (record,) = caplog.records
+    shown = {"factor_num": 2, "factor_den": 1} | factor
+    assert record.message == (
+        f"factor_num ({shown['factor_num']}) and factor_den ({shown['factor_den']}) have no effect beside fps_num and "
+        "fps_den, as in vs-rife"
+    )
+    assert (passed_on["fps_num"], passed_on["fps_den"]) == (60, 1)
+    assert not any(name.startswith("factor") for name in passed_on)
+
+
+def test_what_has_an_effect_is_not_noticed(passed_on, caplog):
+    rife(clip(), fps_num=60, fps_den=1)
+    rife(clip(), fps_num=60, fps_den=1, factor_num=2, factor_den=1)
+    rife(clip(), factor_num=5, factor_den=2)
+    rife(clip(), sc=False, sc_threshold=0.15)
+    rife(clip(), sc=True)
+    assert not caplog.records
 
 
 def test_negative_device_index():

@@ -96,19 +96,69 @@ def test_pyenvs_python_need_not_be_selected(machine):
     assert "could not make .venv" in said(done)
 
 
-def test_the_stamp_spares_a_second_setup(machine):
-    environment = machine.checkout / ".venv"
-    machine.install(environment / "bin/python", "ok", "", "RUN")
-    sums = subprocess.run(
+def fingerprint(machine) -> str:
+    """The content of a stamp that holds."""
+    return subprocess.run(
         "cat pyproject.toml CMakeLists.txt vsrife/plugin/signature.py vsrife/plugin/native/*.[chpv]* | cksum",
         shell=True, cwd=machine.checkout, capture_output=True, text=True, check=True,
     ).stdout  # fmt: skip
-    (environment / ".installed-test").write_text(sums)
+
+
+def test_the_stamp_spares_a_second_setup(machine):
+    environment = machine.checkout / ".venv"
+    machine.install(environment / "bin/python", "ok", "", "RUN")
+    (environment / ".installed-test").write_text(fingerprint(machine))
     done = machine.dev("setup")
     assert (done.returncode, done.stderr) == (0, "")
 
     (machine.checkout / "pyproject.toml").write_text("changed")
     assert "no C compiler found" in said(machine.dev("setup"))
+
+
+@pytest.mark.parametrize(("verb", "extra"), [("setup", "cli"), ("demo", "cli"), ("test", "test"), ("check", "test")])
+@pytest.mark.parametrize("driver", [False, True])
+def test_a_machine_with_an_nvidia_driver_gets_the_extra_cuda(machine, verb, extra, driver):
+    machine.install("cc")
+    machine.install(machine.checkout / ".venv/bin/python", "ok", "", "RUN")
+    if driver:
+        machine.install("nvidia-smi")
+    done = machine.dev(verb)
+    wanted = f".[{extra},cuda]" if driver else f".[{extra}]"
+    assert f"RUN -m pip install --disable-pip-version-check --editable {wanted}\n" in done.stderr
+    assert "pip did not finish" in said(done)
+
+
+@pytest.mark.parametrize("driver", [False, True])
+def test_what_is_installed_is_stamped(machine, driver):
+    environment = machine.checkout / ".venv"
+    machine.install("cc")
+    machine.install(environment / "bin/python")
+    (environment / "bin/python").write_text("#!/bin/sh\nexit 0\n")
+    machine.install(environment / "bin/vapoursynth")
+    (environment / "bin/vapoursynth").write_text("#!/bin/sh\necho No configuration needed\n")
+    if driver:
+        machine.install("nvidia-smi")
+    for said_installing in (True, False):
+        done = machine.dev("setup")
+        assert done.returncode == 0, done.stderr
+        assert ("installing the project" in done.stderr) is said_installing
+    (stamp,) = environment.glob(".installed-*")
+    assert stamp.name == (".installed-cli,cuda" if driver else ".installed-cli")
+    assert stamp.read_text() == fingerprint(machine)
+
+
+def test_a_driver_that_came_later_means_installing_again(machine):
+    environment = machine.checkout / ".venv"
+    machine.install("cc")
+    machine.install(environment / "bin/python", "ok", "", "RUN")
+    (environment / ".installed-test").write_text(fingerprint(machine))
+    assert machine.dev("setup").returncode == 0
+    machine.install("nvidia-smi")
+    assert "RUN -m pip install --disable-pip-version-check --editable .[cli,cuda]\n" in machine.dev("setup").stderr
+
+    (environment / ".installed-test,cuda").write_text(fingerprint(machine))
+    done = machine.dev("setup")
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 def test_continuous_integration_runs_the_readmes_test_command():

@@ -1,10 +1,15 @@
 """The package as a whole: what importing it does (nothing), and what it says of itself."""
 
+import inspect
 import subprocess
 import sys
 import tomllib
 
 import vsrife
+from vsrife.engine import device
+from vsrife.network.architecture import USER_SCALES
+from vsrife.plugin import arguments
+from vsrife.video import still
 
 from .conftest import ROOT
 
@@ -36,10 +41,19 @@ def test_importing_changes_neither_environment_nor_logging():
     assert _in_fresh_python(code) == "True"
 
 
-def test_public_names_are_sorted_and_exist():
-    assert sorted(vsrife.__all__, key=lambda name: (not name.isupper(), name.startswith("_"), name)) is not None
-    assert all(hasattr(vsrife, name) for name in vsrife.__all__)
-    assert len(set(vsrife.__all__)) == len(vsrife.__all__)
+def test_public_names():
+    expected = ["RIFE", "ArgumentError", "ModelError", "RifeError", "__version__", "rife"]
+    assert vsrife.__all__ == expected
+    assert all(hasattr(vsrife, name) for name in expected)
+    found = {name for name, value in vars(vsrife).items() if not name.startswith("_") and not inspect.ismodule(value)}
+    assert found == set(expected) - {"__version__"}
+
+
+def test_what_stands_twice_agrees():
+    """Where importing the other one would bring torch, a constant stands in the torch-free module as well."""
+    assert tuple(USER_SCALES) == arguments.SCALES
+    assert ("auto", *device.PRECISIONS) == arguments.PRECISIONS
+    assert still.DEFAULT_STILL_THRESHOLD == arguments.DEFAULT_SKIP_THRESHOLD
 
 
 def test_version_stands_once_more_in_pyproject():

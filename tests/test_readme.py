@@ -12,7 +12,10 @@ import imageio_ffmpeg
 import pytest
 import vapoursynth as vs
 
+from vsrife.models import catalogue
 from vsrife.plugin.signature import SIGNATURE
+
+from . import standin
 
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text()
@@ -40,14 +43,20 @@ def of(language: str):
 
 
 @pytest.fixture
-def desk(shared, tmp_path, monkeypatch) -> Path:
-    """A folder with film.mkv and the examples; ffmpeg is on PATH, 4.0 among the fetched models."""
+def desk(average_model, tmp_path, monkeypatch) -> Path:
+    """A folder with film.mkv and the examples; ffmpeg is on PATH, a stand-in for 4.0 is the fetched model."""
     ffmpeg = imageio_ffmpeg.get_ffmpeg_exe()
     (tmp_path / "bin").mkdir()
     (tmp_path / "bin" / "ffmpeg").symlink_to(ffmpeg)
     path = os.pathsep.join([str(tmp_path / "bin"), str(Path(sys.executable).parent), os.environ["PATH"]])
     monkeypatch.setenv("PATH", path)
-    monkeypatch.setenv("VSRIFE_MODELS", str(shared / "weights"))
+    standin.put(Path(average_model), tmp_path / "models")
+    monkeypatch.setenv(standin.FOLDER_VARIABLE, str(tmp_path / "models"))
+    monkeypatch.setattr(catalogue, "CATALOGUE", standin.with_stand_in())
+    (tmp_path / "site").mkdir()
+    (tmp_path / "site" / "sitecustomize.py").write_text(standin.SITECUSTOMIZE)
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(tmp_path / "site"), str(ROOT)]))
+    monkeypatch.setenv("PIP_NO_INDEX", "1")  # what would be fetched all the same fails at once
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.chdir(tmp_path)
     (tmp_path / "examples").symlink_to(ROOT / "examples")
@@ -83,11 +92,8 @@ def test_sh(block, desk):
         for path in re.findall(r"examples/[\w.]+", block.text):
             assert (ROOT / path).is_file()
         return
-    environment = os.environ | {"PYTHONPATH": str(ROOT)}
     before = set(desk.iterdir())
-    done = subprocess.run(
-        ["sh", "-ec", block.text], text=True, capture_output=True, check=False, env=environment, timeout=150
-    )  # fmt: skip
+    done = subprocess.run(["sh", "-ec", block.text], text=True, capture_output=True, check=False, timeout=150)
     assert done.returncode == 0, done.stderr
     for path in set(desk.iterdir()) - before - {desk / "cache"}:
         assert vs.core.bs.VideoSource(str(path), cachemode=0, showprogress=False).num_frames == 12

@@ -5,7 +5,7 @@
 First tests/gpu, where a skip counts as a failure; then, for each size and architecture, the whole filter on host frames
 (YUV420P8, multi=2, 1 and 8 frames in flight), the network alone with encoded frames, the first frame after a script is
 evaluated again, and the device memory that torch and cupy hold. Weights are seeded, the last layer scaled so that the
-flow is smooth and a few pixels. Prints a table and writes gpu.json. On a CPU (--device cpu) it measures the same, small.
+flow is smooth and a few pixels. Prints a table and writes gpu.json. On a CPU (--device cpu) it does the same, small.
 """
 
 import argparse

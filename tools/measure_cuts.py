@@ -1,8 +1,8 @@
 """Measure the scene-cut detector: counts and score distributions on labelled clips and on synthetic pairs, as tables.
 
-    python tools/measure_cuts.py ../shared/data
+    python tools/measure_cuts.py FOLDER
 
-The folder holds ``clips_eval``, ``clips_train``, ``photos`` and ``textures``. Needs vapoursynth-bestsource. The numbers
+FOLDER holds ``clips_eval``, ``clips_train``, ``photos`` and ``textures``. Needs vapoursynth-bestsource. The numbers
 in `vsrife.video.cuts` were chosen on the training clips and on one half of the photos and textures; the synthetic pairs
 measured here come from the other half.
 """

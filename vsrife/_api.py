@@ -63,8 +63,8 @@ def RIFE(
             does, and only the properties ``_SceneChangeNext`` and ``_SceneChangePrev`` of the frames count. An
             error with ``sc=False``. Default: the detector's, 0.5.
         skip: Copy the left frame where two frames do not differ. Default: True.
-        skip_threshold: PSNR in decibels, 0 to 120, that the worst block of luma must reach for that. An error with
-            ``skip=False``. Default: 60.
+        skip_threshold: PSNR in decibels, 0 to 120, that the worst 8x8 block (of any plane, and of alpha) must reach
+            for that. An error with ``skip=False``. Default: 60.
         device: "auto" (the first usable CUDA GPU, else the CPU), "cpu", "cuda", "cuda:1" or another torch device.
             Default: "auto".
         precision: Of the network's convolutions: "auto" (float16 on CUDA, float32 elsewhere), "float32", "float16" or

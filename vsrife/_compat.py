@@ -18,6 +18,9 @@ __all__ = ["rife", "vs_rife_arguments"]
 THEIR_THRESHOLD = 0.15
 """vs-rife's default of sc_threshold, in the unit of misc.SCDetect: mean absolute difference of two frames, 0..1."""
 
+THEIR_FACTOR = (2, 1)
+"""vs-rife's defaults of factor_num and factor_den."""
+
 _TRT_DEFAULTS: dict[str, object] = {
     "trt": False,
     "trt_static_shape": True,
@@ -39,8 +42,8 @@ def rife(
     device_index: int | None = None,
     model: str = "4.25",
     auto_download: bool = False,
-    factor_num: int = 2,
-    factor_den: int = 1,
+    factor_num: int = THEIR_FACTOR[0],
+    factor_den: int = THEIR_FACTOR[1],
     fps_num: int | None = None,
     fps_den: int | None = None,
     scale: float = 1.0,
@@ -70,8 +73,9 @@ def rife(
         model: The same names. Default: "4.25".
         auto_download: Fetch the model now if it is not on this machine. Default: False, an error that gives the
             command.
-        factor_num: Numerator of the ratio. Default: 2.
-        factor_den: Denominator of the ratio. Default: 1.
+        factor_num: Numerator of the ratio. Default: 2. Has no effect beside ``fps_*``, as theirs; a line in the log
+            says so.
+        factor_den: Denominator of the ratio. Default: 1. See ``factor_num``.
         fps_num: Target rate; with ``fps_den`` it takes the place of ``factor_*``. One without the other is an error
             here.
         fps_den: See ``fps_num``.
@@ -81,7 +85,7 @@ def rife(
         sc_threshold: None trusts the frames' properties alone, as theirs does (``sc_threshold=1`` of `RIFE`). Their
             detector measures something else, so their default 0.15 becomes our default, and any other value our
             threshold that lies as far from ours towards 0 or 1; a line in the log says which. Has no effect without
-            ``sc``, as theirs.
+            ``sc``, as theirs, and a line in the log says so; outside of 0 to 1 it is an error all the same.
         trt: With every other ``trt_*`` keyword accepted and logged once a call: they chose an engine, not a result.
         trt_static_shape: See ``trt``.
         trt_min_shape: See ``trt``.
@@ -135,8 +139,8 @@ def vs_rife_arguments(
     single: bool,
     device_index: int | None = None,
     model: str = "4.25",
-    factor_num: int = 2,
-    factor_den: int = 1,
+    factor_num: int = THEIR_FACTOR[0],
+    factor_den: int = THEIR_FACTOR[1],
     fps_num: int | None = None,
     fps_den: int | None = None,
     scale: float = 1.0,
@@ -145,7 +149,11 @@ def vs_rife_arguments(
     sc_threshold: float | None = THEIR_THRESHOLD,
     **trt: object,
 ) -> dict[str, Any]:
-    """Keywords for `RIFE`, without the clip and ``auto_download``. ``single``: whether the clip is of 32-bit floats."""
+    """Keywords for `RIFE`, without the clip and ``auto_download``. ``single``: whether the clip is of 32-bit floats.
+
+    What was passed and has no effect is logged. Raises ArgumentError for a wrong ``device_index`` or ``sc_threshold``.
+    """
+    _check_threshold(sc_threshold)
     translated: dict[str, Any] = {
         "model": model,
         "scale": scale,
@@ -159,8 +167,16 @@ def vs_rife_arguments(
         translated |= {"factor_num": factor_num, "factor_den": factor_den}
     else:
         translated |= {"fps_num": fps_num, "fps_den": fps_den}
+        if (factor_num, factor_den) != THEIR_FACTOR:
+            _logger.warning(
+                "factor_num (%s) and factor_den (%s) have no effect beside fps_num and fps_den, as in vs-rife",
+                factor_num,
+                factor_den,
+            )
     if sc:
         translated["sc_threshold"] = _threshold(sc_threshold)
+    elif sc_threshold != THEIR_THRESHOLD:
+        _logger.warning("sc_threshold (%s) has no effect without sc=True, as in vs-rife", sc_threshold)
     _say_what_trt_means(trt)
     return translated
 
@@ -173,14 +189,17 @@ def _device(index: int | None) -> str:
     return f"cuda:{index}"
 
 
+def _check_threshold(theirs: float | None) -> None:
+    if theirs is not None and not 0 <= theirs <= 1:
+        raise ArgumentError(f"sc_threshold ({theirs}) must be from 0 to 1; leave it out for the default, or pass None")
+
+
 def _threshold(theirs: float | None) -> float | None:
-    """Our sc_threshold; None is our default."""
+    """Our sc_threshold for one of theirs that is in range; None is our default."""
     if theirs is None:
         return 1.0
     if theirs == THEIR_THRESHOLD:
         return None
-    if not 0 <= theirs <= 1:
-        raise ArgumentError(f"sc_threshold ({theirs}) must be from 0 to 1; leave it out for the default, or pass None")
     from vsrife.video.cuts import DEFAULT_CUT_THRESHOLD as OURS
 
     if theirs < THEIR_THRESHOLD:

@@ -7,7 +7,7 @@ import vapoursynth as vs
 
 
 def numbered(length: int = 6, width: int = 64, height: int = 32, format: int | None = None, **options):
-    """A clip whose frame n is filled with the value n * 10 (or n / 10 for floats) in each plane, without scene props."""
+    """A clip whose frame n has the value n * 10 (or n / 10 for floats) in each plane; no scene props."""
     format = format or vs.YUV420P8
     clip = vs.core.std.BlankClip(width=width, height=height, format=format, length=length, **options)
 

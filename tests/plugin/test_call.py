@@ -376,7 +376,9 @@ except vs.Error as error:
         (facts / "METADATA").write_text("Metadata-Version: 2.1\nName: vsrife\nVersion: 5.7.0\n")
         done = python(self.CALL.format(before=""), PYTHONPATH=tmp_path)
         text = done.stdout
-        assert text.startswith("RIFE: PyPI's vsrife 5.7.0 is installed and shares the import name of vapoursynth-rife; ")
+        assert text.startswith(
+            "RIFE: PyPI's vsrife 5.7.0 is installed and shares the import name of vapoursynth-rife; "
+        )
         assert "`pip uninstall -y vsrife`" in text
         assert text.count("\n") == 1
 

@@ -93,23 +93,20 @@ class TestPlayer:
             whole = sum(Fraction(k + 2, 100) for k in range(5))
             assert sum(duration for _, _, duration, _ in frames) == whole + Fraction(7, 100) / 5
 
-    def test_an_error_in_the_script_is_one_line_at_its_end(self, player, script, settings):
-        done = self.play(player, script, settings, "no such model", "2", 4, rounds=1)
-        assert done.returncode == 1
-        assert (
-            done.stderr.strip()
-            .splitlines()[-1]
-            .startswith("vapoursynth.Error: RIFE: model (no such model) must be a model's name or a checkpoint file; ")
-        )
-
-    def test_no_argument_that_needs_a_rate(self, player, script, settings, average_model):
+    def test_an_argument_that_needs_a_rate_is_one_line_at_the_end(self, player, script, settings, average_model):
         text = f"""
             from vapoursynth import core
             core.rife.RIFE(video_in, fps_num=60, fps_den=1, model={average_model!r}, device="cpu").set_output()
         """
         done = finish(start([player, script(text), "1", "6", "4"], **settings))
         assert done.returncode == 1
-        assert "RIFE: fps_num (60) and fps_den (1) must come with a clip whose frame rate is known" in done.stderr
+        assert (
+            done.stderr.strip()
+            .splitlines()[-1]
+            .startswith(
+                "vapoursynth.Error: RIFE: fps_num (60) and fps_den (1) must come with a clip whose frame rate is known"
+            )
+        )
 
 
 def test_a_host_without_python_is_told_so(tmp_path):

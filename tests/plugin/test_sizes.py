@@ -149,11 +149,8 @@ class TestStillPicture:
         assert kinds == {"new"}
         assert all(np.array_equal(a, b) for planes in made for a, b in zip(planes, frame, strict=True))
 
-    def test_does_not_flicker_through_an_official_network(self, shared, format):
-        model = shared / "weights" / "flownet_v4.0.pkl"
-        if not model.is_file():
-            pytest.skip("needs ../shared/weights/flownet_v4.0.pkl, which is not here")
-        format, frame, kinds, made = self.still(format, str(model), skip=0)
+    def test_does_not_flicker_through_an_official_network(self, official_model, format):
+        format, frame, kinds, made = self.still(format, official_model, skip=0)
         assert kinds == {"new"}
         peak = (1 << format.bits_per_sample) - 1 if format.sample_type == vs.INTEGER else 1.0
         for planes in made:
@@ -248,11 +245,8 @@ def test_index_and_time_are_exact(average_model, monkeypatch, fps, options, rati
 
 
 @pytest.mark.parametrize(("fps", "options", "ratio"), RATES[:3] + RATES[4:], ids=lambda value: str(value))
-def test_a_moving_square_moves_steadily(shared, fps, options, ratio):
+def test_a_moving_square_moves_steadily(official_model, fps, options, ratio):
     """4.0 on a square that moves 6 pixels a frame: its centre is where the time says, and never goes back."""
-    model = shared / "weights" / "flownet_v4.0.pkl"
-    if not model.is_file():
-        pytest.skip("needs ../shared/weights/flownet_v4.0.pkl, which is not here")
     length = 5 if ratio > 1 else 11
     frames = []
     for k in range(length):
@@ -261,7 +255,7 @@ def test_a_moving_square_moves_steadily(shared, fps, options, ratio):
         frames.append([plane])
     format = core.get_video_format(vs.GRAY8)
     clip = clip_of(frames, format, 128, 64, fpsnum=fps.numerator, fpsden=fps.denominator)
-    out = rife(clip, str(model), **options)
+    out = rife(clip, official_model, **options)
     x = np.arange(128)
     centres = []
     for n in range(len(out)):

@@ -126,7 +126,6 @@ def test_float_samples_beyond_the_nominal_range_do_not_freeze(dtype: torch.dtype
     assert not still(left, right, 32)
 
 
-
 def test_strided_views_and_tall_pictures_are_seen_to_the_last_row() -> None:
     wide = noise((2100, 300), 8)
     left, right = wide[3:, 20:281], wide.clone()[3:, 20:281]

@@ -1,7 +1,7 @@
 """Where checkpoints lie on this machine, and how they come there.
 
-In the cache folder each file either is absent or was verified when it came: against the catalogue's sha256, or against
-the one recorded beside it (`<file>.json`) when it was first seen. A file is made in a folder of its own, verified, then
+What `fetch` puts into the cache folder is verified: against the catalogue's sha256 or, where that is not known, against
+the one recorded beside the file (`<file>.json`) when it was first fetched. A file is made in a folder of its own, verified, then
 renamed into place, so that no other process ever sees half of one. Only `fetch` opens a socket.
 """
 

@@ -1,0 +1,184 @@
+"""Who may import whom inside the package, and what must come without torch: read from the source, nothing is run."""
+
+import ast
+from collections.abc import Iterator, Mapping
+from typing import NamedTuple
+
+import pytest
+
+from .conftest import ROOT
+
+WALLS: dict[str, tuple[str, ...]] = {
+    "vsrife": ("vsrife._api", "vsrife._compat", "vsrife.errors"),
+    "vsrife.__main__": ("vsrife.cli",),
+    "vsrife._api": ("vsrife.errors",),
+    # Fetching for auto_download, and the detector's default threshold.
+    "vsrife._compat": ("vsrife._api", "vsrife.errors", "vsrife.models.store", "vsrife.video.cuts"),
+    "vsrife.errors": (),
+    # The package itself for its version; devices and the plugin it asks torch and VapourSynth about, not the engine.
+    "vsrife.cli": ("vsrife.cli", "vsrife.errors", "vsrife.models", "vsrife"),
+    "vsrife.engine": (
+        *("vsrife.engine", "vsrife.errors", "vsrife.models", "vsrife.network"),
+        *("vsrife.video.colour", "vsrife.video.formats", "vsrife.video.picture"),
+    ),
+    "vsrife.models": ("vsrife.errors", "vsrife.models", "vsrife.network"),
+    "vsrife.network": ("vsrife.errors", "vsrife.network"),
+    "vsrife.plugin": ("vsrife.engine", "vsrife.errors", "vsrife.models", "vsrife.plugin", "vsrife.video"),
+    "vsrife.video": ("vsrife.errors", "vsrife.video"),
+}
+"""For each room, or module, what of the package it may import, lazily or not. A room stands for all that is in it, but
+`vsrife` for its __init__ alone."""
+
+TORCH_FREE = (
+    *("vsrife", "vsrife.__main__", "vsrife._api", "vsrife._compat", "vsrife.errors"),
+    *("vsrife.cli", "vsrife.cli.doctor", "vsrife.cli.models"),
+    *("vsrife.models", "vsrife.models.catalogue", "vsrife.models.download", "vsrife.models.store"),
+    *("vsrife.plugin", "vsrife.plugin.arguments", "vsrife.plugin.callbacks", "vsrife.plugin.installation"),
+    *("vsrife.plugin.native", "vsrife.plugin.signature", "vsrife.plugin.timeline", "vsrife.plugin.vsapi"),
+    *("vsrife.video", "vsrife.video.colour", "vsrife.video.formats"),
+)
+"""Modules that must not bring torch when they are imported, by themselves or through another one."""
+
+HEAVY = ("torch", "cupy", "safetensors.torch")
+
+
+class Import(NamedTuple):
+    importer: str
+    imported: str
+    line: int
+    lazy: bool  # inside a function, or for the type checker alone
+
+
+def package() -> dict[str, str]:
+    """The source of every module, by its name."""
+    sources = {}
+    for path in (ROOT / "vsrife").rglob("*.py"):
+        parts = path.relative_to(ROOT).with_suffix("").parts
+        sources[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = path.read_text()
+    return sources
+
+
+def imports_of(module: str, sources: Mapping[str, str]) -> Iterator[Import]:
+    """Every import statement of a module; a submodule counts as itself, however it is asked for."""
+
+    def walk(node: ast.AST, lazy: bool) -> Iterator[Import]:
+        for child in ast.iter_child_nodes(node):
+            if isinstance(child, ast.Import):
+                for alias in child.names:
+                    yield Import(module, alias.name, child.lineno, lazy)
+            elif isinstance(child, ast.ImportFrom):
+                assert child.level == 0, f"{module}:{child.lineno}: a relative import"
+                for alias in child.names:
+                    whole = f"{child.module}.{alias.name}"
+                    yield Import(
+                        module, whole if whole in (*sources, *HEAVY) else str(child.module), child.lineno, lazy
+                    )
+            elif isinstance(child, ast.If) and ast.unparse(child.test) == "TYPE_CHECKING":
+                yield from walk(ast.Module(child.body, []), True)
+                yield from walk(ast.Module(child.orelse, []), lazy)
+            else:
+                yield from walk(child, lazy or isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda))
+
+    yield from walk(ast.parse(sources[module]), False)
+
+
+def within(module: str, room: str) -> bool:
+    return module == room or (room != "vsrife" and module.startswith(f"{room}."))
+
+
+def trespasses(sources: Mapping[str, str]) -> list[str]:
+    """Imports that go through a wall, as `importer:line imports imported`."""
+    found = []
+    for module in sources:
+        (room,) = [room for room in WALLS if within(module, room)]
+        for each in imports_of(module, sources):
+            ours = each.imported.split(".")[0] == "vsrife"
+            if ours and not any(within(each.imported, allowed) for allowed in WALLS[room]):
+                found.append(f"{module}:{each.line} imports {each.imported}")
+    return found
+
+
+def ways_to_torch(sources: Mapping[str, str]) -> list[str]:
+    """For each module that should be free of torch and is not: the modules on the way to it."""
+    return [" > ".join(way) for module in TORCH_FREE if (way := _way(module, sources, set()))]
+
+
+def _way(module: str, sources: Mapping[str, str], seen: set[str]) -> list[str]:
+    if any(within(module, heavy) for heavy in HEAVY):
+        return [module]
+    if module not in sources or module in seen:
+        return []
+    seen.add(module)
+    # Importing a.b.c runs a and a.b first.
+    parents = [module.rsplit(".", count)[0] for count in range(1, module.count(".") + 1)]
+    for following in [*parents, *(each.imported for each in imports_of(module, sources) if not each.lazy)]:
+        way = _way(following, sources, seen)
+        if way:
+            return [module, *way]
+    return []
+
+
+def test_no_import_goes_through_a_wall():
+    assert trespasses(package()) == []
+
+
+def test_every_wall_stands_around_something():
+    sources = package()
+    for room, allowed in WALLS.items():
+        assert any(within(module, room) for module in sources), room
+        for each in allowed:
+            assert any(within(module, each) for module in sources), each
+
+
+def test_torch_is_not_brought_by_what_must_do_without():
+    sources = package()
+    assert set(TORCH_FREE) <= set(sources)
+    assert ways_to_torch(sources) == []
+
+
+VIOLATIONS = {
+    "vsrife.network.warp": ["from vsrife.engine.cache import Cache", "import vsrife.video.rgb"],
+    "vsrife.errors": ["import vsrife.models", "import vsrife"],
+    "vsrife.engine.synthesis": ["from vsrife.video import host", "def f():\n    from vsrife.plugin import vsapi"],
+    "vsrife.video.rgb": ["if TYPE_CHECKING:\n    from vsrife.network.motion import Motion"],
+    "vsrife.models.store": ["import os, vsrife"],
+    "vsrife.cli.doctor": ["from vsrife.engine.device import resolve_device"],
+    "vsrife.plugin.filter": ["import vsrife.network.ifnet as ifnet"],
+}
+
+
+@pytest.mark.parametrize(("module", "line"), [(module, line) for module, lines in VIOLATIONS.items() for line in lines])
+def test_a_trespass_is_seen(module, line):
+    sources = package()
+    (found,) = trespasses({**sources, module: f"{sources[module]}\n{line}\n"})
+    assert found.startswith(f"{module}:")
+
+
+@pytest.mark.parametrize(
+    ("module", "line", "way"),
+    [
+        ("vsrife.plugin.timeline", "import torch", "vsrife.plugin.timeline > torch"),
+        (
+            "vsrife.cli.models",
+            "try:\n    from torch import Tensor\nexcept ImportError: ...",
+            "vsrife.cli.models > torch",
+        ),
+        ("vsrife.models.store", "import safetensors.torch", "vsrife.models.store > safetensors.torch"),
+        ("vsrife.models.store", "from safetensors import torch as t", "vsrife.models.store > safetensors.torch"),
+        ("vsrife.video", "import torch.nn", "vsrife.video.formats > vsrife.video > torch.nn"),
+        (
+            *("vsrife.models.download", "from vsrife.models.checkpoint import load"),
+            "vsrife.models.store > vsrife.models.download > vsrife.models.checkpoint > torch",
+        ),
+    ],
+)
+def test_torch_is_seen(module, line, way):
+    sources = package()
+    assert way in ways_to_torch({**sources, module: f"{sources[module]}\n{line}\n"})
+
+
+@pytest.mark.parametrize("line", ["def f():\n    import torch", "if TYPE_CHECKING:\n    import torch"])
+def test_torch_may_be_imported_later(line):
+    sources = package()
+    module = "vsrife.plugin.timeline"
+    assert ways_to_torch({**sources, module: f"{sources[module]}\n{line}\n"}) == []

@@ -1,0 +1,82 @@
+"""The wheel that pip builds: its tag, and exactly what is in it."""
+
+import re
+import subprocess
+import sys
+import sysconfig
+import tomllib
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from .conftest import ROOT
+
+SUFFIX = {"win32": ".dll", "darwin": ".dylib"}.get(sys.platform, ".so")
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory) -> Path:
+    """Built from the checkout as it is, with a build folder of its own."""
+    pytest.importorskip("scikit_build_core", reason="needs scikit-build-core, which the extra `test` brings")
+    pytest.importorskip("pip", reason="needs pip in this environment")
+    folder = tmp_path_factory.mktemp("wheel")
+    done = subprocess.run(
+        [sys.executable, "-m", "pip", "wheel", ".", "--no-deps", "--no-build-isolation", "--no-cache-dir",
+         "--disable-pip-version-check", "-w", folder, "-C", f"build-dir={folder / 'build'}"],
+        cwd=ROOT, capture_output=True, text=True, timeout=170, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+    (built,) = folder.glob("*.whl")
+    return built
+
+
+@pytest.fixture(scope="module")
+def members(wheel) -> dict[str, int]:
+    """Sizes of the files in the wheel, by their path."""
+    with zipfile.ZipFile(wheel) as archive:
+        return {info.filename: info.file_size for info in archive.infolist() if not info.is_dir()}
+
+
+def test_one_wheel_serves_every_python(wheel):
+    with (ROOT / "pyproject.toml").open("rb") as file:
+        version = tomllib.load(file)["project"]["version"]
+    platform = re.sub(r"[-.]", "_", sysconfig.get_platform())
+    assert wheel.name.startswith(f"vapoursynth_rife-{version}-cp312-abi3-")
+    if sys.platform == "linux":
+        assert wheel.stem.endswith(f"-{platform}")
+
+
+def test_the_plugin_is_where_vapoursynth_looks(members):
+    native = {name for name in members if name.startswith("vapoursynth/")}
+    assert native == {f"vapoursynth/plugins/rife/rife{SUFFIX}", "vapoursynth/plugins/rife/manifest.vs"}
+    assert members[f"vapoursynth/plugins/rife/rife{SUFFIX}"] > 10_000
+
+
+def test_the_package_is_all_there_and_nothing_else(members):
+    ours = {name for name in members if name.startswith("vsrife/")}
+    modules = {path.relative_to(ROOT).as_posix() for path in (ROOT / "vsrife").rglob("*.py")}
+    assert {name for name in ours if name.endswith(".py")} == modules - {"vsrife/plugin/native/generate.py"}
+    assert "vsrife/py.typed" in ours
+    rest = {Path(name).suffix for name in ours} - {".py", ".typed", ".vs", ".safetensors"}
+    assert rest == set(), "no sources of the compiled file, nothing built, no caches"
+    places = {name.split("/")[0] for name in members}
+    assert len(places) == 3, "vsrife, vapoursynth and the wheel's own description"
+
+
+def test_the_licence_is_in_it(wheel, members):
+    (name,) = [name for name in members if name.endswith("/LICENSE")]
+    assert ".dist-info/licenses/" in name
+    with zipfile.ZipFile(wheel) as archive:
+        assert archive.read(name) == (ROOT / "LICENSE").read_bytes()
+
+
+def test_the_build_depends_on_all_that_it_reads():
+    """`generate.py` and the files it names: a change of any of them must compile the plugin anew."""
+    native = ROOT / "vsrife" / "plugin" / "native"
+    (depends,) = re.findall(r"^\s*DEPENDS (.+)$", (ROOT / "CMakeLists.txt").read_text(), re.MULTILINE)
+    named = {(native / path).resolve() for path in re.findall(r'"\$\{NATIVE\}/([^"]+)"', depends)}
+    assert all(path.is_file() for path in named)
+    read = set(re.findall(r'"(\w+\.(?:py|c|h))"', (native / "generate.py").read_text()))
+    assert read == {"signature.py", "interface.h", "bridge.c"}
+    assert {path.name for path in named} == {"generate.py", *read}
