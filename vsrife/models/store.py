@@ -1,8 +1,8 @@
 """Where checkpoints lie on this machine, and how they come there.
 
 What `fetch` puts into the cache folder is verified: against the catalogue's sha256 or, where that is not known, against
-the one recorded beside the file (`<file>.json`) when it was first fetched. A file is made in a folder of its own, verified, then
-renamed into place, so that no other process ever sees half of one. Only `fetch` opens a socket.
+the one recorded beside the file (`<file>.json`) when it was first fetched. A file is made in a folder of its own,
+verified, then renamed into place, so that no other process ever sees half of one. Only `fetch` opens a socket.
 """
 
 import contextlib
