@@ -175,7 +175,8 @@ def test_trt_is_accepted_with_one_notice(passed_on, caplog):
     caplog.set_level(logging.INFO, "vsrife")
     rife(clip(), trt=True, trt_static_shape=False, trt_min_shape=[64, 64], trt_opt_shape=[1920, 1080], trt_debug=True)
     (record,) = caplog.records
-    assert record.message.startswith("trt, trt_static_shape, trt_min_shape, trt_debug: accepted without effect")
+    names = "trt, trt_static_shape, trt_min_shape, trt_debug"
+    assert record.message.startswith(f"vsrife.rife: {names}: accepted without effect")
     assert not any(name.startswith("trt") for name in passed_on)
 
 

@@ -21,7 +21,7 @@ ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text()
 DOCUMENTS = [ROOT / "README.md", ROOT / "examples" / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 
-UNRUN = ("pip", "./dev", "VSSCRIPT_PATH")
+UNRUN = ("python3.12 -m venv", "./dev", "VSSCRIPT_PATH")
 """Commands that change the machine, take minutes or need a player: only their grammar and what they name is checked."""
 
 

@@ -222,7 +222,8 @@ def _say_what_trt_means(passed: dict[str, object]) -> None:
     changed = [name for name, value in passed.items() if _plain(value) != _TRT_DEFAULTS[name]]
     if changed:
         _logger.warning(
-            "%s: accepted without effect; these keywords chose an engine, not a result, and vsrife needs no TensorRT",
+            "vsrife.rife: %s: accepted without effect; these keywords chose an engine, not a result, and vsrife "
+            "needs no TensorRT",
             ", ".join(changed),
         )
 

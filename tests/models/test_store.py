@@ -289,7 +289,11 @@ def test_ended_amid_a_download(folder, release, number, status):
     process = started(folder, release.url)
     wait_for_bytes(folder)
     process.send_signal(number)
-    assert process.communicate(timeout=30)[1] == ""
+    try:
+        assert process.communicate(timeout=30)[1] == ""
+    finally:
+        process.kill()
+        process.communicate()
     assert process.returncode == status
     assert names(folder) == []
 

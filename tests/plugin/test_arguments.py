@@ -10,6 +10,8 @@ from vsrife.errors import ArgumentError
 from vsrife.plugin.arguments import MAX_WHOLE, Settings, parse, ratio_of
 from vsrife.plugin.signature import SIGNATURE
 
+RATES = "60 is fps_num=60, fps_den=1 and 59.94 is fps_num=60000, fps_den=1001"
+
 F = Fraction
 INT64 = 2**63 - 1
 
@@ -144,11 +146,11 @@ def test_pairs():
     [
         (
             {"fps_num": 60.0},
-            "fps_num (60) must come with fps_den, which is missing; 59.94 is fps_num=60000, fps_den=1001",
+            f"fps_num (60) must come with fps_den, which is missing; {RATES}",
         ),
         (
             {"fps_den": 1001.0},
-            "fps_den (1001) must come with fps_num, which is missing; 59.94 is fps_num=60000, fps_den=1001",
+            f"fps_den (1001) must come with fps_num, which is missing; {RATES}",
         ),
         (
             {"factor_num": 5.0},
@@ -191,7 +193,7 @@ def test_pairs():
         ),
         (
             {"fps_num": 60.0, "fps_den": 1.001},
-            "fps_den (1.001) must be a whole number from 1 to 9007199254740991; 59.94 is fps_num=60000, fps_den=1001",
+            f"fps_den (1.001) must be a whole number from 1 to 9007199254740991; {RATES}",
         ),
     ],
 )

@@ -13,6 +13,8 @@ from vsrife.engine.interpolator import Interpolator
 
 from .clips import numbered, samples, scene, textured, with_props
 
+RATES = "60 is fps_num=60, fps_den=1 and 59.94 is fps_num=60000, fps_den=1001"
+
 core = vs.core
 INF, NAN = float("inf"), float("nan")
 NO_GPU = pytest.mark.skipif(torch.cuda.is_available(), reason="tells what a machine without a GPU is told")
@@ -49,12 +51,12 @@ WRONG = [
     ({"factor_den": 0, "factor_num": 1}, WHOLE),
     ({"factor_den": 1.5, "factor_num": 1}, WHOLE),
     ({"fps_num": 59.94, "fps_den": 1}, WHOLE + "pass fps_num=60000, fps_den=1001$"),
-    ({"fps_num": INF, "fps_den": 1}, WHOLE + "59.94 is fps_num=60000, fps_den=1001$"),
+    ({"fps_num": INF, "fps_den": 1}, WHOLE + f"{RATES}$"),
     ({"fps_den": 0, "fps_num": 60}, WHOLE),
     ({"fps_den": -1, "fps_num": 60}, WHOLE),
     ({"factor_num": 5}, "must come with factor_den, which is missing; 2.5 is factor_num=5, factor_den=2$"),
     ({"factor_den": 5}, "must come with factor_num, which is missing"),
-    ({"fps_num": 60}, "must come with fps_den, which is missing; 59.94 is fps_num=60000, fps_den=1001$"),
+    ({"fps_num": 60}, f"must come with fps_den, which is missing; {RATES}$"),
     ({"fps_den": 1}, "must come with fps_num, which is missing"),
     ({"multi": 2, "factor_num": 5}, r"and factor_num \(5\) must not be passed together: each sets the frame rate; "),
     ({"multi": 2, "fps_den": 1}, r"and fps_den \(1\) must not be passed together"),
@@ -91,12 +93,12 @@ WRONG = [
     *[({"precision": value}, r"must be one of auto, float32, float16, bfloat16") for value in ("", "int8", "fp8")],
     ({"precision": "fp16"}, r"did you mean float16\?$"),
     ({"precision": "single"}, r"did you mean float32\?$"),
-    ({"matrix_in": "bt601"}, r"must be one of rgb \(0\), 709 \(1\), fcc \(4\), .*2020ncl \(9\)$"),
+    ({"matrix_in": "bt601"}, r"must be one of rgb \(0\), 709 \(1\), fcc \(4\), .*2020ncl \(9\); did you mean 170m\?$"),
     ({"matrix_in": "ictcp"}, r"; ictcp is not taken: it works on cone responses"),
     ({"matrix_in": "10"}, r"; 2020cl is not taken: constant luminance"),
     ({"matrix_in": "rgb"}, r"must be a matrix of YUV for a YUV420P8 clip; take one of 709 \(1\), "),
     ({"matrix_in": ""}, "must be a name or H.273 number"),
-    ({"range_in": "tv"}, r"must be one of limited \(0\), full \(1\)$"),
+    ({"range_in": "tv"}, r"must be one of limited \(0\), full \(1\); did you mean limited\?$"),
     ({"range_in": "2"}, r"must be one of limited \(0\), full \(1\)$"),
     ({"chromaloc_in": "middle"}, r"must be one of left \(0\), center \(1\), top_left \(2\), .*bottom \(5\)$"),
     ({"chromaloc_in": "6"}, r"must be one of left \(0\), "),

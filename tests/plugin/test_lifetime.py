@@ -37,7 +37,7 @@ def ends_on_signal(process, number, within=5.0):
 
 class TestReferences:
     PROGRAM = """
-import gc, re, sys
+import gc, re, sys, time
 import vapoursynth as vs
 import vsrife.plugin.callbacks as callbacks
 from vsrife.engine import interpolator
@@ -86,6 +86,9 @@ def use(keep):
     gc.collect()
     log.clear()
     core.std.BlankClip(format=vs.GRAY8, width=16, height=16, length=1).get_frame(0)  # the core then lists what lives
+    listed = time.monotonic() + 20  # handlers run when the core's own thread comes to it, not before get_frame returns
+    while "Gray8 16x16" not in " ".join(log) and time.monotonic() < listed:
+        time.sleep(0.05)
     print("live:", *sorted(re.findall(r"\\(([^)]*)\\) allocated by (\\w+)", " ".join(log))))
     print("instances:", len(callbacks._instances), "cached:", len(interpolator._sources))
     kept.clear()

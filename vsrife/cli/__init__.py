@@ -13,6 +13,7 @@ import threading
 from collections.abc import Iterator, Sequence
 from types import FrameType
 
+import vsrife
 from vsrife.cli import doctor, models
 from vsrife.errors import RifeError
 
@@ -28,13 +29,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         prog="vsrife", description="RIFE frame interpolation for VapourSynth: models and diagnosis."
     )
-    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    parser.add_argument("--version", action="version", version=f"vsrife {vsrife.__version__}")
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND")
     models.add(commands)
     doctor.add(commands)
     try:
         arguments = parser.parse_args(argv)
     except SystemExit as end:  # argparse has written what there is to say
         return end.code if isinstance(end.code, int) else 2
+    if "run" not in arguments:
+        parser.print_help(sys.stderr)
+        return 2
     try:
         with _terminated_by_exception():
             status = int(arguments.run(arguments))

@@ -35,7 +35,7 @@ def add(commands: "Commands") -> None:
 
 def list_models(_arguments: argparse.Namespace) -> int:
     """Print the catalogue as a table."""
-    rows: list[tuple[str, ...]] = [("name", "group", "parameters", "size", "sha256", "here", "licence")]
+    rows: list[tuple[str, ...]] = [("name", "group", "parameters", "size", "here", "licence", "sha256")]
     rows += [_row(entry) for entry in CATALOGUE.values()]
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     for row in rows:
@@ -59,9 +59,9 @@ def _row(entry: Entry) -> tuple[str, ...]:
         entry.group,
         f"{entry.parameters / 1e6:.2f} M" if entry.parameters else "-",
         f"{size / 1e6:.1f} MB" if size else f">{4 * (entry.parameters or 0) / 1e6:.0f} MB",
-        entry.sha256[:12] if entry.sha256 else f"{recorded[:12]}*" if recorded else "-",
         "yes" if cached else "no",
         entry.licence,
+        entry.sha256 or (f"{recorded}*" if recorded else "-"),
     )
 
 

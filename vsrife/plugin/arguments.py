@@ -240,7 +240,10 @@ def _rate(passed: _Passed) -> tuple[Fraction, Fraction | None, str]:
     if first == ["multi"]:
         return _multi(passed), None, f"multi ({passed.shown('multi')})"
     is_fps = first[0].startswith("fps")
-    way_out = "59.94 is fps_num=60000, fps_den=1001" if is_fps else "2.5 is factor_num=5, factor_den=2"
+    if is_fps:
+        way_out = "60 is fps_num=60, fps_den=1 and 59.94 is fps_num=60000, fps_den=1001"
+    else:
+        way_out = "2.5 is factor_num=5, factor_den=2"
     values = {name: passed.whole(name, way_out) for name in first}
     cause = " and ".join(f"{name} ({value})" for name, value in values.items())
     if len(values) == 1:

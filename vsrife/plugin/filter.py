@@ -63,6 +63,8 @@ class Filter:
         device = resolve_device(settings.device)
         if settings.device == "auto" and why_no_gpu():
             self._core.inform_once(f"RIFE: device auto is the CPU: {why_no_gpu()}")
+        if device.type == "cpu" and settings.precision == "float16":
+            self._core.inform_once("RIFE: precision float16 on a CPU is many times slower than float32 on most")
         network = load_network(locate(settings.model), device, resolve_precision(settings.precision, device))
         self._interpolator = Interpolator(network, width, height, scale=settings.scale, ensemble=settings.ensemble)
         self._scenes = Scenes(self._reader, settings)

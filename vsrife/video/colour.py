@@ -4,6 +4,7 @@ Plain values; the arithmetic is in `vsrife.video.rgb`. Numbers are those of ITU-
 libavcodec share.
 """
 
+import difflib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import IntEnum
@@ -200,6 +201,25 @@ def parse_chromaloc(text: str) -> ChromaLocation:
 _YUV_MATRICES: Final = tuple(matrix for matrix in Matrix if matrix is not Matrix.RGB)
 
 
+_OTHER_NAMES: Final = {
+    "bt601": "170m",
+    "601": "170m",
+    "smpte170m": "170m",
+    "smpte240m": "240m",
+    "bt2020": "2020ncl",
+    "bt2020nc": "2020ncl",
+    "2020": "2020ncl",
+    "tv": "limited",
+    "mpeg": "limited",
+    "pc": "full",
+    "jpeg": "full",
+    "mpeg2": "left",
+    "mpeg1": "center",
+    "topleft": "top_left",
+}
+"""What other programs call these, for the hint in an error."""
+
+
 def _labels(choices: Iterable[_Named]) -> str:
     return ", ".join(f"{choice.label} ({choice.value})" for choice in choices)
 
@@ -209,7 +229,11 @@ def _parse[T: _Named](argument: str, text: str, choices: type[T]) -> T:
         # "709" is a name and "1" a number; no name is another choice's number.
         if text.strip().lower() in (choice.label, str(choice.value)):
             return choice
-    raise ArgumentError(f"{argument} ({text}) must be one of {_labels(choices)}")
+    plain = text.strip().lower()
+    labels = [choice.label for choice in choices]
+    near = _OTHER_NAMES.get(plain) or next(iter(difflib.get_close_matches(plain, labels, n=1)), None)
+    hint = f"; did you mean {near}?" if near in labels else ""
+    raise ArgumentError(f"{argument} ({text}) must be one of {_labels(choices)}{hint}")
 
 
 def _matrix_of(props: Mapping[str, int], transfer: int, width: int, height: int, overrides: ColourOverrides) -> Matrix:
