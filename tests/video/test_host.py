@@ -103,7 +103,6 @@ def test_on_a_cpu_a_download_fills_the_frame_and_nothing_beside_it(format_id: in
                 frame.get_stride(plane) - row
             )
     host.finish(torch.device("cpu"))
-    host.trim(torch.device("cpu"))
 
 
 class Buffer(np.ndarray):

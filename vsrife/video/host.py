@@ -22,7 +22,7 @@ from torch import Tensor
 
 from vsrife.video.formats import PixelFormat
 
-__all__ = ["download", "dtype_of", "finish", "plane_view", "trim", "upload"]
+__all__ = ["download", "dtype_of", "finish", "plane_view", "upload"]
 
 _log: Final = logging.getLogger("vsrife")
 _resolving: Final = threading.Lock()
@@ -108,14 +108,6 @@ def finish(device: torch.device) -> None:
     """
     if device.type == "cuda":
         torch.cuda.current_stream(device).synchronize()
-
-
-def trim(device: torch.device) -> None:
-    """Give back to the driver what cupy's pool holds unused on `device`, for when memory is short."""
-    cupy = None if device.type == "cpu" else _cupy_for(device.type)
-    if cupy is not None:
-        with torch.cuda.device(device):
-            cupy.get_default_memory_pool().free_all_blocks()
 
 
 @contextmanager
