@@ -174,6 +174,13 @@ class TestDoctor:
         folder.mkdir()
         (folder / "flownet_v4.0.pkl").write_bytes(CONTENT)
         monkeypatch.setattr(doctor, "_plugin", lambda: iter([doctor.Finding("core.rife", "there")]))
+        # A file of the right name is not enough: it is read and summed.
+        status, out, _ = run(capsys, "doctor")
+        assert status == 1
+        mark, text = self.lines(out)["default"]
+        assert mark == "--"
+        assert text.endswith("is damaged; fetch it again: python -m vsrife models fetch 4.0")
+        monkeypatch.setattr(store, "digest_of", lambda _path: catalogue.find("4.0").sha256)
         status, out, _ = run(capsys, "doctor")
         assert status == 0
         assert self.lines(out)["default"] == ("ok", f"4.0: {folder / 'flownet_v4.0.pkl'}")

@@ -262,6 +262,24 @@ def test_what_is_no_checkpoint_is_named(content, flaw, suffix, tmp_path):
     assert f"sha256 is {hashlib.sha256(content).hexdigest()}, expected one that is not known" in text
 
 
+@pytest.mark.parametrize(
+    "tensor", [torch.empty(16, 3, 3, 3, device="meta"), torch.zeros(1).expand(10**10)], ids=["meta", "expanded"]
+)
+def test_a_tensor_that_the_file_does_not_hold_is_refused_before_it_takes_memory(tensor, tmp_path):
+    text = fails(tmp_path / "x.pkl", {**official(small_state()), "module.block1.conv0.0.0.weight": tensor})
+    assert "must hold whole tensors, but the file has less of block1.conv0.0.0.weight than" in text
+
+
+def test_the_way_out_of_a_bad_file_that_was_taken_for_good(tmp_path, monkeypatch):
+    """Put there by hand, of a version without a published sum, and recorded by fetch since it begins well."""
+    monkeypatch.setenv("VSRIFE_MODELS", str(tmp_path))
+    path = tmp_path / "flownet_v4.22.pkl"
+    path.write_bytes(b"PK\x03\x04" + b"\x07" * 5000)
+    assert store.fetch("4.22") == path
+    text = fails(path)
+    assert "delete it and flownet_v4.22.pkl.json beside it, then fetch it again: python -m vsrife models fetch" in text
+
+
 @pytest.mark.parametrize("suffix", [".pkl", ".safetensors"])
 @pytest.mark.parametrize("part", [0.001, 0.1, 0.5, 0.9, 0.999])
 def test_a_truncated_file_is_refused(suffix, part, tmp_path):

@@ -364,3 +364,9 @@ class TestFetchFromAWheel:
         text = fails(store.fetch, "4.0")
         assert f"{bare} -m ensurepip" in text
         assert names(folder) == []
+
+
+def test_a_path_too_long_for_any_file_system_is_one_short_line(folder):
+    text = fails(store.locate, "x" * 5000 + ".pkl")
+    assert "must be a file that exists" in text
+    assert len(text) < 400

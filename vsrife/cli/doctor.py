@@ -115,6 +115,12 @@ def _models() -> Iterator[Finding]:
     yield Finding("models", str(store.cache_folder()))
     default = store.embedded_default()
     try:
-        yield Finding("default", f"{default or DEFAULT}: {store.locate()}")
+        path = store.locate()
+        expected = store.expected_sha256(path)
+        if expected in (None, store.digest_of(path)):
+            yield Finding("default", f"{default or DEFAULT}: {path}")
+        else:
+            text = f"{path} is damaged; fetch it again: python -m vsrife models fetch {DEFAULT}"
+            yield Finding("default", text, sound=False)
     except RifeError as error:
         yield Finding("default", str(error), sound=False)

@@ -17,6 +17,7 @@ from torch import Tensor
 from vsrife.engine.cache import Cache
 from vsrife.engine.device import CPU_SLOTS, GPU_SLOTS, slot
 from vsrife.engine.synthesis import synthesize
+from vsrife.errors import ModelError
 from vsrife.models.checkpoint import load
 from vsrife.network.ifnet import IFNet
 from vsrife.network.motion import Motion
@@ -76,7 +77,7 @@ def load_network(path: Path, device: torch.device, dtype: torch.dtype) -> Networ
     """The checkpoint at ``path`` on ``device`` with convolutions in ``dtype``.
 
     Loaded once a process (a player evaluates its script again at every seek), again only where the file has changed.
-    Raises ModelError as `checkpoint.load` does.
+    Raises ModelError as `checkpoint.load` does, and for weights that ``dtype`` cannot hold.
     """
     facts = path.stat()
     key = (path.resolve(), facts.st_mtime_ns, facts.st_size, device, dtype)
@@ -84,6 +85,11 @@ def load_network(path: Path, device: torch.device, dtype: torch.dtype) -> Networ
         network = _networks.get(key)
         if network is None:
             module = load(path).to(device=device, dtype=dtype)
+            if not all(bool(weight.isfinite().all()) for weight in module.parameters()):
+                raise ModelError(
+                    f"model ({path}) has weights beyond the range of {str(dtype).removeprefix('torch.')}; "
+                    'pass precision="float32" or "bfloat16"'
+                )
             network = _networks[key] = Network(module=module, device=device, dtype=dtype)
             while len(_networks) > KEPT_NETWORKS:
                 _networks.popitem(last=False)

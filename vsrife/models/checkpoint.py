@@ -88,6 +88,8 @@ def _tensors(content: object) -> dict[str, Tensor]:
             raise _UnsoundError(f"has {name} twice, with and without 'module.'")
         if value.layout is not torch.strided or not value.is_floating_point():
             raise _UnsoundError(f"must hold dense floating-point tensors, but {name} is {value.dtype}, {value.layout}")
+        if value.device.type != "cpu" or value.untyped_storage().nbytes() < value.numel() * value.element_size():
+            raise _UnsoundError(f"must hold whole tensors, but the file has less of {name} than {list(value.shape)}")
         state[name] = value.detach().to(torch.float32).contiguous()
         # By numpy: torch would start its threads for every one of some hundred small tensors.
         if not np.isfinite(state[name].numpy()).all():
@@ -105,7 +107,12 @@ def _remedy(path: Path) -> str:
     known = entry_of_file(path.name)
     if known is None:
         return f"get the file again, or {CHOOSE}"
-    return f"fetch it again: python -m vsrife models fetch {known[0].name}"
+    command = f"python -m vsrife models fetch {known[0].name}"
+    record = store.record_path(path)
+    if store.expected_sha256(path) and record.is_file():
+        # Its sum is nobody's but its own: fetching would find it as it should be.
+        return f"delete it and {record.name} beside it, then fetch it again: {command}"
+    return f"fetch it again: {command}"
 
 
 def architecture_of(state: Mapping[str, Tensor], *, where: str = "the checkpoint") -> Architecture:

@@ -28,6 +28,9 @@ EMBEDDED = Path(__file__).parent / "weights"
 
 FOLDER_VARIABLE = "VSRIFE_MODELS"
 
+LONGEST_SHOWN = 200
+"""Characters of a path that an error shows."""
+
 WORK_PREFIX = ".fetch-"
 ABANDONED_AFTER = 600.0
 """Seconds: a working folder in which nothing was written for that long was left by a process that was killed."""
@@ -98,14 +101,19 @@ def _locate_file(model: str) -> Path:
         path = Path(model).expanduser().absolute()
     except RuntimeError:  # ~name of nobody
         path = Path(model)
+    shown = model if len(model) <= LONGEST_SHOWN else f"{model[: LONGEST_SHOWN - 3]}..."
     if path.suffix.lower() not in SUFFIXES:
         raise ModelError(
-            f"model ({model}) must be a model's name or a file that ends in {', '.join(SUFFIXES)}; "
+            f"model ({shown}) must be a model's name or a file that ends in {', '.join(SUFFIXES)}; "
             "for the names: python -m vsrife models"
         )
-    if not path.is_file():
+    try:
+        is_there = path.is_file()
+    except OSError:  # a name longer than the file system takes
+        is_there = False
+    if not is_there:
         raise ModelError(
-            f"model ({model}) must be a file that exists, or a model's name; for the names: python -m vsrife models"
+            f"model ({shown}) must be a file that exists, or a model's name; for the names: python -m vsrife models"
         )
     return path
 
@@ -166,6 +174,9 @@ def flaw_in(head: bytes) -> str | None:
         return "is a web page, not a checkpoint"
     if start.startswith(b"version https://git-lfs"):
         return "is a Git LFS pointer, not the file itself"
+    # A zip or a bare pickle, as torch writes them; or safetensors: eight bytes of length, then JSON.
+    if not head.startswith((b"PK\x03\x04", b"\x80")) and head[8:9] != b"{":
+        return "is damaged: it does not begin as a checkpoint does"
     return None
 
 
