@@ -5,6 +5,7 @@ from fractions import Fraction
 import pytest
 
 from vsrife import _api, _compat
+from vsrife._api import RIFE
 from vsrife._compat import rife, vs_rife_arguments
 from vsrife.errors import ArgumentError, ModelError
 from vsrife.plugin.arguments import parse, ratio_of
@@ -167,7 +168,7 @@ def test_what_has_an_effect_is_not_noticed(passed_on, caplog):
 
 
 def test_negative_device_index():
-    with pytest.raises(ArgumentError, match=r"device_index \(-1\) must be 0 or more"):
+    with pytest.raises(ArgumentError, match=r"device_index \(-1\) must be a whole number from 0"):
         vs_rife_arguments(single=True, device_index=-1)
 
 
@@ -253,3 +254,28 @@ def test_a_missing_or_foreign_plugin_is_named(monkeypatch):
     with_plugin(monkeypatch, FakePlugin("clip:vnode;model:int:opt;"))
     with pytest.raises(ValueError, match=r"core\.rife \(some\.other\.rife\) must be the plugin of vapoursynth-rife"):
         _api.RIFE(source)
+
+
+@pytest.mark.parametrize("index", ["x", 0.5, False])
+def test_a_device_index_that_is_no_whole_number(index):
+    with pytest.raises(ArgumentError, match=rf"device_index \({index}\) must be a whole number from 0"):
+        vs_rife_arguments(single=True, device_index=index)
+
+
+@pytest.mark.parametrize("value", [2.5, Fraction(5, 2), "3"])
+@pytest.mark.parametrize("name", ["factor_num", "factor_den"])
+def test_a_factor_that_is_no_whole_number(name, value):
+    with pytest.raises(ArgumentError, match=rf"{name} \({value}\) must be a whole number; 2\.5 is factor_num=5"):
+        vs_rife_arguments(single=True, **{name: value})
+
+
+@pytest.mark.parametrize("model", [4.0, 4, 4.10])
+def test_a_model_that_is_a_number_is_refused_by_name(model):
+    with pytest.raises(ArgumentError, match=rf'model \({model}\) must be text or a path: model="{model}"'):
+        RIFE(None, model=model)
+
+
+@pytest.mark.parametrize("name", ["sc", "ensemble", "scale", "sc_threshold", "skip_threshold", "fps_num"])
+def test_what_is_no_number_is_named(name):
+    with pytest.raises(ArgumentError, match=rf"{name} \('no'\) must be a number"):
+        RIFE(None, **{name: "no"})

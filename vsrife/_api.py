@@ -5,7 +5,7 @@ from collections.abc import Callable
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any, Literal
 
-from vsrife.errors import RifeError
+from vsrife.errors import ArgumentError, RifeError
 
 if TYPE_CHECKING:
     import torch
@@ -78,22 +78,22 @@ def RIFE(
 
     Raises:
         vapoursynth.Error: An argument or the clip is wrong; one line names the argument, its value and the way out.
-        RifeError: ``core.rife`` is missing or another plugin's.
+        RifeError: ``core.rife`` is missing or another plugin's; or a value is not of a kind that can be passed on.
 
     """
     given = {
         "multi": None if multi is None else str(multi),
-        "factor_num": factor_num,
-        "factor_den": factor_den,
-        "fps_num": fps_num,
-        "fps_den": fps_den,
-        "model": None if model is None else os.fspath(model),
-        "scale": scale,
-        "ensemble": ensemble,
-        "sc": sc,
-        "sc_threshold": sc_threshold,
-        "skip": skip,
-        "skip_threshold": skip_threshold,
+        "factor_num": _number("factor_num", factor_num),
+        "factor_den": _number("factor_den", factor_den),
+        "fps_num": _number("fps_num", fps_num),
+        "fps_den": _number("fps_den", fps_den),
+        "model": _text_of(model),
+        "scale": _number("scale", scale),
+        "ensemble": _number("ensemble", ensemble),
+        "sc": _number("sc", sc),
+        "sc_threshold": _number("sc_threshold", sc_threshold),
+        "skip": _number("skip", skip),
+        "skip_threshold": _number("skip_threshold", skip_threshold),
         "device": None if device is None else str(device),
         "precision": precision,
         "matrix_in": None if matrix_in is None else str(matrix_in),
@@ -101,6 +101,22 @@ def RIFE(
         "chromaloc_in": None if chromaloc_in is None else str(chromaloc_in),
     }
     return _function()(clip, **{name: value for name, value in given.items() if value is not None})
+
+
+def _number(name: str, value: object) -> object:
+    """``value`` as it is, if VapourSynth can take it for a number; its own error would not name the argument."""
+    if value is not None:
+        try:
+            float(value)  # type: ignore[arg-type]
+        except (TypeError, ValueError):
+            raise ArgumentError(f"{name} ({value!r}) must be a number") from None
+    return value
+
+
+def _text_of(model: object) -> str | bytes | None:
+    if model is None or isinstance(model, str | os.PathLike):
+        return None if model is None else os.fspath(model)
+    raise ArgumentError(f'model ({model}) must be text or a path: model="{model}"; as a number, 4.10 would become 4.1')
 
 
 def _function() -> "Callable[..., vs.VideoNode]":

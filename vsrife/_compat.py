@@ -4,7 +4,9 @@ What differs, and why, is told in the docstring of `rife`.
 """
 
 import logging
+import os
 from collections.abc import Sequence
+from numbers import Integral
 from typing import TYPE_CHECKING, Any
 
 from vsrife._api import RIFE
@@ -130,7 +132,7 @@ def rife(
         trt_cache_dir=trt_cache_dir,
     )
     if auto_download:
-        _fetch_if_missing(model)
+        _fetch_if_missing(os.fspath(model))
     return RIFE(clip, **translated)
 
 
@@ -164,7 +166,10 @@ def vs_rife_arguments(
         "precision": "float32" if single else "auto",
     }
     if fps_num is None and fps_den is None:
-        translated |= {"factor_num": factor_num, "factor_den": factor_den}
+        translated |= {
+            "factor_num": _whole("factor_num", factor_num),
+            "factor_den": _whole("factor_den", factor_den),
+        }
     else:
         translated |= {"fps_num": fps_num, "fps_den": fps_den}
         if (factor_num, factor_den) != THEIR_FACTOR:
@@ -184,9 +189,18 @@ def vs_rife_arguments(
 def _device(index: int | None) -> str:
     if index is None:
         return "auto"
-    if index < 0:
-        raise ArgumentError(f"device_index ({index}) must be 0 or more; leave it out for the first GPU, or the CPU")
-    return f"cuda:{index}"
+    if isinstance(index, bool) or not isinstance(index, Integral) or index < 0:
+        raise ArgumentError(
+            f"device_index ({index}) must be a whole number from 0; leave it out for the first GPU, or the CPU"
+        )
+    return f"cuda:{int(index)}"
+
+
+def _whole(name: str, value: object) -> object:
+    """``value``, a whole number: what `RIFE` says of others names arguments that `rife` has not."""
+    if not isinstance(value, Integral):
+        raise ArgumentError(f"{name} ({value}) must be a whole number; 2.5 is factor_num=5, factor_den=2")
+    return value
 
 
 def _check_threshold(theirs: float | None) -> None:

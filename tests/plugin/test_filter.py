@@ -73,6 +73,8 @@ class TestProperties:
         assert out.get_frame(0).props["_PictType"] == "I"
         assert out.get_frame(0).props["_AbsoluteTime"] == 2.0
         assert out.get_frame(5).props["_AbsoluteTime"] == pytest.approx(3 + 0.25 / 24)  # held: by its own duration
+        whole = with_props(numbered(2), {0: {"_AbsoluteTime": 2}, 1: {"_AbsoluteTime": 3}})
+        assert rife(whole, average_model, multi=4).get_frame(1).props["_AbsoluteTime"] == 2.25
 
     def test_durations_of_a_varying_rate_keep_their_total(self, average_model):
         spans = [Fraction(1, 30), Fraction(1, 10), Fraction(1001, 24000), Fraction(1, 25), Fraction(3, 50)]

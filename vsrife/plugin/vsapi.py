@@ -105,10 +105,13 @@ class Map:
         return None if error[0] else value
 
     def number(self, key: str) -> float | None:
-        """The first value under ``key`` as a float, or None where there is none or it is no number."""
+        """The first value under ``key`` as a float, also of an integer; None where there is none or it is no number."""
         error = ffi().new("int *")
         value = float(self._api.mapGetFloat(self.pointer, key.encode(), 0, error))
-        return None if error[0] else value
+        if not error[0]:
+            return value
+        whole = self.integer(key)
+        return None if whole is None else float(whole)
 
     def text(self, key: str) -> str | None:
         """The first value under ``key`` as text (undecodable bytes escaped), or None."""
