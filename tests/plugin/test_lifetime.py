@@ -21,6 +21,23 @@ from .clips import digest, numbered, samples, textured, with_props
 core = vs.core
 
 
+# The beginning of a program that makes and destroys cores of its own, as a player does at each seek.
+POLICY = """
+import vapoursynth as vs
+
+class Policy(vs.EnvironmentPolicy):
+    current = None
+    def on_policy_registered(self, api): self.api = api
+    def on_policy_cleared(self): pass
+    def get_current_environment(self): return self.current
+    def set_environment(self, environment): self.current = environment
+    def is_alive(self, environment): return True
+
+policy = Policy()
+vs.register_policy(policy)
+"""
+
+
 def rife(clip, model, **options):
     return core.rife.RIFE(clip, model=model, device="cpu", **{"skip": 0, "sc": 0, **options})
 
@@ -36,22 +53,12 @@ def ends_on_signal(process, number, within=5.0):
 
 
 class TestReferences:
-    PROGRAM = """
+    PROGRAM = (
+        POLICY
+        + """
 import gc, re, sys, time
-import vapoursynth as vs
 import vsrife.plugin.callbacks as callbacks
 from vsrife.engine import interpolator
-
-class Policy(vs.EnvironmentPolicy):
-    current = None
-    def on_policy_registered(self, api): self.api = api
-    def on_policy_cleared(self): pass
-    def get_current_environment(self): return self.current
-    def set_environment(self, environment): self.current = environment
-    def is_alive(self, environment): return True
-
-policy = Policy()
-vs.register_policy(policy)
 
 def boom(n, f):
     if n == 5:
@@ -98,6 +105,7 @@ def use(keep):
 use(keep=False)
 use(keep=True)
 """
+    )
 
     def test_no_frame_of_ours_lives_after_success_and_after_errors(self, average_model):
         lines = printed(self.PROGRAM, average_model).splitlines()
@@ -213,20 +221,10 @@ class TestFailure:
 
 
 class TestMemory:
-    RELOAD = """
+    RELOAD = (
+        POLICY
+        + """
 import gc, resource, sys
-import vapoursynth as vs
-
-class Policy(vs.EnvironmentPolicy):
-    current = None
-    def on_policy_registered(self, api): self.api = api
-    def on_policy_cleared(self): pass
-    def get_current_environment(self): return self.current
-    def set_environment(self, environment): self.current = environment
-    def is_alive(self, environment): return True
-
-policy = Policy()
-vs.register_policy(policy)
 
 def resident():
     with open("/proc/self/statm") as facts:
@@ -260,6 +258,7 @@ for turn in range(20):
 assert len(interpolator._networks) == 1
 print(min(seen[-5:]) - max(seen[:5]))
 """
+    )
 
     @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
     def test_a_script_evaluated_twenty_times_leaves_nothing(self, average_model):
