@@ -17,6 +17,11 @@ WALLS: dict[str, tuple[str, ...]] = {
     "vsrife.errors": (),
     # The package itself for its version; devices and the plugin it asks torch and VapourSynth about, not the engine.
     "vsrife.cli": ("vsrife.cli", "vsrife.errors", "vsrife.models", "vsrife"),
+    # What is measured, apart from the whole filter.
+    "vsrife.cli.bench": (
+        *("vsrife.cli.bench", "vsrife.engine", "vsrife.errors", "vsrife.models", "vsrife.network", "vsrife"),
+        *("vsrife.video.colour", "vsrife.video.formats", "vsrife.video.picture", "vsrife.video.rgb"),
+    ),
     "vsrife.engine": (
         *("vsrife.engine", "vsrife.errors", "vsrife.models", "vsrife.network"),
         *("vsrife.video.colour", "vsrife.video.formats", "vsrife.video.picture"),
@@ -27,14 +32,21 @@ WALLS: dict[str, tuple[str, ...]] = {
     "vsrife.video": ("vsrife.errors", "vsrife.video"),
 }
 """For each room, or module, what of the package it may import, lazily or not. A room stands for all that is in it, but
-`vsrife` for its __init__ alone."""
+`vsrife` for its __init__ alone; a room inside another has walls of its own."""
 
 TORCH_FREE = (
     *("vsrife", "vsrife.__main__", "vsrife._api", "vsrife._compat", "vsrife.errors"),
     *("vsrife.cli", "vsrife.cli.doctor", "vsrife.cli.models"),
+    *("vsrife.cli.bench", "vsrife.cli.bench.child", "vsrife.cli.bench.command"),
     *("vsrife.models", "vsrife.models.catalogue", "vsrife.models.download", "vsrife.models.store"),
     *("vsrife.plugin", "vsrife.plugin.arguments", "vsrife.plugin.callbacks", "vsrife.plugin.installation"),
-    *("vsrife.plugin.native", "vsrife.plugin.signature", "vsrife.plugin.timeline", "vsrife.plugin.vsapi"),
+    *(
+        "vsrife.plugin.native",
+        "vsrife.plugin.signature",
+        "vsrife.plugin.timeline",
+        "vsrife.plugin.vsapi",
+        "vsrife.plugin.vulkan",
+    ),
     *("vsrife.video", "vsrife.video.colour", "vsrife.video.formats"),
 )
 """Modules that must not bring torch when they are imported, by themselves or through another one."""
@@ -90,7 +102,7 @@ def trespasses(sources: Mapping[str, str]) -> list[str]:
     """Imports that go through a wall, as `importer:line imports imported`."""
     found = []
     for module in sources:
-        (room,) = [room for room in WALLS if within(module, room)]
+        room = max((room for room in WALLS if within(module, room)), key=len)
         for each in imports_of(module, sources):
             ours = each.imported.split(".")[0] == "vsrife"
             if ours and not any(within(each.imported, allowed) for allowed in WALLS[room]):
@@ -143,6 +155,7 @@ VIOLATIONS = {
     "vsrife.video.rgb": ["if TYPE_CHECKING:\n    from vsrife.network.motion import Motion"],
     "vsrife.models.store": ["import os, vsrife"],
     "vsrife.cli.doctor": ["from vsrife.engine.device import resolve_device"],
+    "vsrife.cli.bench.whole": ["from vsrife.plugin import vsapi"],
     "vsrife.plugin.filter": ["import vsrife.network.ifnet as ifnet"],
 }
 

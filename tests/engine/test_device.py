@@ -1,8 +1,6 @@
 """Devices and precisions by name, and the state of a thread that computes."""
 
 import threading
-import time
-from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import torch
@@ -71,27 +69,6 @@ def test_auto_takes_the_first_gpu_that_works_and_says_why_none_does(monkeypatch)
     devices._first_working_gpu.cache_clear()
 
 
-def test_threads_that_begin_together_share_one_stream(monkeypatch):
-    made = []
-
-    class SlowStream:
-        def __init__(self, device):
-            time.sleep(0.02)
-            made.append(device)
-
-    monkeypatch.setattr(torch.cuda, "Stream", SlowStream)
-    monkeypatch.setattr(devices, "_streams", {})
-    together = threading.Barrier(8)
-
-    def ask(_):
-        together.wait(10)
-        return devices._stream(torch.device("cuda", 0))
-
-    with ThreadPoolExecutor(8) as pool:
-        assert len(set(pool.map(ask, range(8)))) == 1
-    assert len(made) == 1
-
-
 def test_float32_is_float32_whatever_the_script_has_set():
     before = torch.backends.fp32_precision
     try:
@@ -106,7 +83,6 @@ def test_float32_is_float32_whatever_the_script_has_set():
 @pytest.mark.parametrize(
     ("name", "device", "dtype"),
     [
-        ("auto", CPU, torch.float32),
         ("auto", torch.device("cuda", 0), torch.float16),
         ("float32", torch.device("cuda", 0), torch.float32),
         ("float16", CPU, torch.float16),
@@ -117,21 +93,51 @@ def test_precision(name, device, dtype):
     assert devices.resolve_precision(name, device) == dtype
 
 
+@pytest.mark.parametrize(
+    ("facts", "dtype"),
+    [
+        ({"avx512_bf16": True, "amx_bf16": False}, torch.bfloat16),
+        ({"amx_bf16": True}, torch.bfloat16),
+        ({"avx512_bf16": False, "avx512_f": True}, torch.float32),
+        ({}, torch.float32),
+    ],
+)
+def test_auto_on_a_cpu_is_what_the_processor_multiplies(monkeypatch, facts, dtype):
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: facts)
+    devices.multiplies_bfloat16.cache_clear()
+    assert devices.resolve_precision("auto", CPU) == dtype
+    monkeypatch.delattr(torch.cpu, "get_capabilities")  # an older torch says nothing
+    devices.multiplies_bfloat16.cache_clear()
+    assert devices.resolve_precision("auto", CPU) == torch.float32
+    monkeypatch.undo()
+    devices.multiplies_bfloat16.cache_clear()
+
+
 def test_unknown_precision_lists_the_choices():
     with pytest.raises(ArgumentError, match=r"precision \(fp16\) must be one of auto, float32, float16, bfloat16"):
         devices.resolve_precision("fp16", CPU)
 
 
 def test_every_thread_computes_with_the_same_intra_op_count_and_without_gradients():
-    torch.set_num_threads(1)  # what OMP_NUM_THREADS=1 would have done
+    torch.set_num_threads(3)  # what OMP_NUM_THREADS=3 would have done
     seen = []
 
     def work():
         with devices.computing():
             seen.append((torch.get_num_threads(), torch.is_inference_mode_enabled()))
+            with devices.slot(CPU):
+                seen.append(torch.get_num_threads())
+            seen.append(torch.get_num_threads())
         seen.append(torch.is_inference_mode_enabled())
 
     thread = threading.Thread(target=work)
     thread.start()
     thread.join()
-    assert seen == [(devices.INTRA_OP_THREADS, True), False]
+    # Outside of a slot a caller's thread works alone: there may be as many callers as cores.
+    assert seen == [(1, True), devices.INTRA_OP_THREADS, 1, False]
+
+
+def test_the_threads_are_few_again_after_a_failure():
+    with pytest.raises(RuntimeError, match="no"), devices.computing(), devices.slot(CPU):
+        raise RuntimeError("no")
+    assert torch.get_num_threads() == 1

@@ -4,7 +4,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from vsrife.engine.interpolator import load_network
+from vsrife.engine.networks import load_network
 from vsrife.errors import ModelError
 
 CPU = torch.device("cpu")

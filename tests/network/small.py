@@ -35,6 +35,15 @@ ARCHITECTURES = {
     "G-grouped": Architecture(widths=(16, 12, 8, 8), scales=FOUR, trunk=Trunk.RESIDUAL, outputs=24, groups=2, **HEAD_8),
     "I": Architecture(widths=(16, 12, 8, 8), scales=FOUR, trunk=Trunk.RESIDUAL, outputs=52, **HEAD_8),
     "J": Architecture(widths=(16, 12, 8, 8, 4), scales=FIVE, trunk=Trunk.RESIDUAL, outputs=52, **HEAD_4),
+    "K": Architecture(
+        widths=(16, 12, 8, 8, 4),
+        scales=FIVE,
+        trunk=Trunk.RESIDUAL,
+        outputs=52,
+        head=Head.CLAMPED,
+        head_width=8,
+        features=16,
+    ),
     "J-lite": Architecture(
         widths=(16, 12, 8, 8, 24), scales=(32, 16, 8, 4, 1), trunk=Trunk.RESIDUAL, outputs=52, **HEAD_4
     ),

@@ -11,8 +11,8 @@ import torch
 import vapoursynth as vs
 
 from tests.hosts.processes import ROOT, finish, start_python
+from vsrife.engine.estimator import Estimator
 from vsrife.engine.interpolator import Interpolator
-from vsrife.network.ifnet import IFNet
 
 from .clips import digest, samples, textured
 
@@ -72,7 +72,7 @@ def test_any_order_and_any_number_of_threads(moving_model, threads, format):
 
 def test_every_source_frame_is_encoded_once(moving_model, threads, monkeypatch):
     threads(16)
-    converted, encoded = Counter(), []
+    converted, estimated = Counter(), []
     inner = Interpolator._encode
 
     def note(self, picture):
@@ -80,17 +80,17 @@ def test_every_source_frame_is_encoded_once(moving_model, threads, monkeypatch):
         return inner(self, picture)
 
     monkeypatch.setattr(Interpolator, "_encode", note)
-    passes = IFNet.forward
+    field = Estimator.field
 
     def count(self, *args, **options):
-        encoded.append(1)
-        return passes(self, *args, **options)
+        estimated.append(1)
+        return field(self, *args, **options)
 
-    monkeypatch.setattr(IFNet, "forward", count)
+    monkeypatch.setattr(Estimator, "field", count)
     out = rife(textured(17, 70, 50), moving_model, multi=4)
     all_at_once(out, shuffled(64))
     assert converted == dict.fromkeys(range(17), 1)
-    assert len(encoded) == 48
+    assert len(estimated) == 48
 
 
 def test_a_frame_asked_for_twice_at_once_is_the_same(moving_model, threads):

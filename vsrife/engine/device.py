@@ -3,6 +3,9 @@
 Two promises are kept here. Results do not depend on OMP_NUM_THREADS or on the thread that asks, because every
 thread that computes sets torch's intra-op count itself (it is thread-local). And float32 means float32: TF32 is
 switched off, for the process as torch has it, whenever a CUDA device is used.
+
+VapourSynth calls from as many threads as the machine has cores. So torch's own threads work in the slots alone, of
+which there are few; what is done outside of them (judging cuts, say) is done on the caller's thread.
 """
 
 import functools
@@ -13,28 +16,30 @@ from contextlib import contextmanager
 
 import torch
 
+from vsrife.engine.streams import LANES
 from vsrife.errors import ArgumentError, RifeError
 
 __all__ = ["computing", "resolve_device", "resolve_precision", "slot", "stop", "why_no_gpu"]
 
 PRECISIONS = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
 
-INTRA_OP_THREADS = max(1, min(os.cpu_count() or 1, 8))
-"""Threads of one frame's arithmetic. A property of the machine, never of the process: it changes the last bits."""
+INTRA_OP_THREADS = max(1, min((os.cpu_count() or 1) // 4, 8))
+"""Threads of one frame's arithmetic on a CPU. A property of the machine, never of the process: it changes the last
+bits. Few, and rather more frames at a time: torch's threads meet some thousand times a frame and spin while they wait,
+so one that a decoder or an encoder keeps from its core holds up all of them (docs/engine.md has the figures).
+"""
 
 
 def _usable_cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-# How many frames are computed at a time. More of them would only share the same cores and multiply the memory.
-# On a GPU the second frame's upload and launches run while the first one computes.
+# How many frames are worked on at a time. More of them would only share the same cores and multiply the memory.
+# On a GPU, where they pass upload, arithmetic and download (see `streams`), two in each place.
 CPU_SLOTS = max(1, _usable_cores() // INTRA_OP_THREADS)
-GPU_SLOTS = 2
+GPU_SLOTS = 3 * LANES
 _cpu_slots = threading.BoundedSemaphore(CPU_SLOTS)
 _gpu_slots = threading.BoundedSemaphore(GPU_SLOTS)
-_streams: dict[torch.device, torch.cuda.Stream] = {}
-_streams_lock = threading.Lock()
 _stopped = threading.Event()
 
 
@@ -117,44 +122,64 @@ def _cuda(name: str, index: int | None) -> torch.device:
 
 
 def resolve_precision(name: str, device: torch.device) -> torch.dtype:
-    """The dtype of the network's convolutions; ``auto`` is float16 on CUDA and float32 elsewhere.
+    """The dtype of the network's convolutions; ``auto`` is float16 on CUDA, bfloat16 on a CPU that multiplies it in
+    hardware, float32 elsewhere.
 
     Flow, mask, sampling and synthesis are float32 whatever this says.
     """
     if name == "auto":
-        return torch.float16 if device.type == "cuda" else torch.float32
+        if device.type == "cuda":
+            return torch.float16
+        return torch.bfloat16 if device.type == "cpu" and multiplies_bfloat16() else torch.float32
     try:
         return PRECISIONS[name]
     except KeyError:
         raise ArgumentError(f"precision ({name}) must be one of auto, {', '.join(PRECISIONS)}") from None
 
 
+@functools.cache
+def multiplies_bfloat16() -> bool:
+    """Whether this CPU has instructions for products of bfloat16: a half again as fast, and 0.01 dB less
+    (docs/quality.md). Without them bfloat16 is slower than float32.
+    """
+    facts: dict[str, object] = getattr(torch.cpu, "get_capabilities", dict)()
+    return bool(facts.get("avx512_bf16") or facts.get("amx_bf16"))
+
+
 @contextmanager
 def computing() -> Iterator[None]:
-    """Let this thread call torch: fixed intra-op threads, no gradients. Both are thread-local: each callback enters."""
+    """Let this thread call torch: alone, without gradients. Both are thread-local: each callback enters."""
     _go_on()
-    if torch.get_num_threads() != INTRA_OP_THREADS:
-        torch.set_num_threads(INTRA_OP_THREADS)
+    _set_threads(1)
     with torch.inference_mode():
         yield
 
 
 @contextmanager
 def slot(device: torch.device) -> Iterator[None]:
-    """Hold one of the few places in which frames are computed on ``device``, with its stream current.
+    """Hold one of the few places in which frames are worked on for ``device``; on a CPU with INTRA_OP_THREADS.
 
-    Whoever holds one waits for no other frame of VapourSynth, only for a cache entry that another holder computes,
-    so slots cannot deadlock.
+    Whoever holds one waits for no other frame of VapourSynth, only for a lane and for a cache entry that another holder
+    computes, so slots cannot deadlock.
     """
-    if device.type != "cuda":
-        with _cpu_slots:
+    if device.type == "cuda":
+        with _gpu_slots, torch.cuda.device(device):
             _go_on()
+            _promise_exact_arithmetic()
             yield
         return
-    with _gpu_slots, torch.cuda.device(device), torch.cuda.stream(_stream(device)):
+    with _cpu_slots:
         _go_on()
-        _promise_exact_arithmetic()
-        yield
+        _set_threads(INTRA_OP_THREADS)
+        try:
+            yield
+        finally:
+            _set_threads(1)
+
+
+def _set_threads(count: int) -> None:
+    if torch.get_num_threads() != count:
+        torch.set_num_threads(count)
 
 
 def stop() -> None:
@@ -165,14 +190,6 @@ def stop() -> None:
 def _go_on() -> None:
     if _stopped.is_set():
         raise RifeError("not made, because the program is ending")
-
-
-def _stream(device: torch.device) -> torch.cuda.Stream:
-    """The one stream of everything on ``device``: so entries of the cache need no events between streams."""
-    with _streams_lock:
-        if device not in _streams:
-            _streams[device] = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
-        return _streams[device]
 
 
 def _promise_exact_arithmetic() -> None:

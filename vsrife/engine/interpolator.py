@@ -5,25 +5,25 @@ motion for each (left, right, t); synthesis then warps and blends the clip's own
 """
 
 import itertools
-import threading
-from collections import OrderedDict
 from dataclasses import dataclass
 from fractions import Fraction
-from pathlib import Path
 
 import torch
 from torch import Tensor
 
+from vsrife.engine import fused
 from vsrife.engine.cache import Cache
-from vsrife.engine.device import CPU_SLOTS, GPU_SLOTS, slot
+from vsrife.engine.device import CPU_SLOTS, slot
+from vsrife.engine.estimator import Estimator, Field
+from vsrife.engine.graphs import drop_all as drop_graphs
+from vsrife.engine.graphs import field_in
+from vsrife.engine.memory import plan, twice
+from vsrife.engine.networks import Network
+from vsrife.engine.streams import LANES, Lane, Mark, downloading, lane, mark, uploading
 from vsrife.engine.synthesis import synthesize
-from vsrife.errors import ModelError
-from vsrife.models.checkpoint import load
-from vsrife.network.ifnet import IFNet
-from vsrife.network.motion import Motion
 from vsrife.video.picture import Layer, Picture, settle
 
-__all__ = ["Interpolator", "Network", "load_network"]
+__all__ = ["Interpolator"]
 
 CACHE_BYTES = 1 << 30
 """Memory of all cached source frames of the process. Fixed: what happens to be free must not change what is done."""
@@ -31,70 +31,33 @@ CACHE_BYTES = 1 << 30
 MOST_SOURCES = 32
 """Of small frames no more are kept than these: nobody asks for an older one again but by a jump back."""
 
-KEPT_SOURCES = 2 * max(CPU_SLOTS, GPU_SLOTS)
-"""As many stay cached whatever they weigh: the pairs of the frames that may be computed at a time."""
-
-KEPT_NETWORKS = 4
+KEPT_SOURCES = 2 * max(CPU_SLOTS, LANES)
+"""As many stay cached whatever they weigh: the pairs of the frames whose motion may be computed at a time."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class _Source:
     """What the cache keeps of a source frame, all on the device and none of it VapourSynth's memory.
 
-    canvas: RGB [1, 3, Hp, Wp] in the network's dtype; features: what the network's encoder made of it, or None.
-    planes, alpha: the native planes where the device is not the host; on the host they are read in place instead.
+    packed: RGB on the canvas and what the network's encoder made of it, see `Estimator.pack`.
+    planes, alpha: the native planes; None where the frame's own are read in place.
+    ready: when all that is written.
     """
 
-    canvas: Tensor
-    features: Tensor | None
+    packed: Tensor
     planes: tuple[Tensor, ...] | None
     alpha: tuple[Tensor, ...] | None
+    ready: Mark
 
     @property
     def bytes(self) -> int:
-        tensors = [self.canvas, self.features, *(self.planes or ()), *(self.alpha or ())]
-        return sum(tensor.nbytes for tensor in tensors if tensor is not None)
-
-
-@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
-class Network:
-    """A network on a device, ready to run: shared by every filter of the process that names the same three things."""
-
-    module: IFNet
-    device: torch.device
-    dtype: torch.dtype
+        return sum(tensor.nbytes for tensor in (self.packed, *(self.planes or ()), *(self.alpha or ())))
 
 
 _sources: Cache[tuple[int, int], _Source] = Cache(
     CACHE_BYTES, lambda source: max(source.bytes, CACHE_BYTES // MOST_SOURCES), at_least=KEPT_SOURCES
 )
-_networks: OrderedDict[tuple[Path, int, int, torch.device, torch.dtype], Network] = OrderedDict()
-_networks_lock = threading.Lock()
 _serials = itertools.count(1)
-
-
-def load_network(path: Path, device: torch.device, dtype: torch.dtype) -> Network:
-    """The checkpoint at ``path`` on ``device`` with convolutions in ``dtype``.
-
-    Loaded once a process (a player evaluates its script again at every seek), again only where the file has changed.
-    Raises ModelError as `checkpoint.load` does, and for weights that float16 cannot hold.
-    """
-    facts = path.stat()
-    key = (path.resolve(), facts.st_mtime_ns, facts.st_size, device, dtype)
-    with _networks_lock:
-        network = _networks.get(key)
-        if network is None:
-            module = load(path).to(device=device, dtype=dtype)
-            # Only float16 has less range than the file, whose weights `load` has found finite.
-            if dtype is torch.float16 and not all(bool(weight.isfinite().all()) for weight in module.parameters()):
-                raise ModelError(
-                    f'model ({path}) has weights beyond the range of float16; pass precision="float32" or "bfloat16"'
-                )
-            network = _networks[key] = Network(module=module, device=device, dtype=dtype)
-            while len(_networks) > KEPT_NETWORKS:
-                _networks.popitem(last=False)
-        _networks.move_to_end(key)
-    return network
 
 
 class Interpolator:
@@ -106,78 +69,126 @@ class Interpolator:
     def __init__(self, network: Network, width: int, height: int, *, scale: float, ensemble: bool) -> None:
         """Raises ArgumentError for a scale or an ensemble that the network does not take."""
         network.module.check_options(scale=scale, ensemble=ensemble)
-        self._network = network
-        self._scale = scale
-        self._ensemble = ensemble
         modulus = network.module.modulus(scale)
-        self._canvas = -(-height // modulus) * modulus, -(-width // modulus) * modulus
+        canvas = -(-height // modulus) * modulus, -(-width // modulus) * modulus
+        self._device = network.device
+        self._kernels = network.kernels
+        self._working = plan(network, canvas, scale=scale)
+        self._estimator = Estimator(
+            network,
+            canvas,
+            scale=scale,
+            ensemble=ensemble,
+            band=self._working.band,
+            strips=self._working.strips,
+        )
         self._serial = next(_serials)
 
     @property
     def device(self) -> torch.device:
         """Where the frames are computed."""
-        return self._network.device
+        return self._device
 
     def interpolate(self, left: Picture, right: Picture, t: Fraction, into: Picture) -> None:
         """Write the frame at time ``t``, 0 < t < 1, between two source frames into the planes of ``into``.
 
         Its alpha is made too where ``into`` and both sources have one. The caller has entered `device.computing`. On
-        return the planes are written and the sources' memory is no longer read, also where this raises.
+        return frames in host memory are written and no longer read, also where this raises; for frames in GPU memory
+        that is queued, and their owner has been told.
+
+        Where memory runs out, caches are emptied and the frame is tried once more; then RifeError says what it needs.
         """
-        with slot(self.device):
-            try:
-                a, b = self._source(left), self._source(right)
-                motion = self._network.module(
-                    a.canvas, b.canvas, a.features, b.features, float(t), scale=self._scale, ensemble=self._ensemble
-                )
-                self._blend(motion, into, (left.layer, a.planes), (right.layer, b.planes), into.layer)
-                if into.alpha is not None and left.alpha is not None and right.alpha is not None:
-                    self._blend(motion, into, (left.alpha, a.alpha), (right.alpha, b.alpha), into.alpha)
-            finally:
-                settle(self.device)
+        with slot(self._device):
+            twice(lambda: self._make(left, right, t, into), self._device, self._working.needed, _drop_all)
 
     def close(self) -> None:
         """Drop what the cache holds for this object. Frames still being computed are not disturbed."""
         _sources.drop(lambda key: key[0] == self._serial)
 
+    def _make(self, left: Picture, right: Picture, t: Fraction, into: Picture) -> None:
+        try:
+            a, b = self._source(left), self._source(right)
+            with lane(self._device) as held:
+                for source in (a, b):
+                    source.ready.follow()
+                    if held.stream is not None:
+                        source.packed.record_stream(held.stream)
+                field = self.field(held, a.packed, b.packed, float(t))
+                made = self.blend(field, into, (left.layer, a.planes), (right.layer, b.planes), into.layer)
+                made_alpha = None
+                if into.alpha is not None and left.alpha is not None and right.alpha is not None:
+                    made_alpha = self.blend(field, into, (left.alpha, a.alpha), (right.alpha, b.alpha), into.alpha)
+                done = mark(self._device)
+            with downloading(self._device, done):
+                if made is not None:
+                    into.layer.receive(made)
+                if into.alpha is not None and made_alpha is not None:
+                    into.alpha.receive(made_alpha)
+                settle(self._device, left, right, into)
+        except BaseException:
+            # Wherever it stopped: nothing may be queued any more that touches host memory, which is let go of next.
+            # Whoever lent GPU memory waits for it.
+            for place in (uploading(self._device), downloading(self._device, Mark(None))):
+                with place:
+                    settle(self._device)
+            raise
+
     def _source(self, picture: Picture) -> _Source:
         return _sources.get((self._serial, picture.number), lambda: self._encode(picture))
 
     def _encode(self, picture: Picture) -> _Source:
-        planes = picture.layer.planes_on(self.device)
-        alpha = picture.alpha.planes_on(self.device) if picture.alpha else None
-        canvas = picture.rgb(planes, self._canvas).to(self._network.dtype)
-        return _Source(
-            canvas=canvas,
-            features=self._network.module.encode(canvas),
-            planes=None if self._on_host else planes,
-            alpha=None if self._on_host else alpha,
+        with uploading(self._device):
+            planes = picture.layer.planes_on(self._device)
+            alpha = picture.alpha.planes_on(self._device) if picture.alpha else None
+            packed = self.pack(picture, planes)
+            return _Source(
+                packed=packed,
+                planes=None if picture.layer.lent(self._device) else planes,
+                alpha=None if picture.alpha is None or picture.alpha.lent(self._device) else alpha,
+                ready=mark(self._device),
+            )
+
+    def pack(self, picture: Picture, planes: tuple[Tensor, ...]) -> Tensor:
+        """What is kept of a picture, see `Estimator.pack`, from its ``planes`` on the device."""
+        if self._kernels is None:
+            return self._estimator.pack(picture.rgb(planes, self._estimator.canvas))
+        packed = self._estimator.new_source()
+        layer = picture.layer
+        self._kernels.convert(
+            planes, layer.format, layer.colour, width=picture.width, height=picture.height, out=packed
         )
+        return self._estimator.encoded(packed)
 
-    @property
-    def _on_host(self) -> bool:
-        """Whether planes on the device are VapourSynth's own memory: read and written in place, never kept."""
-        return self.device.type == "cpu"
+    def field(self, held: Lane, left: Tensor, right: Tensor, time: float) -> Field:
+        """The motion between two packed sources, worked out in the lane ``held`` and valid until it is given back."""
+        if self._kernels is None or self._estimator.plain:
+            return self._estimator.field(left, right, time)
+        return field_in(held, self._estimator, self._kernels, left, right, time)
 
-    def _blend(
+    def blend(
         self,
-        motion: Motion,
+        field: Field,
         picture: Picture,
         left: tuple[Layer, tuple[Tensor, ...] | None],
         right: tuple[Layer, tuple[Tensor, ...] | None],
         into: Layer,
-    ) -> None:
-        # What is not cached is brought now: in place on the host; and an alpha whose neighbour had none before.
-        a, b = (layer.planes_on(self.device) if cached is None else cached for layer, cached in (left, right))
-        made = synthesize(
-            a,
-            b,
-            motion,
-            into.format,
-            chroma=into.colour.chroma,
-            width=picture.width,
-            height=picture.height,
-            out=into.views if self._on_host else None,
-        )
-        if not self._on_host:
-            into.receive(made)
+    ) -> list[Tensor] | None:
+        """The planes of ``into``, made on the device from either layer and its planes there; None in their place: not
+        cached. Returns None where they are written already.
+        """
+        # What is not cached is brought now: in place where it is lent; and an alpha whose neighbour had none before.
+        a, b = (layer.planes_on(self._device) if cached is None else cached for layer, cached in (left, right))
+        targets = into.targets_on(self._device)
+        size = {"width": picture.width, "height": picture.height}
+        chroma = into.colour.chroma
+        if self._kernels is None or not field.levels:
+            made = synthesize(a, b, field.motion, into.format, chroma=chroma, **size, out=targets)
+        else:
+            made = [torch.empty_like(plane) for plane in a] if targets is None else list(targets)
+            fused.synthesize(self._kernels, a, b, field, into.format, chroma=chroma, **size, out=made)
+        return made if targets is None else None
+
+
+def _drop_all() -> None:
+    _sources.drop(lambda _key: True)
+    drop_graphs()

@@ -95,8 +95,11 @@ def _get_frame(n: int, reason: int, instance: Any, _frame_data: Any, context: An
     return vsapi.ffi().NULL
 
 
-def _free(instance: Any, _core: Any, _api: Any) -> None:
-    _close(vsapi.serial_of(instance))
+def _free(instance: Any, core: Any, api: Any) -> None:
+    try:
+        _close(vsapi.serial_of(instance))
+    except Exception as error:  # noqa: BLE001 - as above; a GPU that has failed gives nothing back
+        vsapi.Core(api, core).inform_once(f"RIFE: not everything could be given back: {one_line(error)}")
 
 
 def _close(serial: int) -> None:

@@ -8,19 +8,23 @@ from fractions import Fraction
 from typing import Any
 
 from vsrife.engine.device import computing, resolve_device, resolve_precision, why_no_gpu
-from vsrife.engine.interpolator import Interpolator, load_network
+from vsrife.engine.interpolator import Interpolator
+from vsrife.engine.networks import load_network
 from vsrife.errors import ArgumentError, RifeError
 from vsrife.models.store import locate
 from vsrife.plugin import arguments, properties, scenes, vsapi
-from vsrife.plugin.pictures import ALPHA, Reader, format_of
+from vsrife.plugin.pictures import HostReader, Reader, ResidentReader, format_of
 from vsrife.plugin.properties import Kind, Stamp
+from vsrife.plugin.resident import Exchange, interop_for
 from vsrife.plugin.scenes import Cut, Scenes
 from vsrife.plugin.signature import ARGUMENTS
 from vsrife.plugin.timeline import ENDLESS_FRAMES, Moment, Timeline
 from vsrife.plugin.vsapi import Core, Frame, Map
+from vsrife.plugin.vulkan import Gpu, understood
 from vsrife.video import colour
 from vsrife.video.colour import ColourOverrides
 from vsrife.video.formats import PixelFormat
+from vsrife.video.resident import Interop
 
 __all__ = ["Filter"]
 
@@ -44,7 +48,7 @@ class Filter:
         info = self._core.api.getVideoInfo(self._node)
         width, height = int(info.width), int(info.height)
         fmt = _constant_format(info)
-        self._reader = Reader(fmt, width, height, _overrides(settings, fmt))
+        overrides = _overrides(settings, fmt)
         fps = Fraction(int(info.fpsNum), int(info.fpsDen)) if info.fpsNum > 0 and info.fpsDen > 0 else None
         ratio = arguments.ratio_of(settings, fps)
         frames = int(info.numFrames)
@@ -60,27 +64,57 @@ class Filter:
         self._info.numFrames = self._timeline.length
         if fps is not None:
             self._info.fpsNum, self._info.fpsDen = self._timeline.output_fps
-        device = resolve_device(settings.device)
-        if settings.device == "auto" and why_no_gpu():
+        interop = self._interop(settings)
+        device = resolve_device(settings.device) if interop is None else interop.device
+        if device.type == "cpu" and settings.device == "auto" and why_no_gpu():
             self._core.inform_once(f"RIFE: device auto is the CPU: {why_no_gpu()}")
         if device.type == "cpu" and settings.precision == "float16":
             self._core.inform_once("RIFE: precision float16 on a CPU is many times slower than float32 on most")
         network = load_network(locate(settings.model), device, resolve_precision(settings.precision, device))
         self._interpolator = Interpolator(network, width, height, scale=settings.scale, ensemble=settings.ensemble)
+        self._reader: Reader
+        if interop is None:
+            self._reader = HostReader(self._core, fmt, width, height, overrides)
+        else:
+            gpu = Gpu(self._core)
+            exchange = Exchange(gpu, interop, inform=self._core.inform_once)
+            self._reader = ResidentReader(self._core, fmt, width, height, overrides, gpu=gpu, exchange=exchange)
+        self._on_gpu = interop is not None
         self._scenes = Scenes(self._reader, settings)
+
+    def _interop(self, settings: arguments.Settings) -> Interop | None:
+        """What uses the clip's frames in place where they live on the GPU; None for frames in host memory.
+
+        Frames on the GPU that cannot be used in place are downloaded from here on, and a line of the log says why.
+        """
+        if not self._core.on_gpu(self._node):
+            return None
+        if understood(self._core):
+            interop, reason = interop_for(Gpu(self._core).device(), settings.device)
+        else:
+            interop, reason = None, "this VapourSynth's GPU side is of another version than the plugin was built for"
+        if interop is None:
+            self._core.inform_once(f"RIFE: the clip's frames on the GPU are downloaded: {reason}")
+            resident, self._node = self._node, self._core.downloaded(self._node)
+            self._core.api.freeNode(resident)
+        return interop
 
     def publish(self, result: Any) -> None:
         """Hand this filter to VapourSynth: put its clip into the map ``result``."""
         dependency = vsapi.ffi().new(
             "VSFilterDependency *", {"source": self._node, "requestPattern": vsapi.lib().rpGeneral}
         )
-        self._core.api.createVideoFilter(
+        api, lib = self._core.api, vsapi.lib()
+        # createVideoFilterEx is of API 4.3, which is there wherever frames live on the GPU.
+        create, flags = (api.createVideoFilterEx, (lib.ffGPUOutput,)) if self._on_gpu else (api.createVideoFilter, ())
+        create(
             result,
             b"RIFE",
             self._info,
-            vsapi.lib().rife_get_frame,
-            vsapi.lib().rife_free,
-            vsapi.lib().fmParallel,
+            lib.rife_get_frame,
+            lib.rife_free,
+            lib.fmParallel,
+            *flags,
             dependency,
             1,
             vsapi.ffi().cast("void *", self._serial),
@@ -88,9 +122,12 @@ class Filter:
         )
 
     def close(self) -> None:
-        """Free the source clip and what is cached of it. VapourSynth calls it after the last frame in flight."""
-        self._core.api.freeNode(self._node)
-        self._interpolator.close()
+        """Free the source clip and what is kept of it. VapourSynth calls it after the last frame in flight."""
+        try:
+            self._reader.close()
+        finally:
+            self._core.api.freeNode(self._node)
+            self._interpolator.close()
 
     def request(self, n: int, context: Any) -> None:
         """Ask VapourSynth for the source frames that output frame ``n`` needs."""
@@ -100,7 +137,7 @@ class Filter:
     def answer(self, n: int, context: Any) -> Any:
         """Output frame ``n``; its requested source frames are ready. The reference passes to VapourSynth."""
         needed = self._timeline.needs(n, scenes=self._settings.sc)
-        with computing(), self._core.frames(self._node, needed, context) as sources:
+        with computing(), self._reader.sources(self._node, needed, context) as sources:
             moment = self._timeline.at(n)
             left = sources[moment.left]
             right = None if moment.right is None else sources[moment.right]
@@ -134,27 +171,9 @@ class Filter:
         return Kind.STILL if self._scenes.still(moment.left, left, right) else Kind.NEW
 
     def _interpolate(self, moment: Moment, left: Frame, right: Frame) -> Frame:
-        made = left.blank_like()
-        made_alpha: Frame | None = None
-        try:
-            with self._reader.alphas(left, right) as alphas:
-                if alphas is not None:
-                    made_alpha = alphas[0].blank_like()
-                left_alpha, right_alpha = alphas or (None, None)
-                self._interpolator.interpolate(
-                    self._reader.picture(moment.left, left, left_alpha),
-                    self._reader.picture(moment.left + 1, right, right_alpha),
-                    moment.t,
-                    self._reader.picture(moment.left, made, made_alpha, write=True),
-                )
-            if made_alpha is not None:
-                made.writable_props.give_frame(ALPHA, made_alpha)
-        except BaseException:
-            made.free()
-            if made_alpha is not None:
-                made_alpha.free()
-            raise
-        return made
+        with self._reader.making(moment.left, left, right) as work:
+            self._interpolator.interpolate(work.left, work.right, moment.t, work.into)
+        return work.made
 
     def _starts_scene(self, n: int, sources: Mapping[int, Frame]) -> bool | None:
         """Whether output ``n`` is the first after a cut; None where nobody knows."""

@@ -1,20 +1,27 @@
-"""VapourSynth's frames as the pictures that the engine works on: views of their memory, and what the samples mean."""
+"""VapourSynth's frames as the pictures that the engine works on: views of their memory, and what the samples mean.
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import Any
+`HostReader` reads frames in host memory, `ResidentReader` frames on the GPU; whoever uses one need not know which.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from typing import Any, override
 
 from torch import Tensor
 
 from vsrife.errors import ArgumentError
-from vsrife.plugin.vsapi import Frame
+from vsrife.plugin.resident import Exchange
+from vsrife.plugin.vsapi import Core, Frame
+from vsrife.plugin.vulkan import Gpu, Source
 from vsrife.video import colour
 from vsrife.video.colour import Colour, ColourOverrides
 from vsrife.video.formats import Family, PixelFormat
 from vsrife.video.host import plane_view
 from vsrife.video.picture import Layer, Picture
 
-__all__ = ["ALPHA", "Reader", "format_of"]
+__all__ = ["ALPHA", "HostReader", "Look", "Reader", "ResidentReader", "Work", "format_of"]
 
 ALPHA = "_Alpha"
 
@@ -30,17 +37,32 @@ def format_of(fields: Any) -> PixelFormat:
     )
 
 
-class Reader:
-    """Reads the frames of one clip, whose format and size are constant."""
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Look:
+    """A frame to be measured: its planes, on any device; the plane and format of its alpha, where that counts too."""
 
-    def __init__(self, fmt: PixelFormat, width: int, height: int, overrides: ColourOverrides) -> None:
+    planes: tuple[Tensor, ...]
+    alpha: tuple[tuple[Tensor, ...], PixelFormat] | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Work:
+    """One frame to be made: the pictures it lies between, the picture to write, and the frame that this becomes."""
+
+    left: Picture
+    right: Picture
+    into: Picture
+    made: Frame
+
+
+class Reader(ABC):
+    """Reads the frames of one clip, whose format and size are constant, and makes new ones."""
+
+    def __init__(self, core: Core, fmt: PixelFormat, width: int, height: int, overrides: ColourOverrides) -> None:
         self.format = fmt
+        self._core = core
         self._size = width, height
         self._overrides = overrides
-
-    def views(self, frame: Frame, *, write: bool = False) -> tuple[Tensor, ...]:
-        """The planes of ``frame`` as tensors over its memory, valid while it is held."""
-        return _views(frame, self.format, write=write)
 
     def colour(self, frame: Frame) -> Colour:
         """What the samples of ``frame`` mean. Raises RifeError for a property whose value is not taken."""
@@ -48,42 +70,99 @@ class Reader:
         found = {key: value for key in colour.COLOUR_PROPS if (value := props.integer(key)) is not None}
         return colour.colour_of(found, self.format, *self._size, self._overrides)
 
-    def picture(self, number: int, frame: Frame, alpha: Frame | None, *, write: bool = False) -> Picture:
-        """``frame`` and, where it is given, its alpha frame, as a picture."""
+    @abstractmethod
+    def sources(self, node: Any, indices: Iterable[int], context: Any) -> AbstractContextManager[Mapping[int, Frame]]:
+        """The requested frames of the clip, by index; their references are given back at the end."""
+
+    @abstractmethod
+    def looking_at(self, *frames: Frame) -> AbstractContextManager[tuple[Look, ...]]:
+        """What `sources` gave, to be measured inside the context, with results on the host when it ends."""
+
+    @abstractmethod
+    def making(self, number: int, left: Frame, right: Frame) -> AbstractContextManager[Work]:
+        """A new frame between source frames ``number`` and ``number`` + 1, with the properties of the left one.
+
+        After the context its reference is the caller's; where the context raises, it is freed.
+        """
+
+    @abstractmethod
+    def close(self) -> None:
+        """Give back what is held for the clip's frames. None is being made any more."""
+
+    def _picture(self, number: int, layer: Layer, alpha: Layer | None = None) -> Picture:
         width, height = self._size
-        layer = Layer(format=self.format, colour=self.colour(frame), views=self.views(frame, write=write))
-        return Picture(
-            number=number,
-            width=width,
-            height=height,
-            layer=layer,
-            alpha=None if alpha is None else self._alpha_layer(alpha, write=write),
-        )
+        return Picture(number=number, width=width, height=height, layer=layer, alpha=alpha)
+
+
+class HostReader(Reader):
+    """Frames in host memory."""
+
+    @override
+    def sources(self, node: Any, indices: Iterable[int], context: Any) -> AbstractContextManager[Mapping[int, Frame]]:
+        return self._core.frames(node, indices, context)
+
+    @override
+    @contextmanager
+    def looking_at(self, *frames: Frame) -> Iterator[tuple[Look, ...]]:
+        with self._alphas(*frames) as alphas:
+            yield tuple(
+                Look(
+                    planes=_views(frame, self.format),
+                    alpha=None if alpha is None else (_views(alpha, format_of(alpha.format)), format_of(alpha.format)),
+                )
+                for frame, alpha in zip(frames, alphas, strict=True)
+            )
+
+    @override
+    @contextmanager
+    def making(self, number: int, left: Frame, right: Frame) -> Iterator[Work]:
+        made = left.blank_like()
+        made_alpha: Frame | None = None
+        try:
+            with self._alphas(left, right) as (left_alpha, right_alpha):
+                if left_alpha is not None:
+                    made_alpha = left_alpha.blank_like()
+                yield Work(
+                    left=self._read(number, left, left_alpha),
+                    right=self._read(number + 1, right, right_alpha),
+                    into=self._read(number, made, made_alpha, write=True),
+                    made=made,
+                )
+            if made_alpha is not None:
+                made.writable_props.give_frame(ALPHA, made_alpha)
+        except BaseException:
+            made.free()
+            if made_alpha is not None:
+                made_alpha.free()
+            raise
+
+    @override
+    def close(self) -> None:
+        """Nothing is held beyond a frame."""
 
     @contextmanager
-    def alphas(self, left: Frame, right: Frame) -> Iterator[tuple[Frame, Frame] | None]:
-        """The alpha frames of both, held inside the context; None unless both are Gray, alike, of the clip's size."""
-        held = [frame.props.frame(ALPHA) for frame in (left, right)]
+    def _alphas(self, *frames: Frame) -> Iterator[tuple[Frame | None, ...]]:
+        """The alpha frames, held inside; all None unless each is there, Gray, like the others, of the clip's size."""
+        held = [frame.props.frame(ALPHA) for frame in frames]
         try:
-            first, second = held
-            yield (first, second) if first and second and self._belong_together(first, second) else None
+            yield tuple(held) if self._belong_together(held) else (None,) * len(held)
         finally:
             for frame in held:
                 if frame is not None:
                     frame.free()
 
-    @staticmethod
-    def alpha_views(alpha: Frame) -> tuple[Tensor, ...]:
-        """The plane of an alpha frame that `alphas` gave, as a tensor over its memory."""
-        return _views(alpha, format_of(alpha.format), write=False)
-
-    def _belong_together(self, first: Frame, second: Frame) -> bool:
-        if not first.size() == second.size() == self._size:
+    def _belong_together(self, alphas: list[Frame | None]) -> bool:
+        if not all(alpha is not None and alpha.size() == self._size for alpha in alphas):
             return False
         try:
-            return format_of(first.format) == format_of(second.format) and format_of(first.format).family is Family.GRAY
+            formats = {format_of(alpha.format) for alpha in alphas if alpha is not None}
         except ArgumentError:
             return False
+        return len(formats) == 1 and formats.pop().family is Family.GRAY
+
+    def _read(self, number: int, frame: Frame, alpha: Frame | None, *, write: bool = False) -> Picture:
+        layer = Layer(format=self.format, colour=self.colour(frame), views=_views(frame, self.format, write=write))
+        return self._picture(number, layer, None if alpha is None else self._alpha_layer(alpha, write=write))
 
     def _alpha_layer(self, alpha: Frame, *, write: bool) -> Layer:
         fmt = format_of(alpha.format)
@@ -91,5 +170,75 @@ class Reader:
         return Layer(format=fmt, colour=full, views=_views(alpha, fmt, write=write))
 
 
-def _views(frame: Frame, fmt: PixelFormat, *, write: bool) -> tuple[Tensor, ...]:
+class ResidentReader(Reader):
+    """Frames on the GPU. Their alpha is not looked at: VapourSynth hands no frame inside of a property over."""
+
+    def __init__(
+        self,
+        core: Core,
+        fmt: PixelFormat,
+        width: int,
+        height: int,
+        overrides: ColourOverrides,
+        *,
+        gpu: Gpu,
+        exchange: Exchange,
+    ) -> None:
+        super().__init__(core, fmt, width, height, overrides)
+        self._gpu = gpu
+        self._exchange = exchange
+
+    @override
+    def sources(self, node: Any, indices: Iterable[int], context: Any) -> AbstractContextManager[Mapping[int, Frame]]:
+        return self._gpu.frames(node, indices, context)
+
+    @override
+    @contextmanager
+    def looking_at(self, *frames: Frame) -> Iterator[tuple[Look, ...]]:
+        with self._exchange.look() as loan:
+            looks = tuple(Look(planes=loan.read(_handed_over(frame), self.format)) for frame in frames)
+            loan.begin()
+            yield looks
+
+    @override
+    @contextmanager
+    def making(self, number: int, left: Frame, right: Frame) -> Iterator[Work]:
+        if ALPHA in left.props:
+            self._core.inform_once(
+                "RIFE: the alpha of frames on the GPU is not interpolated, new frames keep the left one's; pass "
+                "clip.std.GPUDownload(), or interpolate clip.std.PropToClip() by itself"
+            )
+        made = self._gpu.blank_like(left)
+        try:
+            with self._exchange.loan() as loan:
+                first, second, into = (
+                    Layer(format=self.format, colour=self.colour(left), views=views, loan=loan)
+                    for views in (
+                        loan.read(_handed_over(left), self.format),
+                        loan.read(_handed_over(right), self.format),
+                        loan.write(made, self.format),
+                    )
+                )
+                yield Work(
+                    left=self._picture(number, first),
+                    right=self._picture(number + 1, second),
+                    into=self._picture(number, into),
+                    made=made,
+                )
+        except BaseException:
+            made.free()
+            raise
+
+    @override
+    def close(self) -> None:
+        """Wait until the GPU is done with this clip's frames, and give them and their memory back."""
+        self._exchange.close()
+
+
+def _handed_over(frame: Frame) -> Frame:
+    assert isinstance(frame, Source)
+    return frame.handed_over()
+
+
+def _views(frame: Frame, fmt: PixelFormat, *, write: bool = False) -> tuple[Tensor, ...]:
     return tuple(plane_view(*frame.plane(plane, write=write), *frame.size(plane), fmt) for plane in range(fmt.planes))

@@ -6,9 +6,10 @@ The rule stands here; the measures it asks for are in vsrife.video (cuts, still)
 from dataclasses import dataclass
 
 from vsrife.engine.cache import Cache
+from vsrife.engine.measures import measures_on
 from vsrife.errors import RifeError
 from vsrife.plugin.arguments import Settings
-from vsrife.plugin.pictures import Reader, format_of
+from vsrife.plugin.pictures import Reader
 from vsrife.plugin.vsapi import Frame, Map
 from vsrife.video import cuts, still
 from vsrife.video.formats import Family
@@ -95,19 +96,24 @@ class Scenes:
         return Cut(cut=score >= self._threshold, score=score)
 
     def _signature(self, k: int, frame: Frame) -> cuts.Signature:
-        views, fmt = self._reader.views(frame), self._reader.format
-        luma = views if fmt.family is Family.RGB else views[:1]
-        return self._signatures.get(k, lambda: cuts.signature(luma, fmt.bits))
+        def measure() -> cuts.Signature:
+            fmt = self._reader.format
+            with self._reader.looking_at(frame) as (look,):
+                luma = look.planes if fmt.family is Family.RGB else look.planes[:1]
+                return cuts.signature(luma, fmt.bits, measures_on(luma[0].device))
+
+        return self._signatures.get(k, measure)
 
     def _compare(self, left: Frame, right: Frame) -> bool:
-        reader, threshold = self._reader, self._settings.skip_threshold
-        if not still.is_still(reader.views(left), reader.views(right), reader.format.bits, threshold):
-            return False
-        with reader.alphas(left, right) as alphas:
-            if alphas is None:
+        threshold = self._settings.skip_threshold
+        with self._reader.looking_at(left, right) as (a, b):
+            measures = measures_on(a.planes[0].device)
+            if not still.is_still(a.planes, b.planes, self._reader.format.bits, threshold, measures):
+                return False
+            if a.alpha is None or b.alpha is None:
                 return True
-            first, second = (Reader.alpha_views(alpha) for alpha in alphas)
-            return still.is_still(first, second, format_of(alphas[0].format).bits, threshold)
+            (first, fmt), (second, _) = a.alpha, b.alpha
+            return still.is_still(first, second, fmt.bits, threshold, measures)
 
 
 def _flag(value: int | None) -> bool | None:

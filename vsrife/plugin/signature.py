@@ -4,14 +4,17 @@ Whole numbers are declared ``float`` because VapourSynth's ``int`` cuts 59.94 to
 names are ``data`` because that receives the exact text of what the script passed (``Fraction(1001, 400)``).
 """
 
-__all__ = ["ARGUMENTS", "SIGNATURE"]
+__all__ = ["ARGUMENTS", "HOST_SIGNATURE", "SIGNATURE"]
 
 SIGNATURE = (
-    "clip:vnode;multi:data:opt;factor_num:float:opt;factor_den:float:opt;fps_num:float:opt;fps_den:float:opt;"
+    "clip:vnode:all;multi:data:opt;factor_num:float:opt;factor_den:float:opt;fps_num:float:opt;fps_den:float:opt;"
     "model:data:opt;scale:float:opt;ensemble:float:opt;sc:float:opt;sc_threshold:float:opt;"
     "skip:float:opt;skip_threshold:float:opt;device:data:opt;precision:data:opt;"
     "matrix_in:data:opt;range_in:data:opt;chromaloc_in:data:opt;"
 )
+
+HOST_SIGNATURE = SIGNATURE.replace(":all", "", 1)
+"""The same for a VapourSynth from before API 4.3, which has no frames on the GPU and no word for them."""
 
 ARGUMENTS = tuple(entry.split(":")[0] for entry in SIGNATURE.split(";") if entry)[1:]
 """The names of all arguments but the clip, in order."""

@@ -10,7 +10,12 @@ from contextlib import contextmanager
 from types import ModuleType
 from typing import Any
 
+from vsrife.errors import RifeError
+
 __all__ = ["Core", "Frame", "Map", "connect", "connected", "ffi", "lib", "serial_of"]
+
+_GPU_FRAMES = 4 << 16 | 3
+"""The API with frames on the GPU, 4.3."""
 
 _module: ModuleType | None = None
 _told: set[str] = set()
@@ -55,6 +60,33 @@ class Core:
     def __init__(self, api: Any, pointer: Any) -> None:
         self.api = api
         self.pointer = pointer
+
+    @property
+    def version(self) -> int:
+        """The version of the API that the core has, as VS_MAKE_VERSION packs it."""
+        return int(self.api.getAPIVersion())
+
+    def on_gpu(self, node: Any) -> bool:
+        """Whether the frames of ``node`` live on the GPU; before API 4.3 none do."""
+        return self.version >= _GPU_FRAMES and bool(self.api.getNodeResidency(node) == lib().nrGPU)
+
+    def downloaded(self, node: Any) -> Any:
+        """A new clip of the frames of ``node`` in host memory. The caller frees it, and ``node`` as before."""
+        passed = self.api.createMap()
+        try:
+            self.api.mapSetNode(passed, b"clip", node, lib().maReplace)
+            answer = self.api.invoke(
+                self.api.getPluginByID(b"com.vapoursynth.std", self.pointer), b"GPUDownload", passed
+            )
+        finally:
+            self.api.freeMap(passed)
+        try:
+            failed = self.api.mapGetError(answer)
+            if failed != ffi().NULL:
+                raise RifeError(ffi().string(failed).decode(errors="replace"))
+            return self.api.mapGetNode(answer, b"clip", 0, ffi().NULL)
+        finally:
+            self.api.freeMap(answer)
 
     def set_error(self, result: Any, text: str) -> None:
         """Make ``text`` the error of the function call that fills the map ``result``."""
@@ -213,6 +245,14 @@ class Frame:
     def copy(self) -> "Frame":
         """A new frame that shares the planes and has properties of its own."""
         return Frame(self._core, self._core.api.copyFrame(self.pointer, self._core.pointer))
+
+    def hold(self) -> "Frame":
+        """A reference of its own to the same frame."""
+        return Frame(self._core, self._core.api.addFrameRef(self.pointer))
+
+    def stride(self, plane: int) -> int:
+        """Bytes from one row of ``plane`` to the next, wherever its memory is."""
+        return int(self._core.api.getStride(self.pointer, plane))
 
     def blank_like(self) -> "Frame":
         """A new frame of the same format and size, its planes not yet written, with this frame's properties."""

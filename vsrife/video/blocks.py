@@ -5,17 +5,32 @@ so a CPU, a GPU and any number of threads agree to the last bit. Planes are walk
 never grows a whole-picture copy in a wider type.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from typing import Protocol
 
 import torch
 
-__all__ = ["FLOAT_BITS", "as_integers", "bands", "block_sums", "sample_bits"]
+__all__ = ["FLOAT_BITS", "Limits", "Measures", "as_integers", "bands", "block_sums", "sample_bits"]
 
 FLOAT_BITS = 16
 """Depth to which float samples are quantised before anything is summed."""
 
 _BAND_ON_CPU = 1 << 17  # samples; a band's int32 copy (512 KiB) stays in a core's cache
 _BAND_ELSEWHERE = 1 << 23  # an accelerator wants few, large launches
+
+
+type Limits = tuple[int, int, int, int]
+"""What a block of a plane may sum to: a whole one, one cut by the right edge, by the bottom edge, by both."""
+
+
+class Measures(Protocol):
+    """Another way to the very same integers that `cuts.signature` and `still.is_still` find in plain torch."""
+
+    def cell_sums(self, planes: Sequence[torch.Tensor], cell: int) -> torch.Tensor:
+        """See `cuts.cell_sums`."""
+
+    def exceed(self, left: Sequence[torch.Tensor], right: Sequence[torch.Tensor], limits: Sequence[Limits]) -> bool:
+        """See `still.exceed`."""
 
 
 def sample_bits(plane: torch.Tensor, bits: int) -> int:

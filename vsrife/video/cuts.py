@@ -20,9 +20,9 @@ import torch
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
-from vsrife.video.blocks import as_integers, bands, block_sums, sample_bits
+from vsrife.video.blocks import Measures, as_integers, bands, block_sums, sample_bits
 
-__all__ = ["DEFAULT_CUT_THRESHOLD", "Signature", "cut_score", "signature"]
+__all__ = ["DEFAULT_CUT_THRESHOLD", "Signature", "cell_sums", "cut_score", "signature"]
 
 type Signature = NDArray[np.int64]
 """Thumbnail [rows, columns] of means, 0..65535 whatever the clip's format."""
@@ -50,25 +50,34 @@ _SETTLED = 0.1  # a pair that scores less without any motion is no cut, and is n
 _FIXED_POINT = 1 << 20  # unit in which shares are summed, exactly
 
 
-def signature(planes: Sequence[torch.Tensor], bits: int) -> Signature:
+def signature(planes: Sequence[torch.Tensor], bits: int, measures: Measures | None = None) -> Signature:
     """The frame's thumbnail: means over square cells, at most 64 along the longer side.
 
     ``planes``: the luma plane alone (Gray, YUV) or the three planes of RGB, [h, w] of uint8, uint16, float16 or
     float32, of any stride, on one device. ``bits``: depth of integer samples; ignored for floats, which are read as
     0..1 and quantised to 16 bits (NaN as 0). Cells at the right and bottom edge average what they hold. Pictures of up
-    to 64 pixels have one cell per pixel.
+    to 64 pixels have one cell per pixel. ``measures``: makes the sums in place of `cell_sums`.
     """
     height, width = planes[0].shape
     cell = -(-max(height, width) // _CELLS)
-    weights = _RGB_WEIGHTS if len(planes) == len(_RGB_WEIGHTS) else (1,)
-    total = torch.zeros((), dtype=torch.int64, device=planes[0].device)
-    for plane, weight in zip(planes, weights, strict=True):
-        total = total + weight * torch.cat([block_sums(as_integers(plane[rows]), cell) for rows in bands(plane, cell)])
-    sums: Signature = total.cpu().numpy()
+    sums: Signature = (measures.cell_sums if measures else cell_sums)(planes, cell).cpu().numpy()
     peak = (1 << sample_bits(planes[0], bits)) - 1
-    scale: Signature = np.multiply.outer(_sides(height, cell), _sides(width, cell)) * (sum(weights) * peak)
+    weight = sum(_weights(len(planes)))
+    scale: Signature = np.multiply.outer(_sides(height, cell), _sides(width, cell)) * (weight * peak)
     means: Signature = (2 * _PEAK * sums + scale) // (2 * scale)
     return means
+
+
+def cell_sums(planes: Sequence[torch.Tensor], cell: int) -> torch.Tensor:
+    """Of each cell's samples, floats quantised, R, G and B times 2, 5 and 1: int64 [ceil(h / cell), ceil(w / cell)]."""
+    total = torch.zeros((), dtype=torch.int64, device=planes[0].device)
+    for plane, weight in zip(planes, _weights(len(planes)), strict=True):
+        total = total + weight * torch.cat([block_sums(as_integers(plane[rows]), cell) for rows in bands(plane, cell)])
+    return total
+
+
+def _weights(planes: int) -> tuple[int, ...]:
+    return _RGB_WEIGHTS if planes == len(_RGB_WEIGHTS) else (1,)
 
 
 def cut_score(left: Signature, right: Signature) -> float:

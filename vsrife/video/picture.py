@@ -1,11 +1,20 @@
 """A source frame, or the frame to be made, as the engine sees it: planes with a meaning, wherever their memory is.
 
 The engine asks these for tensors on its device and hands its result back to them. It never asks where the planes are;
-these never ask what is done with them.
+these never ask what is done with them. For one frame to be made the order is:
+
+1. `Layer.planes_on` of the sources before anything reads them, on each stream that will, with that stream current.
+2. `Layer.targets_on` of the new frame, with the stream current that will write it. Where that is None, `Layer.receive`
+   takes the result.
+3. `settle`, with a stream current that has followed all others. Then the frames may be given back or handed on.
+
+After an error, or before a second try, `settle` is called without pictures, on each stream that may still have work for
+them: frames in host memory may be let go of then, and whoever lent memory of the GPU waits for it himself.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import torch
 from torch import Tensor
@@ -15,28 +24,61 @@ from vsrife.video.colour import Colour
 from vsrife.video.formats import PixelFormat
 from vsrife.video.rgb import to_rgb
 
-__all__ = ["Layer", "Picture", "settle"]
+__all__ = ["Layer", "Loan", "Picture", "settle"]
+
+
+class Loan(Protocol):
+    """GPU memory of frames, lent by its owner for the work on one new frame; all layers of that work share it."""
+
+    def begin(self) -> None:
+        """Let the current stream wait until the memory may be read; before its first use on each stream."""
+
+    def settle(self) -> None:
+        """Tell the owner when the current stream, which has followed all others, is here; waits only if it cannot."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class Layer:
-    """Planes that belong together, in host memory: a picture's own, or its alpha.
+    """Planes that belong together: a picture's own, or its alpha.
 
-    views: one tensor [h, w] a plane, of the frame's own memory; valid while the frame is held.
+    views: one tensor [h, w] a plane, over the frame's own memory, samples adjacent and rows of any stride; valid while
+    the frame is held. In host memory, or with a ``loan`` in the memory of the engine's device.
     """
 
     format: PixelFormat
     colour: Colour
     views: tuple[Tensor, ...]
+    loan: Loan | None = None
+
+    def lent(self, device: torch.device) -> bool:
+        """Whether the planes on ``device`` are the frame's own memory: valid until `settle`, never to be kept."""
+        return self.views[0].device == device
 
     def planes_on(self, device: torch.device) -> tuple[Tensor, ...]:
-        """The planes on ``device``: on the CPU the views themselves, elsewhere copies, queued until `settle`."""
-        return tuple(host.upload(view, device) for view in self.views)
+        """The planes on ``device``, to be read on its current stream: lent where they are there, else copies."""
+        if self.loan is not None:
+            self.loan.begin()
+        return tuple(view if view.device == device else host.upload(view, device) for view in self.views)
+
+    def targets_on(self, device: torch.device) -> tuple[Tensor, ...] | None:
+        """The planes of a frame made for writing, to be written on the current stream of ``device``; None where its
+        memory is elsewhere.
+        """
+        if not self.lent(device):
+            return None
+        if self.loan is not None:
+            self.loan.begin()
+        return self.views
 
     def receive(self, planes: Sequence[Tensor]) -> None:
         """Write planes of a device into this layer's memory, whole after `settle`. Only of a frame made for writing."""
+        if self.loan is not None:
+            self.loan.begin()
         for plane, view in zip(planes, self.views, strict=True):
-            host.download(plane, view)
+            if plane.device == view.device:
+                view.copy_(plane)
+            else:
+                host.download(plane, view)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -55,6 +97,15 @@ class Picture:
         return to_rgb(planes, layer.format, layer.colour, width=self.width, height=self.height, pad_to=canvas)
 
 
-def settle(device: torch.device) -> None:
-    """Wait until no queued copy reads or writes a frame's memory: before frames are released or handed on."""
-    host.finish(device)
+def settle(device: torch.device, *pictures: Picture) -> None:
+    """All work on ``pictures`` comes before this point of the current stream: make it safe to let go of their frames.
+
+    Frames in host memory: waits until the stream is here. Frames in GPU memory: tells their owner when it will be, and
+    waits for nothing. Without pictures: waits.
+    """
+    loans = {layer.loan for picture in pictures for layer in (picture.layer, picture.alpha) if layer is not None}
+    for loan in loans - {None}:
+        assert loan is not None
+        loan.settle()
+    if None in loans or not loans:
+        host.finish(device)

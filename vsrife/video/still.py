@@ -6,14 +6,15 @@ changes its own block a lot. All arithmetic is on integers, so every device give
 
 from collections.abc import Sequence
 from decimal import Context, Decimal
+from functools import lru_cache
 from math import inf, isnan
 
 import numpy as np
 import torch
 
-from vsrife.video.blocks import as_integers, bands, block_sums, sample_bits
+from vsrife.video.blocks import Limits, Measures, as_integers, bands, block_sums, sample_bits
 
-__all__ = ["BLOCK", "DEFAULT_STILL_THRESHOLD", "is_still"]
+__all__ = ["BLOCK", "DEFAULT_STILL_THRESHOLD", "exceed", "is_still"]
 
 DEFAULT_STILL_THRESHOLD = 60.0
 """Decibels. At 8 bits it lets four pixels of an 8 x 8 block differ by one code value, or one by two, and no more."""
@@ -22,11 +23,16 @@ BLOCK = 8
 """Side of a block. The edge of a gradient one code value high that moves by one pixel changes 8 pixels of a block this
 high and is seen at 60 dB (4 allowed at 8 bits); in a block of 16 the same edge would pass (16 of 16 allowed)."""
 
-_INT32_BITS = 31
 _SAME_SIZE = {1: torch.uint8, 2: torch.int16, 4: torch.int32}
 
 
-def is_still(left: Sequence[torch.Tensor], right: Sequence[torch.Tensor], bits: int, threshold: float) -> bool:
+def is_still(
+    left: Sequence[torch.Tensor],
+    right: Sequence[torch.Tensor],
+    bits: int,
+    threshold: float,
+    measures: Measures | None = None,
+) -> bool:
     """Whether every block of the two frames differs by no more than the threshold.
 
     ``left`` and ``right``: the frames' planes, [h, w] of uint8, uint16, float16 or float32, any stride, on one device;
@@ -35,32 +41,35 @@ def is_still(left: Sequence[torch.Tensor], right: Sequence[torch.Tensor], bits: 
     PSNR in dB that the worst block must reach: its sum of squared differences is at most
     ``floor(peak^2 * area / 10^(threshold / 10))``, blocks at the edge counting their own area. 0 dB or less takes every
     pair (of samples in range); from 67 dB at 8 bits, 79 at 10, 115 at 16 (and ``inf``) only identical planes pass.
-    Raises ValueError on NaN.
+    ``measures``: compares in place of `exceed`. Raises ValueError on NaN.
     """
     if isnan(threshold):
         raise ValueError("threshold must not be NaN")
-    return all(_plane_is_still(a, b, bits, threshold) for a, b in zip(left, right, strict=True))
+    limits = [_limits(plane, bits, threshold) for plane in left]
+    return not (measures.exceed if measures else exceed)(left, right, limits)
 
 
-def _plane_is_still(left: torch.Tensor, right: torch.Tensor, bits: int, threshold: float) -> bool:
-    width = left.shape[1]
-    depth = sample_bits(left, bits)
-    # The squares of a column of a block stay below 2^31 up to 14 bits; above, the sums need 64.
-    wide = 2 * depth + (BLOCK - 1).bit_length() > _INT32_BITS
+def exceed(left: Sequence[torch.Tensor], right: Sequence[torch.Tensor], limits: Sequence[Limits]) -> bool:
+    """Whether the squared differences of any block sum to more than its plane's limit, or floats out of 0..1 differ."""
+    return any(_plane_exceeds(*planes) for planes in zip(left, right, limits, strict=True))
+
+
+def _plane_exceeds(left: torch.Tensor, right: torch.Tensor, limits: Limits) -> bool:
+    # The squares of a column of a block stay below 2^31 up to 14 bits. Samples of two bytes may have 16.
+    wide = left.element_size() > 1
     for rows in bands(left, BLOCK):
         a, b = left[rows], right[rows]
         if _identical(a, b):
             continue  # most of a still picture, and several times cheaper
         if a.is_floating_point() and _differ_out_of_range(a, b):
-            return False
+            return True
         difference = as_integers(a) - as_integers(b)
         if wide:
             difference = difference.to(torch.int64)
         sums = block_sums(difference.mul_(difference), BLOCK)
-        limits = _limits(rows.stop - rows.start, width, depth, threshold, sums.device)
-        if bool((sums > limits).any()):
-            return False
-    return True
+        if bool((sums > _spread(limits, *a.shape).to(sums.device)).any()):
+            return True
+    return False
 
 
 def _identical(left: torch.Tensor, right: torch.Tensor) -> bool:
@@ -79,21 +88,30 @@ def _differ_out_of_range(left: torch.Tensor, right: torch.Tensor) -> bool:
     return bool(((left.view(integer) != right.view(integer)) & ~inside).any())
 
 
-def _limits(height: int, width: int, depth: int, threshold: float, device: torch.device) -> torch.Tensor:
-    """Largest sum allowed in each block of a band, int64, shaped like the band's `block_sums`."""
-    across, down = min(width, BLOCK), min(height, BLOCK)
+def _spread(limits: Limits, height: int, width: int) -> torch.Tensor:
+    """Each block's limit in a band of a plane: int64, shaped like the band's `block_sums`."""
+    whole, right, bottom, corner = limits
+    spread = torch.full((-(-height // BLOCK), -(-width // BLOCK)), whole, dtype=torch.int64)
+    if width % BLOCK:
+        spread[:, -1] = right
+    if height % BLOCK:
+        spread[-1, :] = bottom
+    if width % BLOCK and height % BLOCK:
+        spread[-1, -1] = corner
+    return spread
+
+
+def _limits(plane: torch.Tensor, bits: int, threshold: float) -> Limits:
+    depth = sample_bits(plane, bits)
+    height, width = plane.shape
     rest_x, rest_y = width % BLOCK, height % BLOCK
-    whole = _limit(across * down, depth, threshold)
-    limits = torch.full((-(-height // BLOCK), -(-width // BLOCK)), whole, dtype=torch.int64)
-    if rest_x:
-        limits[:, -1] = _limit(rest_x * down, depth, threshold)
-    if rest_y:
-        limits[-1, :] = _limit(across * rest_y, depth, threshold)
-    if rest_x and rest_y:
-        limits[-1, -1] = _limit(rest_x * rest_y, depth, threshold)
-    return limits.to(device)
+    whole, right, bottom, corner = (
+        _limit(area, depth, threshold) for area in (BLOCK * BLOCK, rest_x * BLOCK, BLOCK * rest_y, rest_x * rest_y)
+    )
+    return whole, right, bottom, corner
 
 
+@lru_cache(maxsize=64)
 def _limit(area: int, depth: int, threshold: float) -> int:
     """``floor(peak^2 * area / 10^(threshold / 10))``, in decimals: C libraries' pow() may differ in the last bit."""
     largest = ((1 << depth) - 1) ** 2 * area

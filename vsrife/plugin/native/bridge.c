@@ -75,8 +75,12 @@ static void VS_CC create(const VSMap *in, VSMap *out, void *userData, VSCore *co
         rife_create(in, out, core, vsapi);
 }
 
+/* Clips whose frames live on the GPU came with API 4.3. An older core takes the plugin as one of API 4.0, which is all
+ * that host clips need. */
 VS_EXTERNAL_API(void) VapourSynthPluginInit2(VSPlugin *plugin, const VSPLUGINAPI *vspapi) {
+    int gpu = vspapi->getAPIVersion() >= VS_MAKE_VERSION(4, 3);
     vspapi->configPlugin(PLUGIN_ID, "rife", "RIFE video frame interpolation", VS_MAKE_VERSION(0, 1),
-                         VAPOURSYNTH_API_VERSION, 0, plugin);
-    vspapi->registerFunction("RIFE", RIFE_SIGNATURE, "clip:vnode;", create, NULL, plugin);
+                         gpu ? VS_MAKE_VERSION(4, 3) : VS_MAKE_VERSION(4, 0), 0, plugin);
+    vspapi->registerFunction("RIFE", gpu ? RIFE_SIGNATURE : RIFE_HOST_SIGNATURE, gpu ? "clip:vnode:all;" : "clip:vnode;",
+                             create, NULL, plugin);
 }

@@ -1,6 +1,7 @@
-"""Writes the C file of the native library: cffi's glue for interface.h, then bridge.c.
+"""Writes what the native library is compiled from: its C file, and the Vulkan types that VapourSynth's header includes.
 
-Run by CMake as ``python generate.py OUTPUT.c``; needs cffi and nothing of vsrife installed.
+Run by CMake as ``python generate.py OUTPUT.c VSVULKAN4_H``; needs cffi and nothing of vsrife installed. The C file is
+cffi's glue for interface.h, then bridge.c. The types are vulkan.h, as vulkan/vulkan_core.h beside the C file.
 """
 
 import json
@@ -16,22 +17,38 @@ HERE = Path(__file__).resolve().parent
 PRELUDE = """
 #define VS_USE_API_43
 #include <VapourSynth4.h>
+#include <VSVulkan4.h>
 """
 
 
-def main(output: Path) -> None:
-    """Write the generated C source to ``output``, creating its folder."""
+def main(output: Path, vapoursynth_vulkan: Path) -> None:
+    """Write the C source to ``output`` and the Vulkan types beside it, creating the folders.
+
+    vapoursynth_vulkan: VapourSynth's header of the GPU side, whose table of functions says which types it names.
+    """
+    types = output.parent / "vulkan/vulkan_core.h"
+    types.parent.mkdir(parents=True, exist_ok=True)
+    types.write_text(_vulkan_types(vapoursynth_vulkan.read_text(encoding="utf-8")))
     names = runpy.run_path(str(HERE.parent / "signature.py"))
-    signature: str = names["SIGNATURE"]
     builder = FFI()
     cdef = re.sub(r"/\*.*?\*/", "", (HERE / "interface.h").read_text(), flags=re.DOTALL)
     builder.cdef(cdef)
-    signature_line = f"#define RIFE_SIGNATURE {json.dumps(signature)}\n"
-    bridge = signature_line + (HERE / "bridge.c").read_text()
+    signatures = "".join(
+        f"#define {macro} {json.dumps(names[name])}\n"
+        for macro, name in (("RIFE_SIGNATURE", "SIGNATURE"), ("RIFE_HOST_SIGNATURE", "HOST_SIGNATURE"))
+    )
+    bridge = signatures + (HERE / "bridge.c").read_text()
     builder.set_source("_rife", PRELUDE + bridge, py_limited_api=True)
-    output.parent.mkdir(parents=True, exist_ok=True)
     builder.emit_c_code(str(output))
 
 
+def _vulkan_types(table: str) -> str:
+    """vulkan.h, and a type for every function of VapourSynth's ``table`` that it does not declare itself."""
+    ours = (HERE / "vulkan.h").read_text()
+    functions = re.findall(r"\bFN\(\s*VS_VK_\w+,\s*VS_VK_\w+,\s*(\w+)\)", table)
+    rest = [name for name in functions if f"PFN_vk{name})" not in ours]
+    return ours + "".join(f"typedef PFN_vkVoidFunction PFN_vk{name};\n" for name in rest)
+
+
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    main(Path(sys.argv[1]), Path(sys.argv[2]))

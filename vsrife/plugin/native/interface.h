@@ -1,5 +1,8 @@
 /* What Python sees of VapourSynth's API 4, read by generate.py (a cffi cdef, not a C header).
  *
+ * What API 4.0 has of it is in every VapourSynth 4. What came later stands under its version and may be touched only where
+ * getAPIVersion says that it is there.
+ *
  * Structures that end in "...;" are declared in part: the C compiler fills in sizes and offsets from
  * the real headers and refuses a field whose type differs. */
 
@@ -8,6 +11,12 @@ typedef struct VSNode VSNode;
 typedef struct VSCore VSCore;
 typedef struct VSMap VSMap;
 typedef struct VSFrameContext VSFrameContext;
+typedef struct VSPlugin VSPlugin;
+typedef struct VSGPUTimeline VSGPUTimeline;
+typedef struct VSGPUMemoryReservation VSGPUMemoryReservation;
+
+typedef struct VkDevice_T *VkDevice;
+typedef struct VkSemaphore_T *VkSemaphore;
 
 typedef struct VSVideoFormat {
     int colorFamily;
@@ -40,6 +49,77 @@ typedef const VSFrame *(*VSFilterGetFrame)(int n, int activationReason, void *in
                                            VSFrameContext *frameCtx, VSCore *core, const struct VSAPI *vsapi);
 typedef void (*VSFilterFree)(void *instanceData, VSCore *core, const struct VSAPI *vsapi);
 
+/* ---- VSVulkan4.h, API 4.3 ---- */
+
+typedef struct VSVulkanCoreHandles {
+    VkDevice device;
+    ...;
+} VSVulkanCoreHandles;
+
+typedef struct VSVulkanFunctions {
+    int32_t (*vkGetSemaphoreCounterValue)(VkDevice device, VkSemaphore semaphore, uint64_t *value);
+    ...;
+} VSVulkanFunctions;
+
+typedef struct VSVulkanCoreInfo {
+    char deviceName[256];
+    uint8_t deviceUUID[16];
+    int exportHandleType;
+    int semaphoreExportHandleType;
+    ...;
+} VSVulkanCoreInfo;
+
+typedef struct VSVulkanPlaneInfo {
+    VkSemaphore readySemaphore;
+    uint64_t readyValue;
+    ...;
+} VSVulkanPlaneInfo;
+
+typedef struct VSVulkanExportedMemory {
+    uint64_t memoryId;
+    uint64_t memorySize;
+    uint64_t offset;
+    uint64_t size;
+    intptr_t handle;
+    ...;
+} VSVulkanExportedMemory;
+
+typedef struct VSVulkanExportedSemaphore {
+    intptr_t handle;
+    ...;
+} VSVulkanExportedSemaphore;
+
+typedef struct VSVULKANAPI {
+    int (*getVulkanCoreInfo)(VSCore *core, VSVulkanCoreInfo *info, char *errorMessage, int errorMessageSize);
+    int (*getVulkanHandles)(VSCore *core, VSVulkanCoreHandles *handles, char *errorMessage, int errorMessageSize);
+    const VSVulkanFunctions *(*getVulkanFunctions)(VSCore *core, char *errorMessage, int errorMessageSize);
+
+    VSFrame *(*newGPUVideoFrame)(const VSVideoFormat *format, int width, int height, const VSFrame *propSrc,
+                                 VSCore *core);
+    int (*getGPUPlane)(const VSFrame *frame, int plane, VSVulkanPlaneInfo *info);
+    void (*setGPUPlaneProducer)(const VSFrame *frame, int plane, VSGPUTimeline *timeline, uint64_t value);
+
+    VSGPUTimeline *(*createGPUTimeline)(VSCore *core, char *errorMessage, int errorMessageSize);
+    void (*freeGPUTimeline)(VSGPUTimeline *timeline);
+    VkSemaphore (*getGPUTimelineSemaphore)(VSGPUTimeline *timeline);
+    int (*gpuTimelineWaitValue)(VSGPUTimeline *timeline, uint64_t value, char *errorMessage, int errorMessageSize);
+
+    VSGPUMemoryReservation *(*reserveGPUMemory)(VSCore *core, int64_t bytes, char *errorMessage, int errorMessageSize);
+    void (*updateGPUMemoryReservation)(VSGPUMemoryReservation *reservation, int64_t bytes);
+    void (*releaseGPUMemoryReservation)(VSGPUMemoryReservation *reservation);
+
+    int (*exportGPUPlane)(const VSFrame *frame, int plane, VSVulkanExportedMemory *out, char *errorMessage,
+                          int errorMessageSize);
+    int (*exportGPUSemaphore)(VSCore *core, VkSemaphore semaphore, VSVulkanExportedSemaphore *out, char *errorMessage,
+                              int errorMessageSize);
+    int (*waitGPUFrame)(const VSFrame *frame, char *errorMessage, int errorMessageSize);
+    const VSFrame *(*getExportableFrameFilter)(int n, VSNode *node, VSFrameContext *frameCtx, char *errorMessage,
+                                               int errorMessageSize);
+    ...;
+} VSVULKANAPI;
+
+/* ---- VapourSynth4.h ---- */
+
 typedef struct VSAPI {
     void (*createVideoFilter)(VSMap *out, const char *name, const VSVideoInfo *vi, VSFilterGetFrame getFrame,
                               VSFilterFree free, int filterMode, const VSFilterDependency *dependencies, int numDeps,
@@ -49,6 +129,7 @@ typedef struct VSAPI {
 
     VSFrame *(*newVideoFrame)(const VSVideoFormat *format, int width, int height, const VSFrame *propSrc, VSCore *core);
     void (*freeFrame)(const VSFrame *f);
+    const VSFrame *(*addFrameRef)(const VSFrame *f);
     VSFrame *(*copyFrame)(const VSFrame *f, VSCore *core);
     const VSMap *(*getFramePropertiesRO)(const VSFrame *f);
     VSMap *(*getFramePropertiesRW)(VSFrame *f);
@@ -64,7 +145,10 @@ typedef struct VSAPI {
     void (*requestFrameFilter)(int n, VSNode *node, VSFrameContext *frameCtx);
     void (*setFilterError)(const char *errorMessage, VSFrameContext *frameCtx);
 
+    VSMap *(*createMap)(void);
+    void (*freeMap)(VSMap *map);
     void (*mapSetError)(VSMap *map, const char *errorMessage);
+    const char *(*mapGetError)(const VSMap *map);
     int (*mapDeleteKey)(VSMap *map, const char *key);
     int (*mapNumElements)(const VSMap *map, const char *key);
     int (*mapGetType)(const VSMap *map, const char *key);
@@ -76,13 +160,28 @@ typedef struct VSAPI {
     int (*mapGetDataSize)(const VSMap *map, const char *key, int index, int *error);
     int (*mapSetData)(VSMap *map, const char *key, const char *data, int size, int type, int append);
     VSNode *(*mapGetNode)(const VSMap *map, const char *key, int index, int *error);
+    int (*mapSetNode)(VSMap *map, const char *key, VSNode *node, int append);
     const VSFrame *(*mapGetFrame)(const VSMap *map, const char *key, int index, int *error);
     int (*mapConsumeFrame)(VSMap *map, const char *key, const VSFrame *f, int append);
 
+    VSPlugin *(*getPluginByID)(const char *identifier, VSCore *core);
+    VSMap *(*invoke)(VSPlugin *plugin, const char *name, const VSMap *args);
+    int (*getAPIVersion)(void);
     void (*logMessage)(int msgType, const char *msg, VSCore *core);
+
+    /* API 4.3 */
+    void (*createVideoFilterEx)(VSMap *out, const char *name, const VSVideoInfo *vi, VSFilterGetFrame getFrame,
+                                VSFilterFree free, int filterMode, int flags, const VSFilterDependency *dependencies,
+                                int numDeps, void *instanceData, VSCore *core);
+    const VSVULKANAPI *(*getVulkanAPI)(void);
+    int (*getNodeResidency)(VSNode *node);
     ...;
 } VSAPI;
 
+#define VAPOURSYNTH_API_VERSION ...
+#define VS_GPU_IMPORT_CHARGED_AGAIN ...
+#define ffGPUOutput ...
+#define nrGPU ...
 #define fmParallel ...
 #define rpGeneral ...
 #define arInitial ...

@@ -1,0 +1,111 @@
+"""The fast way to a motion against the definition, for every kind of network."""
+
+import pytest
+import torch
+
+from tests.network.small import ARCHITECTURES, ENSEMBLE, frames, infer, network
+from vsrife.engine import estimator as estimator_module
+from vsrife.engine.estimator import Estimator
+from vsrife.engine.networks import Network
+
+CPU = torch.device("cpu")
+
+
+def prepared(name, *, dtype=torch.float32, motion=1.0):
+    return Network.of(network(name, motion=motion), CPU, dtype)
+
+
+def found(name, height, width, t=0.5, *, motion=1.0, batch=None, **options):
+    """The motion of both ways between two frames on a canvas, and the network's modulus is the caller's to keep."""
+    left, right = frames(height, width)
+    scale, ensemble = options.pop("scale", 1.0), options.pop("ensemble", False)
+    plain = infer(network(name, motion=motion), left, right, t, scale=scale, ensemble=ensemble)
+    with torch.inference_mode():
+        estimator = Estimator(prepared(name, motion=motion), (height, width), scale=scale, ensemble=ensemble, **options)
+        fast = estimator.field(estimator.pack(left), estimator.pack(right), t).motion
+    return plain, fast
+
+
+def assert_same(plain, fast):
+    """The same but for the order of float32 sums: a flow of 50 pixels has steps of 4e-6, and warps pass them on."""
+    assert plain.flow.abs().max() > 0.5  # else nothing was tried
+    assert torch.isclose(plain.flow, fast.flow, rtol=1e-4, atol=1e-4).all()
+    assert torch.isclose(plain.mask, fast.mask, rtol=0, atol=3e-5).all()
+
+
+def canvas(name, scale=1.0):
+    modulus = ARCHITECTURES[name].modulus(scale)
+    return modulus, 3 * modulus
+
+
+@pytest.mark.parametrize("name", ARCHITECTURES)
+def test_every_kind_of_network(name):
+    assert_same(*found(name, *canvas(name), 0.3))
+
+
+@pytest.mark.parametrize("name", ["B", "D", "G", "J", "J-lite"])
+@pytest.mark.parametrize("scale", [0.25, 0.5, 2.0, 4.0])
+def test_every_scale(name, scale):
+    height, width = canvas(name, scale)
+    assert_same(*found(name, height, width if scale < 1 else 2 * width, 0.7, scale=scale))
+
+
+@pytest.mark.parametrize("name", ENSEMBLE)
+def test_ensemble(name):
+    assert_same(*found(name, *canvas(name), 0.4, ensemble=True))
+
+
+@pytest.mark.parametrize("ensemble", [False, True])
+def test_the_second_start_of_group_a(ensemble, monkeypatch):
+    verdicts = []
+    decide = estimator_module._moves_far
+    monkeypatch.setattr(estimator_module, "_moves_far", lambda level: verdicts.append(decide(level)) or verdicts[-1])
+    assert_same(*found("A", *canvas("A"), motion=4.0, ensemble=ensemble))
+    assert verdicts == [True]
+
+
+@pytest.mark.parametrize("name", ["A", "C", "G-grouped", "J"])
+@pytest.mark.parametrize("band", [1, 700, 5000])
+def test_bands_do_not_show(name, band):
+    height, width = canvas(name)
+    whole, _ = found(name, 2 * height, width)
+    _, banded = found(name, 2 * height, width, band=band)
+    assert_same(whole, banded)
+
+
+@pytest.mark.parametrize("name", ["A", "D", "J"])
+@pytest.mark.parametrize("strips", [2, 5])
+def test_strips_do_not_show(name, strips):
+    width, height = canvas(name)
+    whole, _ = found(name, 2 * height, width)
+    _, cut = found(name, 2 * height, width, strips=strips)
+    assert_same(whole, cut)
+
+
+def test_flow_that_leaves_the_picture():
+    plain, fast = found("J", *canvas("J"), motion=16.0)
+    assert plain.flow.abs().max() > 192
+    assert_same(plain, fast)
+
+
+def test_packed_source_holds_the_frame_and_its_features():
+    left, _ = frames(64, 128)
+    net = prepared("J")
+    with torch.inference_mode():
+        packed = Estimator(net, (64, 128)).pack(left)
+        features = net.module.encode(left)
+    assert packed.shape == (1, 7, 64, 128)
+    assert packed.is_contiguous(memory_format=torch.channels_last)
+    assert torch.equal(packed[:, :3], left)
+    assert torch.equal(packed[:, 3:], features)
+
+
+def test_bfloat16_stays_near():
+    left, right = frames(128, 192)
+    plain = infer(network("J"), left, right)
+    with torch.inference_mode():
+        estimator = Estimator(prepared("J", dtype=torch.bfloat16), (128, 192))
+        half = estimator.field(estimator.pack(left), estimator.pack(right), 0.5).motion
+    assert half.flow.dtype is torch.float32
+    assert (plain.flow - half.flow).abs().mean() < 0.05 * plain.flow.abs().mean()
+    assert not torch.equal(plain.flow, half.flow)

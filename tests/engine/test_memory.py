@@ -1,0 +1,86 @@
+"""Working sets chosen by size, and what happens where memory runs out."""
+
+import logging
+
+import pytest
+import torch
+
+from tests.network.small import network
+from vsrife.engine import memory
+from vsrife.engine.networks import Network
+from vsrife.errors import RifeError
+
+CPU = torch.device("cpu")
+GIB = 1 << 30
+
+
+@pytest.fixture(scope="module")
+def net():
+    return Network.of(network("J"), CPU, torch.float32)
+
+
+def test_strips_follow_the_size_and_the_memory_and_nothing_else(net):
+    def strips(height, total, scale=1.0):
+        return memory.plan(net, (height, 2 * height), scale=scale, total=total).strips
+
+    assert strips(1088, 8 * GIB) == 1
+    assert strips(8704, GIB) > strips(4352, GIB) > 1
+    assert strips(4352, GIB, scale=0.5) < strips(4352, GIB)
+    assert strips(4352, GIB) == strips(4352, GIB)
+
+
+def test_what_is_needed_grows_with_the_picture(net):
+    small, large = (memory.plan(net, size, scale=1.0, total=8 * GIB).needed for size in ((576, 1024), (2176, 3840)))
+    assert 10 < large / small < 16
+    # Two sources alone: 7 channels of float32 each.
+    assert small > 2 * 7 * 4 * 576 * 1024
+
+
+OUT_OF_MEMORY = [
+    torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB."),
+    MemoryError("Unable to allocate 7.45 GiB for an array"),
+    RuntimeError("[enforce fail at alloc_cpu.cpp:124] DefaultCPUAllocator: can't allocate memory: you tried ..."),
+]
+
+
+@pytest.mark.parametrize("error", OUT_OF_MEMORY, ids=lambda error: type(error).__name__)
+def test_one_retry_with_emptied_caches_and_a_line_in_the_log(error, caplog):
+    calls, released = [], []
+
+    def attempt():
+        calls.append(len(released))
+        if len(calls) == 1:
+            raise error
+
+    with caplog.at_level(logging.WARNING, "vsrife"):
+        memory.twice(attempt, CPU, 5 << 20, lambda: released.append(1))
+    assert calls == [0, 1]  # what could be had again was given back between them
+    assert "out of memory on cpu" in caplog.text
+
+
+@pytest.mark.parametrize("error", OUT_OF_MEMORY, ids=lambda error: type(error).__name__)
+def test_the_second_time_it_says_what_is_needed_and_what_is_free(error):
+    def attempt():
+        raise error
+
+    with pytest.raises(RifeError, match=r"the frame needs 5 MiB, \d+ MiB are free; try scale=0\.5") as raised:
+        memory.twice(attempt, CPU, 5 << 20, lambda: None)
+    assert raised.value.__cause__ is None
+
+
+def test_another_error_passes_at_once():
+    calls = []
+
+    def attempt():
+        calls.append(1)
+        raise RuntimeError("a bug")
+
+    with pytest.raises(RuntimeError, match="a bug"):
+        memory.twice(attempt, CPU, 0, lambda: None)
+    assert len(calls) == 1
+
+
+def test_a_real_allocation_that_is_too_large_is_recognised():
+    with pytest.raises(RuntimeError) as raised:
+        torch.empty(1 << 58, dtype=torch.uint8)
+    assert memory.is_out_of_memory(raised.value)

@@ -1,0 +1,237 @@
+"""The convolutions of a network, prepared once for running: weights folded and laid out as the samplers need.
+
+What they compute is vsrife.network.blocks' arithmetic: beta is multiplied into the weights, a residual becomes a one in
+the middle of the kernel where the precision allows it, inputs come in the order that `sampling.gather` writes them, and
+outputs leave in the order that it reads them. Nothing here knows frames, flow or scales.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from vsrife.network.architecture import Architecture
+from vsrife.network.blocks import SLOPE, IFBlock, ResidualConv
+
+__all__ = ["Block", "Layout", "prepare"]
+
+FLOW_AND_MASK = 5
+
+HALO = 40
+"""Rows of a block's input beyond which none reaches a row of its answer: ten at a quarter of the resolution, one for
+each of eight trunk layers, the layers before them and the last one."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Layout:
+    """How many channels the tensors between sampling and convolutions have.
+
+    source: of a packed source: R, G, B, the features, zeros.
+    inputs: of each block's input: both sources, then time; after block 0 also mask, flow, hidden channels; zeros.
+    answers: of one pixel of each block's answer: flow, mask, hidden channels (the last block's are left out); zeros.
+    """
+
+    source: int
+    inputs: tuple[int, ...]
+    answers: tuple[int, ...]
+
+    @classmethod
+    def of(cls, architecture: Architecture, *, aligned: bool) -> "Layout":
+        """aligned: padded to what a GPU loads at once (sources to 4 channels, the others to 8); else no padding."""
+        blocks = range(len(architecture.widths))
+        source = _padded(3 + architecture.features, 4 if aligned else 1)
+        tails = [1 if index == 0 else 1 + FLOW_AND_MASK + architecture.hidden for index in blocks]
+        answers = [FLOW_AND_MASK + (0 if index == blocks[-1] else architecture.hidden) for index in blocks]
+        step = 8 if aligned else 1
+        return cls(
+            source=source,
+            inputs=tuple(_padded(2 * source + tail, step) for tail in tails),
+            answers=tuple(_padded(answer, step) for answer in answers),
+        )
+
+
+def _padded(channels: int, step: int) -> int:
+    return -(-channels // step) * step
+
+
+class Epilogue(Protocol):
+    """What follows a convolution without a bias: activates y + bias + residual in place, see `Kernels.epilogue`."""
+
+    def __call__(self, y: Tensor, bias: Tensor, residual: Tensor | None, slopes: Tensor | None) -> None:
+        """slopes: PReLU's, one a channel; None for leaky ReLU."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class _Convolution:
+    """One 3x3 convolution with its activation: leaky ReLU, or PReLU of one slope per channel.
+
+    residual: add the input before the activation; where it can be, it is in the weights instead.
+    epilogue: adds bias and residual and activates, in place and in one pass; None leaves it to torch.
+    """
+
+    weight: Tensor
+    bias: Tensor
+    stride: int
+    groups: int
+    slopes: Tensor | None
+    residual: bool
+    epilogue: Epilogue | None = None
+
+    def __call__(self, x: Tensor, padding: tuple[int, int] = (1, 1)) -> Tensor:
+        if self.epilogue is not None:
+            y = _dense(functional.conv2d(x, self.weight, None, self.stride, padding, 1, self.groups))
+            self.epilogue(y, self.bias, x if self.residual else None, self.slopes)
+            return y
+        y = functional.conv2d(x, self.weight, self.bias, self.stride, padding, 1, self.groups)
+        if self.residual:
+            y += x
+        return functional.leaky_relu_(y, SLOPE) if self.slopes is None else functional.prelu(y, self.slopes)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Block:
+    """One block's convolutions, for tensors [1, C, h, w] in channels-last memory and the network's dtype.
+
+    first: halves the input; the only layer that sees it, so it can be fed a band of rows at a time.
+    """
+
+    first: _Convolution
+    second: _Convolution
+    trunk: tuple[_Convolution, ...]
+    adds_input: bool
+    last_weight: Tensor
+    last_bias: Tensor
+
+    def rest(self, x: Tensor) -> Tensor:
+        """What `first` gave, whole, to the answer: [1, S * P, h / 2, w / 2] channels-last for an input of h x w.
+
+        S is 4 where a pixel shuffle follows, else 1; channel s * P + c is channel c (`Layout.answers`) of the pixel at
+        (2 y + s // 2, 2 x + s % 2).
+        """
+        x = self.second(x)
+        y = x
+        for layer in self.trunk:
+            y = layer(y)
+        if self.adds_input:
+            y = y + x
+        return _dense(functional.conv_transpose2d(y, self.last_weight, self.last_bias, 2, 1))
+
+
+def prepare(
+    blocks: Sequence[nn.Module], architecture: Architecture, layout: Layout, epilogue: Epilogue | None = None
+) -> tuple[Block, ...]:
+    """The convolutions of a network's blocks, on their device and in their dtype."""
+    return tuple(
+        _prepare_block(block, architecture, layout, index, epilogue)
+        for index, block in enumerate(blocks)
+        if isinstance(block, IFBlock)
+    )
+
+
+def _prepare_block(
+    block: IFBlock, architecture: Architecture, layout: Layout, index: int, epilogue: Epilogue | None
+) -> Block:
+    first, second = (_with_activation(layer) for layer in block.conv0)
+    order = _input_order(architecture, layout, index)
+    weight = first.weight.new_zeros(first.weight.shape[0], layout.inputs[index], 3, 3)
+    weight[:, order] = first.weight
+    answer = _answer_order(architecture, layout, index)
+    last = block.lastconv[0] if isinstance(block.lastconv, nn.Sequential) else block.lastconv
+    assert isinstance(last, nn.ConvTranspose2d)
+    return Block(
+        first=replace(first, weight=_laid_out(weight), epilogue=epilogue),
+        second=replace(second, epilogue=epilogue),
+        trunk=tuple(replace(_trunk_layer(layer), epilogue=epilogue) for layer in block.convblock),
+        adds_input=block.adds_input,
+        last_weight=_laid_out(_picked(last.weight, answer, 1)),
+        last_bias=_picked(_bias(last), answer, 0),
+    )
+
+
+def _with_activation(layer: nn.Module) -> _Convolution:
+    """A layer that is a convolution and its activation."""
+    assert isinstance(layer, nn.Sequential)
+    convolution, activation = layer
+    assert isinstance(convolution, nn.Conv2d)
+    return _Convolution(
+        weight=_laid_out(convolution.weight),
+        bias=_bias(convolution),
+        stride=convolution.stride[0],
+        groups=convolution.groups,
+        slopes=activation.weight.detach() if isinstance(activation, nn.PReLU) else None,
+        residual=False,
+    )
+
+
+def _trunk_layer(layer: nn.Module) -> _Convolution:
+    if not isinstance(layer, ResidualConv):
+        return _with_activation(layer)
+    convolution, beta = layer.conv, layer.beta.detach()
+    weight = convolution.weight.detach() * beta.view(-1, 1, 1, 1)
+    # A one beside weights of a few hundredths: float32 holds their sum as well as them, the half types do not.
+    fold = weight.dtype is torch.float32
+    if fold:
+        width, per_group = weight.shape[:2]
+        outputs = torch.arange(width, device=weight.device)
+        weight[outputs, outputs % per_group, 1, 1] += 1.0
+    return _Convolution(
+        weight=_laid_out(weight),
+        bias=_bias(convolution) * beta.view(-1),
+        stride=1,
+        groups=convolution.groups,
+        slopes=None,
+        residual=not fold,
+    )
+
+
+def _bias(layer: nn.Conv2d | nn.ConvTranspose2d) -> Tensor:
+    assert layer.bias is not None
+    return layer.bias.detach()
+
+
+def _dense(x: Tensor) -> Tensor:
+    """The tensor in channels-last memory: itself, where the library has kept to the layout of what it was given."""
+    return x.contiguous(memory_format=torch.channels_last)
+
+
+def _laid_out(weight: Tensor) -> Tensor:
+    return weight.detach().contiguous(memory_format=torch.channels_last)
+
+
+def _input_order(architecture: Architecture, layout: Layout, index: int) -> list[int]:
+    """Where each channel of the checkpoint's first layer lies in what `sampling.gather` writes."""
+    features, source = architecture.features, layout.source
+    left, right, tail = 0, source, 2 * source
+    order = [*range(left, left + 3), *range(right, right + 3)]
+    order += [*range(left + 3, left + 3 + features), *range(right + 3, right + 3 + features)]
+    time, mask, flow, hidden = tail, tail + 1, tail + 2, tail + 6
+    order.append(time)
+    if index > 0:
+        order += [mask, *range(hidden, hidden + architecture.hidden), *range(flow, flow + 4)]
+    return order
+
+
+def _answer_order(architecture: Architecture, layout: Layout, index: int) -> list[int | None]:
+    """For each channel of a raw answer, the channel of the checkpoint's last layer that it is; None for a zero."""
+    subpixels = 4 if architecture.shuffled else 1
+    useful = FLOW_AND_MASK + architecture.hidden
+    if index == len(architecture.widths) - 1:
+        useful = FLOW_AND_MASK  # nobody reads the last block's hidden channels
+    return [
+        channel * subpixels + subpixel if channel < useful else None
+        for subpixel in range(subpixels)
+        for channel in range(layout.answers[index])
+    ]
+
+
+def _picked(tensor: Tensor, order: Sequence[int | None], axis: int) -> Tensor:
+    """The entries of ``order`` along ``axis``, zeros where it is None."""
+    indices = torch.tensor([0 if entry is None else entry for entry in order], device=tensor.device)
+    picked = tensor.detach().index_select(axis, indices)
+    empty = [position for position, entry in enumerate(order) if entry is None]
+    if empty:
+        picked.index_fill_(axis, torch.tensor(empty, device=tensor.device), 0.0)
+    return picked

@@ -1,0 +1,250 @@
+"""The motion between two sources: a network's blocks, coarse to fine, each reading only what it needs.
+
+The same answer as `IFNet.forward`, which defines it, within float rounding. What differs is how: nothing is computed at
+a resolution that nobody reads, the convolutions are those of `convolutions`, and the finest tensors exist a band of
+rows at a time.
+"""
+
+from collections.abc import Sequence
+from functools import cached_property
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from vsrife.engine import sampling
+from vsrife.engine.convolutions import HALO, Block
+from vsrife.engine.networks import Network
+from vsrife.engine.sampling import FLOW, Level
+from vsrife.network.ifnet import LARGE_MOTION
+from vsrife.network.motion import Motion
+
+__all__ = ["Estimator", "Field", "Gather", "Sampler"]
+
+
+class Gather(Protocol):
+    """The input of one block, made a band of rows at a time."""
+
+    def into(self, out: Tensor, first: int) -> None:
+        """Write the block's rows from ``first`` on into ``out``, see `sampling.Gather.into`."""
+
+
+class Sampler(Protocol):
+    """Makes the gather of a block; `sampling.Gather` is one, the CUDA kernels have another."""
+
+    def __call__(
+        self, left: Tensor, right: Tensor, time: float, levels: Sequence[Level], *, scale: int, adds_masks: bool
+    ) -> Gather:
+        """The input of the block at ``scale``, see `sampling.Gather`."""
+
+
+class Field:
+    """The motion of one new frame: as the blocks answered it, one level for each, or at the canvas' size already.
+
+    levels: coarse to fine; empty where only `motion` is there.
+    adds_masks: whether the mask is the sum of the levels' or the last one's.
+    """
+
+    def __init__(self, levels: Sequence[Level], *, adds_masks: bool, band: int, motion: Motion | None = None) -> None:
+        """band: pixels that `motion` makes at a time, where it is not given."""
+        self.levels = levels
+        self.adds_masks = adds_masks
+        self._band = band
+        self._motion = motion
+
+    def fresh(self) -> "Field":
+        """The same levels, with nothing derived from them yet."""
+        return Field([level.of(level.raw) for level in self.levels], adds_masks=self.adds_masks, band=self._band)
+
+    @cached_property
+    def motion(self) -> Motion:
+        """Flow and mask at every pixel of the canvas."""
+        if self._motion is not None:
+            return self._motion
+        return sampling.motion_of(self.levels, adds_masks=self.adds_masks, band=self._band)
+
+
+class Estimator:
+    """A network for canvases of one size. Any number of threads may use it at once.
+
+    canvas: (height, width), multiples of `IFNet.modulus(scale)`.
+    band: pixels of a block's input that exist at a time.
+    strips: pieces that a block's picture is cut into where it is too large to be worked on whole. They overlap by as
+        much as the convolutions reach, so the answer stays the same.
+    """
+
+    def __init__(
+        self,
+        network: Network,
+        canvas: tuple[int, int],
+        *,
+        scale: float = 1.0,
+        ensemble: bool = False,
+        band: int = 1 << 16,
+        strips: int = 1,
+    ) -> None:
+        """Raises ArgumentError for a scale or an ensemble that the network does not take."""
+        network.module.check_options(scale=scale, ensemble=ensemble)
+        self.network = network
+        self._architecture = network.module.architecture
+        self.canvas = canvas
+        self._scale = scale
+        self._ensemble = ensemble
+        self._band = band
+        self._strips = strips
+        self._reductions = [each / scale for each in self._architecture.scales]
+
+    @property
+    def plain(self) -> bool:
+        """Whether motion is found as vsrife.network defines it: above a scale of 1 the finest blocks would see more
+        pixels than there are, which is too rare to be worth a fast way.
+        """
+        return min(self._reductions) < 1
+
+    @property
+    def capturable(self) -> bool:
+        """Whether the same launches answer every pair: not where the data decide whether there is a second start."""
+        return not (self.plain or self._architecture.reruns)
+
+    @property
+    def key(self) -> tuple[object, ...]:
+        """What two estimators that do the same have in common."""
+        return self.network, self.canvas, self._scale, self._ensemble, self._band, self._strips
+
+    def pack(self, rgb: Tensor) -> Tensor:
+        """What is kept of a source frame: [1, C, H, W], channels-last, C of `Layout.source`.
+
+        rgb: float32 [1, 3, H, W] in 0..1 on the canvas, zeros right of and below the picture.
+        """
+        packed = self.new_source()
+        packed[:, :3] = rgb
+        packed[:, 3:] = 0.0
+        return self.encoded(packed, rgb)
+
+    def new_source(self) -> Tensor:
+        """Memory for a packed source."""
+        return torch.empty(
+            (1, self.network.layout.source, *self.canvas),
+            dtype=self.network.source_dtype,
+            device=self.network.device,
+            memory_format=torch.channels_last,
+        )
+
+    def encoded(self, packed: Tensor, rgb: Tensor | None = None) -> Tensor:
+        """``packed``, with the features of its RGB (or of ``rgb``, the same in float32) written beside it."""
+        module = self.network.module
+        count = self._architecture.features
+        if count:
+            frame = packed[:, :3] if rgb is None else rgb
+            features = module.encode(frame.to(module.dtype))
+            assert features is not None
+            packed[:, 3 : 3 + count] = features
+        return packed
+
+    def field(self, left: Tensor, right: Tensor, time: float, sampler: Sampler = sampling.Gather) -> Field:
+        """The motion of the frame at ``time``, 0 < time < 1, between two packed sources.
+
+        sampler: how blocks read; not used where the estimator is `plain`.
+        """
+        if self.plain:
+            return Field(
+                (), adds_masks=self._architecture.adds_masks, band=self._band, motion=self._defined(left, right, time)
+            )
+        run = _Run(self.network, self.canvas, sampler, band=self._band, strips=self._strips)
+        reductions = [int(each) for each in self._reductions]
+        levels: list[Level] = []
+        for index in range(len(reductions)):
+            level = run.answer(index, reductions, left, right, time, levels)
+            if index == 1 and self._architecture.reruns and _moves_far(level):
+                # As in IFNet.forward: once more from the start, without the swapped pair.
+                reductions = [2 * each for each in reductions]
+                levels = [run.answer(0, reductions, left, right, time, [])]
+                level = run.answer(1, reductions, left, right, time, levels)
+            if self._ensemble:
+                seen = [each.mirrored() for each in levels]
+                other = run.answer(index, reductions, right, left, 1.0 - time, seen)
+                level = level.mean(other.mirrored())
+            levels.append(level)
+        return Field(levels, adds_masks=self._architecture.adds_masks, band=self._band)
+
+    def _defined(self, left: Tensor, right: Tensor, time: float) -> Motion:
+        """The motion as vsrife.network finds it."""
+        count = self._architecture.features
+        frames = [source[:, :3].float() for source in (left, right)]
+        features = [source[:, 3 : 3 + count] if count else None for source in (left, right)]
+        motion: Motion = self.network.module(*frames, *features, time, scale=self._scale, ensemble=self._ensemble)
+        return motion
+
+
+class _Run:
+    """One block after the other, on one pair."""
+
+    def __init__(self, network: Network, canvas: tuple[int, int], sampler: Sampler, *, band: int, strips: int) -> None:
+        self._network = network
+        self._architecture = network.module.architecture
+        self._canvas = canvas
+        self._sampler = sampler
+        self._band = band
+        self._strips = strips
+
+    def answer(
+        self,
+        index: int,
+        reductions: Sequence[int],
+        left: Tensor,
+        right: Tensor,
+        time: float,
+        levels: Sequence[Level],
+    ) -> Level:
+        """What block ``index`` makes of the levels before it."""
+        scale, shuffled = reductions[index], self._architecture.shuffled
+        gather = self._sampler(left, right, time, levels, scale=scale, adds_masks=self._architecture.adds_masks)
+        height, width = (length // scale for length in self._canvas)
+        pieces = [
+            self._strip(index, gather, slice(top, bottom), height, width) for top, bottom in _cuts(height, self._strips)
+        ]
+        last = index == len(reductions) - 1
+        return Level(
+            pieces[0] if len(pieces) == 1 else torch.cat(pieces, 2),
+            shuffled=shuffled,
+            channels=sampling.MASK + (0 if last else self._architecture.hidden),
+            scale=scale if shuffled else 2 * scale,
+        )
+
+    def _strip(self, index: int, gather: Gather, rows: slice, height: int, width: int) -> Tensor:
+        """The raw answer of a block for some of its rows, worked out with as many beside them as count."""
+        block = self._network.blocks[index]
+        top, bottom = max(0, rows.start - HALO), min(height, rows.stop + HALO)
+        raw = block.rest(self._first_layer(block, gather, index, slice(top, bottom), width))
+        return raw[:, :, (rows.start - top) // 2 : (rows.stop - top) // 2]
+
+    def _first_layer(self, block: Block, gather: Gather, index: int, rows: slice, width: int) -> Tensor:
+        """The block's first convolution over ``rows`` of its input, of which only a band exists at a time."""
+        step = max(2, min(rows.stop - rows.start, self._band // width // 2 * 2))
+        # A band, and above it the last row of the one before, which a 3x3 convolution of stride 2 reads as well.
+        memory = torch.empty(
+            (1, self._network.layout.inputs[index], step + 1, width),
+            dtype=self._network.dtype,
+            device=self._network.device,
+            memory_format=torch.channels_last,
+        )
+        memory[:, :, 0] = 0.0
+        halves = []
+        for top in range(rows.start, rows.stop, step):
+            band = memory[:, :, : min(step, rows.stop - top) + 1]
+            gather.into(band[:, :, 1:], top)
+            halves.append(block.first(band, padding=(0, 1)))
+            memory[:, :, 0] = band[:, :, -1]
+        return halves[0] if len(halves) == 1 else torch.cat(halves, 2)
+
+
+def _cuts(height: int, pieces: int) -> list[tuple[int, int]]:
+    """Rows 0..height in about as many pieces, each but the last a multiple of 4 high."""
+    step = max(4, -(-height // pieces // 4) * 4)
+    return [(top, min(height, top + step)) for top in range(0, height, step)]
+
+
+def _moves_far(level: Level) -> bool:
+    """Whether both frames move by more than group A's first start can follow, anywhere."""
+    flow = sampling.upsampled(level.planes[:, :FLOW], level.scale).abs() * level.scale
+    return bool(torch.minimum(flow[:, :2].amax(), flow[:, 2:].amax()) > LARGE_MOTION)

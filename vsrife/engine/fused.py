@@ -1,0 +1,103 @@
+"""The estimator's steps by the CUDA kernels: what `sampling` and `synthesis` do in plain torch, in fewer passes."""
+
+from collections.abc import Sequence
+
+from torch import Tensor
+
+from vsrife.engine.estimator import Field
+from vsrife.engine.kernels import Kernels, RawLevel, new_pair
+from vsrife.engine.networks import Network
+from vsrife.engine.sampling import Level
+from vsrife.video.colour import ChromaLocation
+from vsrife.video.formats import PixelFormat
+
+__all__ = ["FusedSampler", "synthesize"]
+
+
+class FusedSampler:
+    """A `Sampler` for canvases of one size. Its memory belongs to one lane, in which work is queued one after another.
+
+    The addresses of the sources and the time are read by the kernels from the device's memory, so a captured graph can
+    be replayed for others.
+    """
+
+    def __init__(self, network: Network, canvas: tuple[int, int], kernels: Kernels) -> None:
+        self._network = network
+        self._canvas = canvas
+        self._kernels = kernels
+        self._pair = new_pair(network.device)
+        self._told = False
+
+    def tell(self, left: Tensor, right: Tensor, time: float) -> None:
+        """Let gathers that are queued from now on read these sources, and this time."""
+        self._kernels.set_pair(self._pair, left, right, time)
+
+    def told(self) -> "FusedSampler":
+        """The same, but its gathers read what `tell` said last, whatever they are called with."""
+        told = FusedSampler.__new__(FusedSampler)
+        told.__dict__.update(self.__dict__, _told=True)
+        return told
+
+    def __call__(
+        self, left: Tensor, right: Tensor, time: float, levels: Sequence[Level], *, scale: int, adds_masks: bool
+    ) -> "_FusedGather":
+        """See `estimator.Sampler`."""
+        if not self._told:
+            self.tell(left, right, time)
+        return _FusedGather(self, [_raw(level) for level in levels], scale=scale, adds_masks=adds_masks)
+
+    def gather(self, levels: Sequence[RawLevel], scale: int, out: Tensor, first: int, *, adds_masks: bool) -> None:
+        """Rows of a block's input, from ``first`` on, into ``out``."""
+        self._kernels.gather(
+            self._pair,
+            levels,
+            scale,
+            out,
+            canvas=self._canvas,
+            channels=self._network.layout.source,
+            adds_masks=adds_masks,
+            hidden=self._network.module.architecture.hidden,
+            first_row=first,
+        )
+
+
+class _FusedGather:
+    def __init__(self, sampler: FusedSampler, levels: Sequence[RawLevel], *, scale: int, adds_masks: bool) -> None:
+        self._sampler = sampler
+        self._levels = levels
+        self._scale = scale
+        self._adds_masks = adds_masks
+
+    def into(self, out: Tensor, first: int) -> None:
+        """See `estimator.Gather`."""
+        self._sampler.gather(self._levels, self._scale, out, first, adds_masks=self._adds_masks)
+
+
+def synthesize(
+    kernels: Kernels,
+    left: Sequence[Tensor],
+    right: Sequence[Tensor],
+    field: Field,
+    fmt: PixelFormat,
+    *,
+    chroma: ChromaLocation,
+    width: int,
+    height: int,
+    out: Sequence[Tensor],
+) -> None:
+    """As `synthesis.synthesize`, into ``out``, from the levels of a field: its motion is never made."""
+    kernels.synthesize(
+        [_raw(level) for level in field.levels],
+        left,
+        right,
+        fmt,
+        chroma=chroma,
+        width=width,
+        height=height,
+        adds_masks=field.adds_masks,
+        out=out,
+    )
+
+
+def _raw(level: Level) -> RawLevel:
+    return RawLevel(raw=level.raw, scale=level.scale, shuffled=level.shuffled)

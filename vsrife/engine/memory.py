@@ -1,0 +1,134 @@
+"""How much memory a frame takes, what is done where it is too much, and what is said where there is none left.
+
+The working set is chosen once, from the frame's size and the memory the device has in all, never from what happens to
+be free: frame n must not depend on what else runs.
+"""
+
+import gc
+import logging
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+import torch
+
+from vsrife.engine.networks import Network
+from vsrife.errors import RifeError
+
+__all__ = ["WorkingSet", "is_out_of_memory", "plan", "twice"]
+
+_log: Final = logging.getLogger("vsrife")
+_MIB: Final = 1 << 20
+
+_CPU_BAND: Final = 1 << 16
+"""Pixels of a block's input at a time: they and what is made of them stay in a core's cache (docs/engine.md)."""
+_GPU_BAND: Final = 1 << 19
+"""The same for a GPU: 32 MB, which the caches of large ones hold, and still work enough for all of its processors."""
+
+_SHARE: Final = 16
+"""One part in this many of the device's memory is what one frame's convolutions may take; else they work in strips."""
+
+_UNKNOWN_TOTAL: Final = 8 << 30
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class WorkingSet:
+    """How much of a frame is worked on at a time, see `estimator.Estimator`; ``needed`` is about how many bytes the
+    frame takes then, its two sources with it.
+    """
+
+    band: int
+    strips: int
+    needed: int
+
+
+def plan(network: Network, canvas: tuple[int, int], *, scale: float, total: int | None = None) -> WorkingSet:
+    """The working set for canvases (height, width) at the user's ``scale``; ``total``: bytes the device has, by itself
+    what it says.
+    """
+    architecture, layout = network.module.architecture, network.layout
+    pixels, item = canvas[0] * canvas[1], network.dtype.itemsize
+    band = _GPU_BAND if network.device.type == "cuda" else _CPU_BAND
+    convolutions = answers = 0.0
+    for width, reduction, answer in zip(architecture.widths, architecture.scales, layout.answers, strict=True):
+        inside = pixels / (reduction / scale) ** 2
+        # The first layer's output at a half of the resolution, and three of the trunk's at a quarter.
+        convolutions = max(convolutions, item * width * inside * (1 / 8 + 3 / 16))
+        answers += item * answer * inside * (1 if architecture.shuffled else 1 / 4)
+    strips = max(1, -(-int(convolutions) // ((total or _total(network.device)) // _SHARE)))
+    sources = 2 * pixels * layout.source * network.source_dtype.itemsize
+    motion = 0 if network.device.type == "cuda" else 2 * 5 * 4 * pixels
+    inputs = band * max(layout.inputs) * item
+    return WorkingSet(band=band, strips=strips, needed=int(convolutions / strips + answers + sources + motion + inputs))
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether ``error`` is torch's, cupy's or Python's word for memory that could not be had."""
+    if isinstance(error, (MemoryError, torch.OutOfMemoryError)):
+        return True
+    # On a CPU torch raises a plain RuntimeError.
+    return isinstance(error, RuntimeError) and "can't allocate memory" in str(error)
+
+
+def twice(attempt: Callable[[], None], device: torch.device, needed: int, release: Callable[[], None]) -> None:
+    """Call ``attempt``; where memory runs out, ``release`` what can be had again and call it once more.
+
+    The retry is logged. Raises RifeError with what was ``needed`` and what is free where the second call fails so too;
+    everything else that is raised passes.
+    """
+    try:
+        attempt()
+        return
+    except Exception as error:
+        if not is_out_of_memory(error):
+            raise
+        reason = " ".join(str(error).split())[:160]
+    # Outside of the handler: the exception holds the failed attempt's tensors.
+    _log.warning("out of memory on %s (%s); cached frames are dropped and the frame is tried again", device, reason)
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)  # a lane may still write into the frame that is made anew
+    release()
+    gc.collect()
+    empty(device)
+    try:
+        attempt()
+    except Exception as error:
+        if not is_out_of_memory(error):
+            raise
+        raise RifeError(
+            f"out of memory on {device}: the frame needs {needed // _MIB} MiB, {_free(device) // _MIB} MiB are free; "
+            "try scale=0.5, a smaller clip, or fewer programs beside this one"
+        ) from None
+
+
+def empty(device: torch.device) -> None:
+    """Give back to the system what torch and cupy keep for later."""
+    if device.type != "cuda":
+        return
+    torch.cuda.empty_cache()
+    try:
+        import cupy
+    except ImportError:
+        return
+    with cupy.cuda.Device(device.index):
+        cupy.get_default_memory_pool().free_all_blocks()
+
+
+def _total(device: torch.device) -> int:
+    if device.type == "cuda":
+        return int(torch.cuda.get_device_properties(device).total_memory)
+    return _pages("SC_PHYS_PAGES")
+
+
+def _free(device: torch.device) -> int:
+    if device.type == "cuda":
+        return int(torch.cuda.mem_get_info(device)[0])
+    return _pages("SC_AVPHYS_PAGES")
+
+
+def _pages(name: str) -> int:
+    try:
+        return os.sysconf(name) * os.sysconf("SC_PAGE_SIZE")
+    except (AttributeError, OSError, ValueError):  # Windows has no sysconf, and not every system has the name
+        return _UNKNOWN_TOTAL

@@ -1,0 +1,102 @@
+"""Networks, loaded once a process: the module that defines the answer, and its convolutions ready to run."""
+
+import logging
+import threading
+from collections import OrderedDict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, Self
+
+import torch
+
+from vsrife.engine import convolutions
+from vsrife.engine.convolutions import Block, Layout
+from vsrife.engine.kernels import Kernels, resolve
+from vsrife.errors import ModelError
+from vsrife.models.checkpoint import load
+from vsrife.network.ifnet import IFNet
+
+__all__ = ["Network", "load_network"]
+
+KEPT_NETWORKS = 4
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Network:
+    """A network on a device, ready to run: shared by every filter of the process that names the same three things.
+
+    module: as vsrife.network defines it. blocks, layout: the same, prepared for `estimator`.
+    dtype: of weights and convolutions. source_dtype: of packed sources.
+    kernels: of the device; None where there are none, and torch does it all.
+    """
+
+    module: IFNet
+    device: torch.device
+    dtype: torch.dtype
+    source_dtype: torch.dtype
+    layout: Layout
+    blocks: Sequence[Block]
+    kernels: Kernels | None
+
+    @classmethod
+    def of(cls, module: IFNet, device: torch.device, dtype: torch.dtype, kernels: Kernels | None = None) -> Self:
+        """The network ``module``, moved to ``device`` and ``dtype`` in place."""
+        module = module.to(device=device, dtype=dtype).eval().requires_grad_(False)
+        layout = Layout.of(module.architecture, aligned=kernels is not None)
+        parts = [module.get_submodule(f"block{index}") for index in range(len(module.architecture.widths))]
+        return cls(
+            module=module,
+            device=device,
+            dtype=dtype,
+            # torch samples in float32, and would convert a whole source each time.
+            source_dtype=torch.float32 if kernels is None else dtype,
+            layout=layout,
+            blocks=convolutions.prepare(
+                parts, module.architecture, layout, None if kernels is None else kernels.epilogue
+            ),
+            kernels=kernels,
+        )
+
+
+_log: Final = logging.getLogger("vsrife")
+
+
+def kernels_of(device: torch.device) -> Kernels | None:
+    """The kernels of ``device``; where it is a GPU that has none, a log line says why, once."""
+    kernels, reason = resolve(device)
+    if kernels is None and device.type == "cuda" and device not in _told:
+        _told.add(device)
+        _log.warning("frames are made by torch alone, several times slower: %s", reason)
+    return kernels
+
+
+_told: set[torch.device] = set()
+_networks: OrderedDict[tuple[Path, int, int, torch.device, torch.dtype], Network] = OrderedDict()
+_networks_lock = threading.Lock()
+
+
+def load_network(path: Path, device: torch.device, dtype: torch.dtype) -> Network:
+    """The checkpoint at ``path`` on ``device`` with convolutions in ``dtype``.
+
+    Loaded once a process (a player evaluates its script again at every seek), again only where the file has changed.
+    Raises ModelError as `checkpoint.load` does, and for weights that float16 cannot hold.
+    """
+    facts = path.stat()
+    key = (path.resolve(), facts.st_mtime_ns, facts.st_size, device, dtype)
+    with _networks_lock:
+        network = _networks.get(key)
+        if network is None:
+            network = _networks[key] = Network.of(load(path), device, dtype, kernels_of(device))
+            # Only float16 has less range than the file, whose weights `load` has found finite.
+            if dtype is torch.float16 and not all(
+                bool(weight.isfinite().all()) for weight in network.module.parameters()
+            ):
+                del _networks[key]
+                raise ModelError(
+                    f'model ({path}) has weights beyond the range of float16; pass precision="float32" or "bfloat16"'
+                )
+            while len(_networks) > KEPT_NETWORKS:
+                _networks.popitem(last=False)
+        _networks.move_to_end(key)
+    return network

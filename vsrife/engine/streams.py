@@ -1,0 +1,125 @@
+"""Which CUDA stream does what, so that the uploads, the arithmetic and the downloads of different frames overlap.
+
+A frame passes three places. It is uploaded and encoded on one stream, where sources arrive in turn; its motion and its
+planes are computed in one of few lanes, each with a stream and (see `graphs`) memory of its own; its planes go back on
+a third stream. Marks order the work of one stream after that of another, on the device; the host waits for the last one
+alone, holding neither the GIL nor a lane. On other devices than CUDA there is one lane, and all marks are empty.
+
+Tensors made on one stream are read on another, which torch's allocator does not know. It need not: whoever computes a
+frame holds what it reads until the host has seen, or the device has been told, that the frame is done.
+"""
+
+import queue
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import torch
+
+__all__ = ["LANES", "Lane", "Mark", "downloading", "lane", "mark", "uploading"]
+
+LANES = 2
+"""Frames whose motion is computed at a time on a GPU: the fine blocks of one fill what the coarse ones leave idle. Each
+costs a working set."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Lane:
+    """A place to compute in. index: 0 .. LANES - 1. stream: its own, None on other devices than CUDA."""
+
+    index: int
+    stream: torch.cuda.Stream | None = None
+
+
+class Mark:
+    """A point in the work of a stream."""
+
+    __slots__ = ("_event",)
+
+    def __init__(self, event: torch.cuda.Event | None) -> None:
+        self._event = event
+
+    def follow(self) -> None:
+        """Let what is queued on the current stream from now on begin after this point."""
+        if self._event is not None:
+            torch.cuda.current_stream().wait_event(self._event)
+
+    def wait(self) -> None:
+        """Return when the device has passed this point. Sleeps without the GIL."""
+        if self._event is not None:
+            self._event.synchronize()
+
+
+def mark(device: torch.device) -> Mark:
+    """The point that the current stream of ``device`` has come to."""
+    if device.type != "cuda":
+        return Mark(None)
+    event = torch.cuda.Event(blocking=True)  # type: ignore[no-untyped-call]
+    event.record(torch.cuda.current_stream(device))
+    return Mark(event)
+
+
+class _Streams:
+    """All streams of one CUDA device, and which lanes are free."""
+
+    def __init__(self, device: torch.device) -> None:
+        self.up, self.down = _stream(device), _stream(device)
+        self.free: queue.SimpleQueue[Lane] = queue.SimpleQueue()
+        for index in range(LANES):
+            self.free.put(Lane(index=index, stream=_stream(device)))
+
+
+def _stream(device: torch.device) -> torch.cuda.Stream:
+    stream: torch.cuda.Stream = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
+    return stream
+
+
+_streams: dict[torch.device, _Streams] = {}
+_streams_lock = threading.Lock()
+_NO_LANE = Lane(index=0)
+
+
+def _of(device: torch.device) -> _Streams:
+    with _streams_lock:
+        if device not in _streams:
+            _streams[device] = _Streams(device)
+        return _streams[device]
+
+
+@contextmanager
+def uploading(device: torch.device) -> Iterator[None]:
+    """Queue on the stream on which sources arrive."""
+    if device.type != "cuda":
+        yield
+        return
+    with torch.cuda.stream(_of(device).up):
+        yield
+
+
+@contextmanager
+def lane(device: torch.device) -> Iterator[Lane]:
+    """Hold a lane, its stream current. Waits for a free one, without the GIL; its work may still run when it is given
+    on, and what the next holder queues comes after it.
+    """
+    if device.type != "cuda":
+        yield _NO_LANE
+        return
+    free = _of(device).free
+    held = free.get()
+    try:
+        with torch.cuda.stream(held.stream):
+            yield held
+    finally:
+        free.put(held)
+
+
+@contextmanager
+def downloading(device: torch.device, after: Mark) -> Iterator[None]:
+    """Queue on the stream on which planes go back, behind ``after``."""
+    if device.type != "cuda":
+        yield
+        return
+    with torch.cuda.stream(_of(device).down):
+        after.follow()
+        yield
