@@ -1,6 +1,6 @@
 """Skip-frame quality of the whole filter on a folder of clips, as docs/quality.md tells it.
 
-    python tools/measure_quality.py CLIPS [--model 4.0] [--json FILE] [--save FOLDER]
+    python tools/measure_quality.py CLIPS [--model 4.0] [--precision auto] [--json FILE] [--save FOLDER]
 
 Every second frame is taken away and made again by core.rife.RIFE(multi=2); what comes back is compared with the truth.
 Triplets n, n+1, n+2 for n = 0, 4, 8, ..., at most 16 a clip; pairs whose mean difference exceeds 0.12 (cuts) or is zero
@@ -46,10 +46,10 @@ def triplets(clip: vs.VideoNode) -> list[int]:
     return found
 
 
-def measure(path: Path, model: str, save: Path | None) -> dict[str, Any]:
+def measure(path: Path, model: str, precision: str, save: Path | None) -> dict[str, Any]:
     """Mean PSNR of one clip by each way."""
     source = core.bs.VideoSource(str(path), showprogress=False)
-    options = {"multi": 2, "model": model, "sc": 0, "skip": 0}
+    options = {"multi": 2, "model": model, "precision": precision, "sc": 0, "skip": 0}
     yuv = source if source.format.id == vs.YUV420P8 else core.resize.Bicubic(source, format=vs.YUV420P8)
     matrix = 1 if source.height > 576 or source.width >= 1280 else 6
     yuv = core.std.SetFrameProps(yuv, _Matrix=matrix, _FieldBased=0)
@@ -85,6 +85,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("clips", type=Path, help="folder of clips that bestsource can read")
     parser.add_argument("--model", default="4.0", help="a model's name or file (default: 4.0)")
+    parser.add_argument("--precision", default="auto", help="of the convolutions (default: auto)")
     parser.add_argument("--json", type=Path, help="write the figures here as well")
     parser.add_argument("--save", type=Path, help="write a strip left | truth | made | right of each clip here")
     options = parser.parse_args()
@@ -93,7 +94,7 @@ def main() -> None:
     print("| clip | triplets | " + " | ".join(names) + " |\n|" + "---|" * (len(names) + 2))
     rows = []
     for path in sorted(path for path in options.clips.iterdir() if path.suffix in kinds):
-        row = measure(path, options.model, options.save)
+        row = measure(path, options.model, options.precision, options.save)
         rows.append(row)
         print(
             f"| {row['clip']} | {row['triplets']} | " + " | ".join(f"{row[name]:.2f}" for name in names) + " |",
@@ -102,7 +103,10 @@ def main() -> None:
     means = {name: float(np.mean([row[name] for row in rows])) for name in names}
     print("| mean | | " + " | ".join(f"{means[name]:.2f}" for name in names) + " |")
     if options.json:
-        options.json.write_text(json.dumps({"model": options.model, "clips": rows, "mean": means}, indent=1) + "\n")
+        options.json.write_text(
+            json.dumps({"model": options.model, "precision": options.precision, "clips": rows, "mean": means}, indent=1)
+            + "\n"
+        )
 
 
 if __name__ == "__main__":

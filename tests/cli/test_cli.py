@@ -29,7 +29,7 @@ def run(capsys, *arguments):
 TOP = """\
 usage: vsrife [-h] [--version] COMMAND ...
 
-RIFE frame interpolation for VapourSynth: models and diagnosis.
+RIFE frame interpolation for VapourSynth: models, diagnosis and speed.
 
 options:
   -h, --help  show this help message and exit
@@ -39,6 +39,7 @@ commands:
   COMMAND
     models    list, fetch and find the networks' files
     doctor    tell what is installed, what is missing and what to do
+    bench     measure speed and memory here, also against vs-rife
 """
 
 MODELS = """\
