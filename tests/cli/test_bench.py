@@ -438,6 +438,18 @@ class TestCommand:
         lines = [line.split()[:3] for line in out.splitlines() if line.startswith("own")]
         assert lines == [["own.safetensors", "64x32", "float32"]], "the same precision twice is one row"
 
+    def test_threads(self, capsys, few, checkpoint, monkeypatch):
+        seen = set()
+        inner = Engine.new_frame
+        monkeypatch.setattr(Engine, "new_frame", lambda *given: seen.add(torch.get_num_threads()) or inner(*given))
+        status, out, _ = run(
+            *(capsys, "--quick", "--engine-only", "--threads", 2, "--sizes", "64x32", "--models", checkpoint),
+            *("--device", "cpu", "--precisions", "float32"),
+        )
+        assert status == 0
+        assert seen == {2}
+        assert "2 threads a frame" in out
+
     def test_a_peer_that_cannot_run_a_row_is_a_reason(self, capsys, stand_in, tmp_path, few):
         own, other = tmp_path / "own.safetensors", tmp_path / "flownet_v4.6.safetensors"
         for path in (own, other):
@@ -470,6 +482,8 @@ class TestCommand:
             (("--device", "meta"), "device (meta) cannot be used here"),
             (("--frames", "1"), "frames (1) must be 2 or more"),
             (("--in-flight", "0"), "in-flight (0) must be 1 or more"),
+            (("--threads", "2"), "threads (2) must come with --engine-only: how many the filter has is its own rule"),
+            (("--threads", "0", "--engine-only"), "threads (0) must be 1 or more"),
             (("--against", "nowhere"), "against (nowhere) must be a folder with the package of vs-rife"),
             (("--against", str(ROOT)), f"against ({ROOT}) must be a folder with the package of vs-rife"),
             (("--json", "nowhere/b.json"), "json (nowhere/b.json) must be a file in a folder that exists"),

@@ -45,12 +45,21 @@ class Field:
     adds_masks: whether the mask is the sum of the levels' or the last one's.
     """
 
-    def __init__(self, levels: Sequence[Level], *, adds_masks: bool, band: int, motion: Motion | None = None) -> None:
-        """band: pixels that `motion` makes at a time, where it is not given."""
+    def __init__(
+        self,
+        levels: Sequence[Level],
+        *,
+        adds_masks: bool,
+        band: int,
+        motion: Motion | None = None,
+        before: Tensor | None = None,
+    ) -> None:
+        """band: pixels that `motion` makes at a time, where it is not given. before: see `sampling.motion_of`."""
         self.levels = levels
         self.adds_masks = adds_masks
         self._band = band
         self._motion = motion
+        self._before = before
 
     def fresh(self) -> "Field":
         """The same levels, with nothing derived from them yet."""
@@ -61,7 +70,7 @@ class Field:
         """Flow and mask at every pixel of the canvas."""
         if self._motion is not None:
             return self._motion
-        return sampling.motion_of(self.levels, adds_masks=self.adds_masks, band=self._band)
+        return sampling.motion_of(self.levels, adds_masks=self.adds_masks, band=self._band, before=self._before)
 
 
 class Estimator:
@@ -153,6 +162,7 @@ class Estimator:
         run = _Run(self.network, self.canvas, sampler, band=self._band, strips=self._strips)
         reductions = [int(each) for each in self._reductions]
         levels: list[Level] = []
+        before = None
         for index in range(len(reductions)):
             level = run.answer(index, reductions, left, right, time, levels)
             if index == 1 and self._architecture.reruns and _moves_far(level):
@@ -160,12 +170,13 @@ class Estimator:
                 reductions = [2 * each for each in reductions]
                 levels = [run.answer(0, reductions, left, right, time, [])]
                 level = run.answer(1, reductions, left, right, time, levels)
+            before = run.total
             if self._ensemble:
                 seen = [each.mirrored() for each in levels]
                 other = run.answer(index, reductions, right, left, 1.0 - time, seen)
                 level = level.mean(other.mirrored())
             levels.append(level)
-        return Field(levels, adds_masks=self._architecture.adds_masks, band=self._band)
+        return Field(levels, adds_masks=self._architecture.adds_masks, band=self._band, before=before)
 
     def _defined(self, left: Tensor, right: Tensor, time: float) -> Motion:
         """The motion as vsrife.network finds it."""
@@ -177,7 +188,12 @@ class Estimator:
 
 
 class _Run:
-    """One block after the other, on one pair."""
+    """One block after the other, on one pair.
+
+    total: what the last one's gather has kept, see `sampling.Gather`.
+    """
+
+    total: Tensor | None = None
 
     def __init__(self, network: Network, canvas: tuple[int, int], sampler: Sampler, *, band: int, strips: int) -> None:
         self._network = network
@@ -203,6 +219,7 @@ class _Run:
         pieces = [
             self._strip(index, gather, slice(top, bottom), height, width) for top, bottom in _cuts(height, self._strips)
         ]
+        self.total = gather.total if isinstance(gather, sampling.Gather) else None
         last = index == len(reductions) - 1
         return Level(
             pieces[0] if len(pieces) == 1 else torch.cat(pieces, 2),

@@ -21,10 +21,10 @@ __all__ = ["WorkingSet", "is_out_of_memory", "plan", "twice"]
 _log: Final = logging.getLogger("vsrife")
 _MIB: Final = 1 << 20
 
-_CPU_BAND: Final = 1 << 16
-"""Pixels of a block's input at a time: they and what is made of them stay in a core's cache (docs/engine.md)."""
-_GPU_BAND: Final = 1 << 19
-"""The same for a GPU: 32 MB, which the caches of large ones hold, and still work enough for all of its processors."""
+_CPU_BAND: Final = 1 << 23
+"""Bytes of a block's input at a time: they and what is made of them stay in a core's caches (docs/engine.md)."""
+_GPU_BAND: Final = 1 << 25
+"""The same for a GPU: what the caches of large ones hold, and still work enough for all of its processors."""
 
 _SHARE: Final = 16
 """One part in this many of the device's memory is what one frame's convolutions may take; else they work in strips."""
@@ -49,7 +49,7 @@ def plan(network: Network, canvas: tuple[int, int], *, scale: float, total: int 
     """
     architecture, layout = network.module.architecture, network.layout
     pixels, item = canvas[0] * canvas[1], network.dtype.itemsize
-    band = _GPU_BAND if network.device.type == "cuda" else _CPU_BAND
+    inputs = _GPU_BAND if network.device.type == "cuda" else _CPU_BAND
     convolutions = answers = 0.0
     for width, reduction, answer in zip(architecture.widths, architecture.scales, layout.answers, strict=True):
         inside = pixels / (reduction / scale) ** 2
@@ -59,8 +59,11 @@ def plan(network: Network, canvas: tuple[int, int], *, scale: float, total: int 
     strips = max(1, -(-int(convolutions) // ((total or _total(network.device)) // _SHARE)))
     sources = 2 * pixels * layout.source * network.source_dtype.itemsize
     motion = 0 if network.device.type == "cuda" else 2 * 5 * 4 * pixels
-    inputs = band * max(layout.inputs) * item
-    return WorkingSet(band=band, strips=strips, needed=int(convolutions / strips + answers + sources + motion + inputs))
+    return WorkingSet(
+        band=inputs // (max(layout.inputs) * item),
+        strips=strips,
+        needed=int(convolutions / strips + answers + sources + motion + inputs),
+    )
 
 
 def is_out_of_memory(error: BaseException) -> bool:

@@ -142,6 +142,10 @@ class Gather:
         self._masks = [self._resized(level, slice(FLOW, MASK)) for level in (levels if adds_masks else levels[-1:])]
         handed = [level for level in levels[-1:] if level.channels > MASK]
         self._hidden = [self._resized(level, slice(MASK, None)) for level in handed]
+        self.total: Tensor | None = None
+        """Once all rows are made: the flow of all levels at every pixel [4, H, W], where this block sees them all."""
+        if scale == 1 and levels:
+            self.total = torch.empty((FLOW, height, width), device=left.device)
 
     def into(self, out: Tensor, first: int) -> None:
         """Write the block's rows from ``first`` on into ``out`` [1, K, rows, w], K channels as `convolutions.Layout`
@@ -152,6 +156,8 @@ class Gather:
         if self._flows:
             points = first * self._per_cell, rows * self._per_cell
             flow = _total(_between(*part, *points) for part in self._flows)
+            if self.total is not None:
+                self.total[:, first : first + rows] = flow
         self._sample(self._left, None if flow is None else flow[0:2], first, out[0, :channels])
         self._sample(self._right, None if flow is None else flow[2:4], first, out[0, channels : 2 * channels])
         tail = out[0, 2 * channels :]
@@ -222,15 +228,21 @@ def _total(parts: Iterable[Tensor]) -> Tensor:
     return first
 
 
-def motion_of(levels: Sequence[Level], *, adds_masks: bool, band: int) -> Motion:
-    """The flow and the mask at every pixel of the canvas, made about ``band`` pixels at a time."""
+def motion_of(levels: Sequence[Level], *, adds_masks: bool, band: int, before: Tensor | None = None) -> Motion:
+    """The flow and the mask at every pixel of the canvas, made about ``band`` pixels at a time.
+
+    before: `Gather.total` of all levels but the last, if it is known; the flow is made in its memory.
+    """
     height, width = (length * levels[0].scale for length in levels[0].planes.shape[2:])
-    device = levels[0].planes.device
-    flow = torch.empty((1, 4, height, width), device=device)
-    parts = [(level.wide_flow, _fractions(level.scale, device)) for level in levels]
-    step = max(1, band // width)
-    for top in range(0, height, step):
-        count = min(step, height - top)
-        flow[0, :, top : top + count] = _total(_between(*part, top, count) for part in parts)
+    if before is None:
+        flow = torch.empty((1, FLOW, height, width), device=levels[0].planes.device)
+        parts = [(level.wide_flow, _fractions(level.scale, flow.device)) for level in levels]
+        step = max(1, band // width)
+        for top in range(0, height, step):
+            count = min(step, height - top)
+            flow[0, :, top : top + count] = _total(_between(*part, top, count) for part in parts)
+    else:
+        last = levels[-1]
+        flow = before[None].add_(upsampled(last.planes[:, :FLOW], last.scale), alpha=last.scale)
     masks = [upsampled(level.planes[:, FLOW:MASK], level.scale) for level in (levels if adds_masks else levels[-1:])]
     return Motion(flow=flow, mask=torch.sigmoid(masks[0] if len(masks) == 1 else torch.stack(masks).sum(0)))

@@ -36,6 +36,12 @@ def add(commands: "Commands") -> None:
         "--frames", type=int, metavar="N", help="source frames of a run of the filter (CUDA 300, CPU 4)"
     )
     parser.add_argument("--in-flight", type=int, metavar="N", help="frames asked for at a time (CUDA 8, CPU 2)")
+    parser.add_argument(
+        "--threads",
+        type=int,
+        metavar="N",
+        help="of one frame on a CPU, with --engine-only (default: as the filter has)",
+    )
     parser.add_argument("--engine-only", action="store_true", help="leave the whole filter out")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write everything there, every sample included")
     parser.add_argument(

@@ -14,6 +14,7 @@ from vsrife.cli.bench.report import as_json, as_text
 from vsrife.cli.bench.rows import Row, measure
 from vsrife.cli.bench.timing import FULL, QUICK
 from vsrife.cli.bench.work import Rates, measured_rates
+from vsrife.engine import device as engine_device
 from vsrife.engine.device import PRECISIONS, resolve_device, resolve_precision
 from vsrife.errors import ArgumentError
 
@@ -45,6 +46,12 @@ def run(arguments: argparse.Namespace) -> int:
     target: Path | None = arguments.json
     if target is not None and (target.is_dir() or not target.parent.is_dir()):
         raise ArgumentError(f"json ({target}) must be a file in a folder that exists")
+    if arguments.threads is not None:
+        if not arguments.engine_only:
+            raise ArgumentError(
+                f"threads ({arguments.threads}) must come with --engine-only: how many the filter has is its own rule"
+            )
+        engine_device.INTRA_OP_THREADS = _at_least(1, "threads", arguments.threads, 1)
     machine = facts(device)
     rates: dict[str, Rates] = {}
     rows: list[Row] = []
