@@ -210,6 +210,24 @@ def test_a_capture_that_fails_is_one_warning_and_the_plain_path(kernels, replays
     )
 
 
+def test_memory_that_runs_out_in_a_capture_is_no_reason_to_go_without_a_graph(kernels, replays, monkeypatch, caplog):
+    capture, failures = graphs._captured, [torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")]
+
+    def fail_first(work, lane):
+        if failures:
+            raise failures.pop()
+        return capture(work, lane)
+
+    monkeypatch.setattr(graphs, "_captured", fail_first)
+    plain = made(Network.of(network("J"), CPU, torch.float32), YUV420P8, 150, 98, TIMES)
+    with caplog.at_level("WARNING", "vsrife"):
+        fused = made(Network.of(network("J"), CPU, torch.float32, kernels), YUV420P8, 150, 98, TIMES)
+    (said,) = [record.message for record in caplog.records]
+    assert said.startswith("out of memory on cpu")
+    assert replays == [len(TIMES)]
+    assert all((a.int() - b.int()).abs().max() <= 1 for x, y in zip(plain, fused, strict=True) for a, b in zip(x, y))
+
+
 def test_many_threads_get_the_right_frames(kernels, replays):
     net = Network.of(network("J"), CPU, torch.float32, kernels)
     pictures = [picture(YUV420P8, 150, 98, number, 4.0 * number) for number in range(4)]

@@ -1,6 +1,7 @@
 """Working sets chosen by size, and what happens where memory runs out."""
 
 import logging
+import threading
 
 import pytest
 import torch
@@ -8,6 +9,7 @@ import torch
 from tests.network.small import network
 from vsrife.engine import memory
 from vsrife.engine.networks import Network
+from vsrife.engine.streams import undisturbed
 from vsrife.errors import RifeError
 
 CPU = torch.device("cpu")
@@ -66,6 +68,35 @@ def test_the_second_time_it_says_what_is_needed_and_what_is_free(error):
     with pytest.raises(RifeError, match=r"the frame needs 5 MiB, \d+ MiB are free; try scale=0\.5") as raised:
         memory.twice(attempt, CPU, 5 << 20, lambda: None)
     assert raised.value.__cause__ is None
+
+
+def test_nothing_is_waited_for_or_released_while_a_graph_is_captured():
+    released = threading.Event()
+
+    def attempt():
+        if not released.is_set():
+            raise MemoryError
+
+    with undisturbed:  # as a capture holds it
+        retry = threading.Thread(target=memory.twice, args=(attempt, CPU, 0, released.set))
+        retry.start()
+        assert not released.wait(0.1)
+    assert released.wait(10)
+    retry.join(10)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "CUDA error: out of memory",
+        "unable to find an engine to execute this computation",
+        "cuDNN error: CUDNN_STATUS_ALLOC_FAILED",
+        "CUDA_ERROR_OUT_OF_MEMORY: out of memory",
+    ],
+)
+def test_other_words_for_it(text):
+    assert memory.is_out_of_memory(RuntimeError(text))
+    assert not memory.is_out_of_memory(RuntimeError("an illegal memory access was encountered"))
 
 
 def test_another_error_passes_at_once():

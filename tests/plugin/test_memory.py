@@ -17,7 +17,7 @@ from vsrife.engine import interpolator
 model, count, budget = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
 sources = interpolator._sources
 if budget:
-    # Full from the third source on; the number that is kept whatever it weighs follows the processor's cores.
+    # Full from the third source on: two are kept whatever they weigh.
     sources._budget, sources._at_least = budget, 2
 core = vs.core
 core.max_cache_size = 64

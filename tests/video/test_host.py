@@ -245,3 +245,24 @@ def test_other_devices_get_torchs_copy(caplog: pytest.LogCaptureFixture) -> None
     plane = host.upload(view, torch.device("meta"))
     assert (plane.device.type, plane.dtype, plane.shape) == ("meta", torch.uint16, (17, 33))
     assert len(caplog.records) == 1
+
+
+def test_the_wait_for_a_gpu_sleeps_and_is_for_what_is_queued_now(monkeypatch):
+    log = []
+
+    class Event:
+        def __init__(self, *, blocking):
+            log.append(("event", blocking))
+
+        def record(self, stream):
+            log.append(("record", stream))
+
+        def synchronize(self):
+            log.append(("wait",))
+
+    monkeypatch.setattr(torch.cuda, "Event", Event)
+    monkeypatch.setattr(torch.cuda, "current_stream", lambda device: f"current of {device}")
+    host.finish(torch.device("cuda", 0))
+    assert log == [("event", True), ("record", "current of cuda:0"), ("wait",)]
+    host.finish(torch.device("cpu"))
+    assert len(log) == 3

@@ -23,7 +23,12 @@ __all__ = ["Estimator", "Field", "Gather", "Sampler"]
 
 
 class Gather(Protocol):
-    """The input of one block, made a band of rows at a time."""
+    """The input of one block, made a band of rows at a time.
+
+    total: once all rows are made, the flow of all levels at every pixel [4, H, W], if it was made on the way.
+    """
+
+    total: Tensor | None
 
     def into(self, out: Tensor, first: int) -> None:
         """Write the block's rows from ``first`` on into ``out``, see `sampling.Gather.into`."""
@@ -219,7 +224,7 @@ class _Run:
         pieces = [
             self._strip(index, gather, slice(top, bottom), height, width) for top, bottom in _cuts(height, self._strips)
         ]
-        self.total = gather.total if isinstance(gather, sampling.Gather) else None
+        self.total = gather.total
         last = index == len(reductions) - 1
         return Level(
             pieces[0] if len(pieces) == 1 else torch.cat(pieces, 2),

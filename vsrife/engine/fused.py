@@ -62,6 +62,8 @@ class FusedSampler:
 
 
 class _FusedGather:
+    total: Tensor | None = None  # the levels are read where they lie, by the synthesis too
+
     def __init__(self, sampler: FusedSampler, levels: Sequence[RawLevel], *, scale: int, adds_masks: bool) -> None:
         self._sampler = sampler
         self._levels = levels

@@ -4,6 +4,7 @@ A graph belongs to a lane: it has its own memory, and is replayed on that lane's
 process, not for a filter, since a player evaluates its script anew at every seek; the least recently used are dropped.
 """
 
+import functools
 import logging
 import threading
 from collections import OrderedDict
@@ -17,7 +18,8 @@ from torch import Tensor
 from vsrife.engine.estimator import Estimator, Field
 from vsrife.engine.fused import FusedSampler
 from vsrife.engine.kernels import Kernels
-from vsrife.engine.streams import LANES, Lane
+from vsrife.engine.memory import is_out_of_memory
+from vsrife.engine.streams import LANES, Lane, undisturbed
 
 __all__ = ["drop_all", "field_in"]
 
@@ -33,7 +35,7 @@ class _Replay:
     def __init__(self, estimator: Estimator, lane: Lane, kernels: Kernels) -> None:
         self._estimator = estimator
         self._lane = lane
-        self._sampler = FusedSampler(estimator.network, estimator.canvas, kernels)
+        self._kernels = kernels
         self._graph: tuple[Callable[[], None], Field] | None = None
         self._refused = not estimator.capturable
 
@@ -51,30 +53,28 @@ class _Replay:
         # The graph always writes to the same memory, so what was derived from it for another frame must not be seen.
         return field.fresh()
 
-    def close(self) -> None:
-        """Wait until the lane has no work that uses this memory."""
-        if self._lane.stream is not None:
-            self._lane.stream.synchronize()
+    @functools.cached_property
+    def _sampler(self) -> FusedSampler:
+        return FusedSampler(self._estimator.network, self._estimator.canvas, self._kernels)
 
     def _capture(self, left: Tensor, right: Tensor) -> None:
         # On this thread, outside of the capture: compiles the kernels, and lets the libraries make what they keep.
         self._estimator.field(left, right, 0.5, self._sampler)
         try:
             self._graph = _captured(lambda: self._estimator.field(left, right, 0.5, self._sampler.told()), self._lane)
-        except Exception as error:  # noqa: BLE001 - a driver or another thread that does not allow it: not needed
+        except Exception as error:  # a driver or another thread that does not allow it: not needed
+            if is_out_of_memory(error):
+                raise  # what happens to be free decides nothing but whether it is tried again
             self._refused = True
             reason = " ".join(str(error).split())
             _log.warning("a CUDA graph could not be captured (%s); frames are launched step by step", reason)
-
-
-_capturing = threading.Lock()
 
 
 def _captured(work: Callable[[], Field], lane: Lane) -> tuple[Callable[[], None], Field]:
     """What replays ``work``, which is queued on the lane's stream, and where its results will lie each time."""
     graph = torch.cuda.CUDAGraph()
     # One capture at a time; other threads may go on allocating and launching on their streams ("thread_local").
-    with _capturing, torch.cuda.graph(graph, stream=lane.stream, capture_error_mode="thread_local"):
+    with undisturbed, torch.cuda.graph(graph, stream=lane.stream, capture_error_mode="thread_local"):
         field = work()
     return graph.replay, field
 
@@ -92,23 +92,20 @@ _replays_lock = threading.Lock()
 def field_in(lane: Lane, estimator: Estimator, kernels: Kernels, left: Tensor, right: Tensor, time: float) -> Field:
     """`Estimator.field`, by the kernels and, where it can be, a graph. It is valid until the lane is given back."""
     key = _Key(estimator=estimator.key, lane=lane.index)
-    dropped = []
     with _replays_lock:
         if key not in _replays:
             _replays[key] = _Replay(estimator, lane, kernels)
         _replays.move_to_end(key)
         replay = _replays[key]
         while len(_replays) > MOST_GRAPHS:
-            dropped.append(_replays.popitem(last=False)[1])
-    for old in dropped:
-        old.close()
+            _replays.popitem(last=False)
     return replay.field(left, right, time)
 
 
 def drop_all() -> None:
-    """Forget every graph and its memory; frames that are being made keep theirs to their end."""
+    """Forget every graph and its memory; frames that are being made keep theirs to their end.
+
+    CUDA destroys a graph when its last run is done, and frees memory when nothing uses it any more.
+    """
     with _replays_lock:
-        dropped = list(_replays.values())
         _replays.clear()
-    for replay in dropped:
-        replay.close()

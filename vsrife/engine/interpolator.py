@@ -13,13 +13,13 @@ from torch import Tensor
 
 from vsrife.engine import fused
 from vsrife.engine.cache import Cache
-from vsrife.engine.device import CPU_SLOTS, slot
+from vsrife.engine.device import slot
 from vsrife.engine.estimator import Estimator, Field
 from vsrife.engine.graphs import drop_all as drop_graphs
 from vsrife.engine.graphs import field_in
-from vsrife.engine.memory import plan, twice
+from vsrife.engine.memory import plan, quiesce, twice
 from vsrife.engine.networks import Network
-from vsrife.engine.streams import LANES, Lane, Mark, downloading, lane, mark, uploading
+from vsrife.engine.streams import LANES, Lane, Mark, downloading, lane, mark, undisturbed, uploading
 from vsrife.engine.synthesis import synthesize
 from vsrife.video.picture import Layer, Picture, settle
 
@@ -31,8 +31,8 @@ CACHE_BYTES = 1 << 30
 MOST_SOURCES = 32
 """Of small frames no more are kept than these: nobody asks for an older one again but by a jump back."""
 
-KEPT_SOURCES = 2 * max(CPU_SLOTS, LANES)
-"""As many stay cached whatever they weigh: the pairs of the frames whose motion may be computed at a time."""
+KEPT_SOURCES = 2 * LANES
+"""As many stay cached whatever they weigh: the pairs in the lanes. Frames in progress hold theirs in any case."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -128,9 +128,8 @@ class Interpolator:
         except BaseException:
             # Wherever it stopped: nothing may be queued any more that touches host memory, which is let go of next.
             # Whoever lent GPU memory waits for it.
-            for place in (uploading(self._device), downloading(self._device, Mark(None))):
-                with place:
-                    settle(self._device)
+            with undisturbed:
+                quiesce(self._device)
             raise
 
     def _source(self, picture: Picture) -> _Source:

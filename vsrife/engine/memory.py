@@ -4,19 +4,21 @@ The working set is chosen once, from the frame's size and the memory the device 
 be free: frame n must not depend on what else runs.
 """
 
+import contextlib
 import gc
 import logging
-import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
 import torch
 
+from vsrife.engine.device import host_memory, total_memory
 from vsrife.engine.networks import Network
+from vsrife.engine.streams import undisturbed
 from vsrife.errors import RifeError
 
-__all__ = ["WorkingSet", "is_out_of_memory", "plan", "twice"]
+__all__ = ["WorkingSet", "is_out_of_memory", "plan", "quiesce", "twice"]
 
 _log: Final = logging.getLogger("vsrife")
 _MIB: Final = 1 << 20
@@ -29,7 +31,13 @@ _GPU_BAND: Final = 1 << 25
 _SHARE: Final = 16
 """One part in this many of the device's memory is what one frame's convolutions may take; else they work in strips."""
 
-_UNKNOWN_TOTAL: Final = 8 << 30
+_NO_MEMORY: Final = (
+    "can't allocate memory",
+    "out of memory",
+    "OUT_OF_MEMORY",
+    "STATUS_ALLOC_FAILED",
+    "unable to find an engine to execute this computation",  # cuDNN, where no plan's workspace could be had
+)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -56,7 +64,7 @@ def plan(network: Network, canvas: tuple[int, int], *, scale: float, total: int 
         # The first layer's output at a half of the resolution, and three of the trunk's at a quarter.
         convolutions = max(convolutions, item * width * inside * (1 / 8 + 3 / 16))
         answers += item * answer * inside * (1 if architecture.shuffled else 1 / 4)
-    strips = max(1, -(-int(convolutions) // ((total or _total(network.device)) // _SHARE)))
+    strips = max(1, -(-int(convolutions) // ((total or total_memory(network.device)) // _SHARE)))
     sources = 2 * pixels * layout.source * network.source_dtype.itemsize
     motion = 0 if network.device.type == "cuda" else 2 * 5 * 4 * pixels
     return WorkingSet(
@@ -70,8 +78,8 @@ def is_out_of_memory(error: BaseException) -> bool:
     """Whether ``error`` is torch's, cupy's or Python's word for memory that could not be had."""
     if isinstance(error, (MemoryError, torch.OutOfMemoryError)):
         return True
-    # On a CPU torch raises a plain RuntimeError.
-    return isinstance(error, RuntimeError) and "can't allocate memory" in str(error)
+    # Others come as plain errors: of torch on a CPU, of cuDNN, of a driver that cupy asks.
+    return isinstance(error, Exception) and any(text in str(error) for text in _NO_MEMORY)
 
 
 def twice(attempt: Callable[[], None], device: torch.device, needed: int, release: Callable[[], None]) -> None:
@@ -89,11 +97,11 @@ def twice(attempt: Callable[[], None], device: torch.device, needed: int, releas
         reason = " ".join(str(error).split())[:160]
     # Outside of the handler: the exception holds the failed attempt's tensors.
     _log.warning("out of memory on %s (%s); cached frames are dropped and the frame is tried again", device, reason)
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)  # a lane may still write into the frame that is made anew
-    release()
-    gc.collect()
-    empty(device)
+    with undisturbed:
+        quiesce(device)  # a lane may still write into the frame that is made anew
+        release()
+        gc.collect()
+        empty(device)
     try:
         attempt()
     except Exception as error:
@@ -103,6 +111,15 @@ def twice(attempt: Callable[[], None], device: torch.device, needed: int, releas
             f"out of memory on {device}: the frame needs {needed // _MIB} MiB, {_free(device) // _MIB} MiB are free; "
             "try scale=0.5, a smaller clip, or fewer programs beside this one"
         ) from None
+
+
+def quiesce(device: torch.device) -> None:
+    """Wait for all work on ``device``; where it has failed for good, that is said by the error on its way already. With
+    `streams.undisturbed` held.
+    """
+    if device.type == "cuda":
+        with contextlib.suppress(RuntimeError):
+            torch.cuda.synchronize(device)
 
 
 def empty(device: torch.device) -> None:
@@ -118,20 +135,7 @@ def empty(device: torch.device) -> None:
         cupy.get_default_memory_pool().free_all_blocks()
 
 
-def _total(device: torch.device) -> int:
-    if device.type == "cuda":
-        return int(torch.cuda.get_device_properties(device).total_memory)
-    return _pages("SC_PHYS_PAGES")
-
-
 def _free(device: torch.device) -> int:
     if device.type == "cuda":
         return int(torch.cuda.mem_get_info(device)[0])
-    return _pages("SC_AVPHYS_PAGES")
-
-
-def _pages(name: str) -> int:
-    try:
-        return os.sysconf(name) * os.sysconf("SC_PAGE_SIZE")
-    except (AttributeError, OSError, ValueError):  # Windows has no sysconf, and not every system has the name
-        return _UNKNOWN_TOTAL
+    return host_memory("SC_AVPHYS_PAGES")

@@ -45,7 +45,7 @@ class Network:
         module = module.to(device=device, dtype=dtype).eval().requires_grad_(False)
         layout = Layout.of(module.architecture, aligned=kernels is not None)
         parts = [module.get_submodule(f"block{index}") for index in range(len(module.architecture.widths))]
-        return cls(
+        network = cls(
             module=module,
             device=device,
             dtype=dtype,
@@ -57,6 +57,10 @@ class Network:
             ),
             kernels=kernels,
         )
+        if device.type == "cuda":
+            # The weights were prepared on this thread's stream, which no lane follows.
+            torch.cuda.current_stream(device).synchronize()
+        return network
 
 
 _log: Final = logging.getLogger("vsrife")

@@ -17,11 +17,16 @@ from dataclasses import dataclass
 
 import torch
 
-__all__ = ["LANES", "Lane", "Mark", "downloading", "lane", "mark", "uploading"]
+__all__ = ["LANES", "Lane", "Mark", "downloading", "lane", "mark", "undisturbed", "uploading"]
 
 LANES = 2
 """Frames whose motion is computed at a time on a GPU: the fine blocks of one fill what the coarse ones leave idle. Each
 costs a working set."""
+
+
+undisturbed = threading.Lock()
+"""Held while a graph is captured. To wait for a stream that is being captured, or for the whole device, is an error and
+breaks the capture; so whoever must wait like that, after a failure, holds this."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)

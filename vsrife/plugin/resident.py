@@ -2,12 +2,13 @@
 
 VapourSynth says by a timeline's value when a plane may be read; the stream waits for it. What the stream then writes is
 announced by a value of a timeline of our own, signalled in the stream, and what it reads is held until that value is
-reached. So nothing waits on the host. Where timelines cannot be shared, the host waits before and after instead.
+reached. So no frame's planes are waited for on the host. Where timelines cannot be shared, the host waits before and
+after instead.
 """
 
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -15,7 +16,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from vsrife.engine.device import resolve_device
+from vsrife.engine.device import GPU_SLOTS, resolve_device
+from vsrife.engine.streams import undisturbed
 from vsrife.errors import ArgumentError, RifeError
 from vsrife.plugin.vsapi import Frame
 from vsrife.plugin.vulkan import Device, Gpu, Timeline
@@ -24,8 +26,9 @@ from vsrife.video.resident import Block, Imports, Interop, cuda_device, plane_of
 
 __all__ = ["Exchange", "Loan", "interop_for"]
 
-MOST_HELD = 64
-"""Pieces of work whose frames are held; beyond it the oldest is waited for."""
+MOST_HELD = GPU_SLOTS
+"""Pieces of work whose frames are held; beyond it the oldest is waited for. So what is queued, and holds memory of the
+GPU, is no more than for frames in host memory."""
 
 _DECLARED_EVERY = 32  # pieces of work: torch's own account of its memory costs a tenth of a millisecond
 
@@ -65,7 +68,11 @@ class Exchange:
         self._settled = 0
         self._asynchronous = gpu.device().exports_timelines
         self._reservation = gpu.reserve(self)
-        self._declare()
+        try:
+            self._declare()
+        except BaseException:
+            self._reservation.leave(self)
+            raise
         if not self._asynchronous:
             inform("RIFE: this driver shares no timelines of the GPU, so each frame waits for it on the host")
 
@@ -81,7 +88,9 @@ class Exchange:
         try:
             yield loan
         finally:
-            loan.finish()
+            if not loan.ended:
+                with undisturbed:  # one of its streams may be captured by now
+                    loan.finish()
 
     @contextmanager
     def look(self) -> Iterator["Loan"]:
@@ -242,7 +251,7 @@ class Loan:
         self._frames: list[Frame] = []
         self._blocks: list[Block] = []
         self._begun: list[int] = []
-        self._ended = False
+        self.ended = False
 
     def read(self, frame: Frame, fmt: PixelFormat) -> tuple[Tensor, ...]:
         """The planes of a frame that was handed over, as tensors over its memory, which is held while they are used."""
@@ -258,7 +267,7 @@ class Loan:
 
     def begin(self) -> None:
         """Let the current stream wait for all that is to be read. Idempotent, for each stream."""
-        if self._ended:
+        if self.ended:
             raise RuntimeError("memory of frames was used after it had been given back")
         stream = self._interop.stream()
         if stream not in self._begun:
@@ -275,11 +284,14 @@ class Loan:
         if self._begun and self._exchange.settle(stream, written, frames, blocks):
             self._forget()
         else:
-            self.finish()
+            self.finish([stream] if self._begun else [])
 
-    def finish(self) -> None:
-        """Wait until all queued work is done, and give back what it used. Idempotent."""
-        begun, frames, blocks = self._begun, self._frames, self._blocks
+    def finish(self, streams: Sequence[int] | None = None) -> None:
+        """Wait until all queued work is done, and give back what it used. Idempotent.
+
+        streams: to wait for; all that were begun, where it is not one that has followed them.
+        """
+        begun, frames, blocks = self._begun if streams is None else streams, self._frames, self._blocks
         self._forget()
         try:
             for stream in begun:
@@ -288,7 +300,7 @@ class Loan:
             self._exchange.release(frames, blocks)
 
     def _forget(self) -> None:
-        self._ended = True
+        self.ended = True
         self._begun, self._awaited, self._written, self._frames, self._blocks = [], [], [], [], []
 
     def _planes(self, frame: Frame, fmt: PixelFormat) -> tuple[Tensor, ...]:

@@ -107,7 +107,10 @@ def finish(device: torch.device) -> None:
     hence a real wait on the stream.
     """
     if device.type == "cuda":
-        torch.cuda.current_stream(device).synchronize()
+        # A wait for the stream itself would spin, and would take in what other threads have queued there since.
+        done = torch.cuda.Event(blocking=True)  # type: ignore[no-untyped-call]
+        done.record(torch.cuda.current_stream(device))
+        done.synchronize()
 
 
 @contextmanager

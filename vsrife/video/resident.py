@@ -25,7 +25,7 @@ from vsrife.video.formats import PixelFormat
 
 __all__ = ["Block", "Cuda", "Imports", "Interop", "close_handle", "cuda_device", "plane_of", "resolve", "uuid_of"]
 
-MOST_IMPORTS: Final = 16
+MOST_IMPORTS: Final = 32
 """Allocations that stay imported while nothing uses them; VapourSynth's are of 128 MB. There must be a bound, since an
 import keeps memory alive that the core may have given up."""
 

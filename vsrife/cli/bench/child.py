@@ -97,6 +97,7 @@ def _memory(
     from vsrife.cli.bench import engine
     from vsrife.cli.bench.scenery import moving_frames
     from vsrife.engine.device import PRECISIONS
+    from vsrife.video import host
 
     place, dtype = torch.device(device), PRECISIONS[precision]
     width, height = size
@@ -105,7 +106,7 @@ def _memory(
         before = 0 if place.type == "cuda" else _forget_peak()
         if peer is None:
             ours = engine.Engine(Path(model), place, dtype, (width, height))
-            left, right = (ours.encode(tuple(plane.to(place) for plane in frame)) for frame in frames)
+            left, right = (ours.encode(tuple(host.upload(plane, place) for plane in frame)) for frame in frames)
             for _ in range(REPEATS):
                 ours.new_frame(held, left, right)
         else:
@@ -120,7 +121,11 @@ def _memory(
             )
             for _ in range(REPEATS):
                 theirs.new_frame(first, second)
-        return {"bytes": engine.device_memory(place) if place.type == "cuda" else {"resident": _peak() - before}}
+    if place.type != "cuda":
+        return {"bytes": {"resident": _peak() - before}}
+    if peer is None:
+        ours.in_every_lane(left, right)
+    return {"bytes": engine.device_memory(place)}
 
 
 def _forget_peak() -> int:

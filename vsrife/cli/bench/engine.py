@@ -1,6 +1,7 @@
 """The engine as it is measured: the one module of this package that calls it, so that a change of it ends here."""
 
 import gc
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -16,7 +17,7 @@ from vsrife.cli.bench.timing import finish
 from vsrife.engine.device import computing, slot
 from vsrife.engine.interpolator import Interpolator
 from vsrife.engine.networks import load_network
-from vsrife.engine.streams import Lane, lane, mark, uploading
+from vsrife.engine.streams import LANES, Lane, lane, mark, uploading
 from vsrife.network import Architecture, Motion
 from vsrife.video.colour import Colour, ColourOverrides, colour_of
 from vsrife.video.formats import Family, PixelFormat
@@ -101,6 +102,18 @@ class Engine:
                 done = mark(self.device)
             done.wait()
             del made, right  # held until here: the device was still at them
+
+    def in_every_lane(self, left: Source, right: Source) -> None:
+        """One frame in each lane at once, so that each has its memory. Not inside `working_on`."""
+        together = threading.Barrier(LANES)
+
+        def one(_number: int) -> None:
+            with working_on(self.device) as held:
+                together.wait()
+                self.new_frame(held, left, right)
+
+        with ThreadPoolExecutor(LANES) as pool:
+            list(pool.map(one, range(LANES)))
 
     def merged(self, held: Lane, left: Source, right: Source) -> Tensor:
         """The new frame as RGB on the canvas, float32: what a peer answers."""

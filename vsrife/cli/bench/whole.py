@@ -86,7 +86,8 @@ def new_frames_a_second(
         raise RifeError("core.rife.RIFE answers a GPU clip with frames in the host's memory")
     out = out[: 2 * clip.num_frames - 2]  # what follows the last source frame is no work
     began, made = 0.0, 0
-    for n, frame in enumerate(out.frames(prefetch=in_flight, backlog=in_flight, close=True)):
+    # Of two frames that are asked for, one is a source frame and costs nothing.
+    for n, frame in enumerate(out.frames(prefetch=2 * in_flight, backlog=2 * in_flight, close=True)):
         if n == 2 * in_flight - 1:
             began = time.perf_counter()
         elif n >= 2 * in_flight:

@@ -15,7 +15,7 @@ import torch
 
 from vsrife.engine.kernels.kernels import Kernels, new_pair
 from vsrife.engine.kernels.launch import Launch, Pair
-from vsrife.engine.kernels.variants import Variant
+from vsrife.engine.kernels.variants import Blocks, Variant
 
 __all__ = ["COMPILER_OPTIONS", "Loader", "resolve"]
 
@@ -23,6 +23,17 @@ COMPILER_OPTIONS: Final = ("-std=c++17",)
 
 _resolving: Final = threading.Lock()
 _resolved: Final[dict[torch.device, tuple[Kernels | None, str]]] = {}
+
+
+_GROUP_J: Final = Blocks(scales=(16, 8, 4, 2), shuffled=True, adds_masks=False, hidden=8)
+_PROBES: Final = (
+    Variant.convert(torch.uint8, torch.float16, 8),
+    Variant.epilogue(torch.float16, 32, residual=True, slopes=False),
+    Variant.gather(torch.float16, 8, 1, _GROUP_J),
+    Variant.measures(torch.uint8),
+    Variant.synthesis(torch.float16, torch.uint8, 3, (1, 1), _GROUP_J),
+)
+"""A variant of each other source, most of which the usual clip needs anyway: if these can be compiled, all can."""
 
 
 def resolve(device: torch.device) -> tuple[Kernels | None, str]:
@@ -50,6 +61,7 @@ def _try(device: torch.device) -> tuple[Kernels | None, str]:
             found = Pair.from_buffer_copy(pair.cpu().numpy().tobytes())
         if (found.left, found.right, found.time) != (source.data_ptr(), source.data_ptr(), 0.25):
             raise RuntimeError("a kernel wrote something else than it should")
+        loader.prepare(_PROBES)
     except Exception as error:  # noqa: BLE001 - no cupy, too old a one, no NVRTC, a GPU it cannot compile for
         reason = " ".join(f"{type(error).__name__}: {error}".split())
         return None, f"cupy cannot run kernels here ({reason}); install cupy-cuda13x 14 or later"
@@ -112,5 +124,6 @@ class Loader:
         module = self._cupy.RawModule(code=variant.code, options=(*COMPILER_OPTIONS, *variant.options))
         function = module.get_function(name)
         # Asking for an attribute makes the driver load the code now; left to the first launch, it may be in a capture.
-        assert function.num_regs > 0
+        if function.num_regs <= 0:
+            raise RuntimeError(f"{name} {variant.options} could not be loaded")
         return function
