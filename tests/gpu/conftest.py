@@ -5,6 +5,8 @@ import os
 import pytest
 import torch
 
+from vsrife.engine.kernels import Kernels, resolve
+
 
 def _missing(reason: str) -> None:
     if os.environ.get("VSRIFE_REQUIRE_GPU") == "1":
@@ -28,3 +30,11 @@ def cupy(cuda: torch.device) -> object:
     except ImportError as error:
         _missing(f"cupy cannot be imported: {error}")
     return cupy
+
+
+@pytest.fixture(scope="session")
+def kernels(cuda: torch.device, cupy: object) -> Kernels:
+    """Of the device."""
+    found, reason = resolve(cuda)
+    assert found is not None, reason
+    return found

@@ -2,21 +2,17 @@
 
 import numpy as np
 import pytest
-import torch
 import vapoursynth as vs
 
-from tests.plugin.clips import digest, samples, textured
+from tests.plugin.clips import samples, textured
+
+from .near import psnr
 
 core = vs.core
 
 
 def rife(clip, model, device, **options):
     return core.rife.RIFE(clip, model=model, device=device, sc=0, skip=0, **options)
-
-
-def psnr(a, b):
-    error = np.concatenate([(x.astype(float) - y.astype(float)).ravel() for x, y in zip(a, b, strict=True)])
-    return 10 * np.log10(255**2 / max(np.mean(error**2), 1e-9))
 
 
 @pytest.mark.parametrize("fmt", [vs.YUV420P8, vs.RGB24, vs.GRAY8, vs.YUV444P8])
@@ -39,25 +35,8 @@ def test_float32_is_the_cpu_s_answer(cuda, moving_model, fmt, size):
 def test_half_precision_stays_near(cuda, moving_model, precision, least):
     clip = textured(2, 640, 360)
     exact = samples(rife(clip, moving_model, "cuda", precision="float32").get_frame(1))
-    assert psnr(samples(rife(clip, moving_model, "cuda", precision=precision).get_frame(1)), exact) > least
-
-
-def test_half_precision_at_2160p_in_the_far_corner_too(cuda, moving_model):
-    clip = textured(2, 3840, 2160)
-    exact = samples(rife(clip, moving_model, "cuda", precision="float32").get_frame(1))
-    half = samples(rife(clip, moving_model, "cuda", precision="float16").get_frame(1))
-    assert psnr(half, exact) > 45
-    assert psnr([half[0][-256:, -256:]], [exact[0][-256:, -256:]]) > 45
-
-
-@pytest.mark.parametrize("fmt", [vs.YUV420P10, vs.RGBS])
-def test_same_bytes_in_any_order(cuda, moving_model, fmt):
-    clip = textured(6, 320, 180, fmt)
-    forward = digest(rife(clip, moving_model, "cuda", multi=4))
-    backward = digest(rife(clip, moving_model, "cuda", multi=4), reversed(range(24)))
-    together = rife(clip, moving_model, "cuda", multi=4)
-    shuffled = digest(together, np.random.default_rng(0).permutation(24).tolist())
-    assert forward == backward == shuffled
+    half = samples(rife(clip, moving_model, "cuda", precision=precision).get_frame(1))
+    assert psnr(half, exact, 255) > least
 
 
 def test_source_frames_do_not_pass_through_the_device(cuda, moving_model):
@@ -66,12 +45,3 @@ def test_source_frames_do_not_pass_through_the_device(cuda, moving_model):
     for n in range(3):
         pairs = zip(samples(clip.get_frame(n)), samples(out.get_frame(2 * n)), strict=True)
         assert all(np.array_equal(x, y) for x, y in pairs)
-
-
-def test_memory_reaches_a_plateau(cuda, moving_model):
-    out = rife(textured(60, 1280, 720), moving_model, "cuda")
-    used = []
-    for n in range(0, 119, 2):
-        out.get_frame(n + 1)
-        used.append(torch.cuda.memory_reserved(cuda))
-    assert max(used[40:]) <= max(used[20:40]) * 1.05

@@ -1,9 +1,11 @@
-"""The scene and still measures give the CPU's answer on a CUDA device, to the last integer."""
+"""The scene and still measures give the CPU's answer on a CUDA device, by torch and by the kernels, to the last
+integer."""
 
 import numpy as np
 import pytest
 import torch
 
+from vsrife.engine.measures import FusedMeasures, measures_on
 from vsrife.video.cuts import signature
 from vsrife.video.still import is_still
 
@@ -16,12 +18,34 @@ def noise(dtype, bits, height, width, seed):
     return values.to(dtype) if dtype.is_floating_point else (values * ((1 << bits) - 1)).to(torch.int32).to(dtype)
 
 
+@pytest.fixture(params=["torch", "kernels"])
+def measures(request, cuda):
+    return None if request.param == "torch" else FusedMeasures(request.getfixturevalue("kernels"))
+
+
 @pytest.mark.parametrize(("dtype", "bits"), SAMPLES)
 @pytest.mark.parametrize("size", [(361, 641), (18, 34), (1, 1), (1080, 1920)])
-def test_signature_and_still(cuda, dtype, bits, size):
+def test_signature_and_still(cuda, measures, dtype, bits, size):
     left, right = noise(dtype, bits, *size, 1), noise(dtype, bits, *size, 2)
-    assert np.array_equal(signature([left], bits), signature([left.to(cuda)], bits))
-    assert is_still([left.to(cuda)], [left.to(cuda)], bits, 120.0)
+    assert np.array_equal(signature([left], bits), signature([left.to(cuda)], bits, measures))
+    assert is_still([left.to(cuda)], [left.to(cuda)], bits, 120.0, measures)
     for threshold in (0.0, 8.0, 20.0, 60.0):
-        there = is_still([left.to(cuda)], [right.to(cuda)], bits, threshold)
+        there = is_still([left.to(cuda)], [right.to(cuda)], bits, threshold, measures)
         assert there == is_still([left], [right], bits, threshold)
+
+
+@pytest.mark.parametrize(("dtype", "bits"), SAMPLES)
+def test_three_planes(cuda, measures, dtype, bits):
+    left = [noise(dtype, bits, 361, 641, seed) for seed in range(3)]
+    there = [plane.to(cuda) for plane in left]
+    assert np.array_equal(signature(left, bits), signature(there, bits, measures))
+    for plane in range(3):
+        moved = [each.clone() for each in there]
+        moved[plane][-1, -1] = 1 - left[plane][-1, -1].item() if dtype.is_floating_point else 0
+        right = [each.cpu() for each in moved]
+        for threshold in (20.0, 60.0, 100.0):
+            assert is_still(there, moved, bits, threshold, measures) == is_still(left, right, bits, threshold)
+
+
+def test_a_gpu_with_kernels_uses_them(cuda, kernels):
+    assert isinstance(measures_on(cuda), FusedMeasures)

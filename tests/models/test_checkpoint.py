@@ -1,5 +1,6 @@
 import hashlib
 import io
+import json
 import pickle
 import zipfile
 
@@ -10,12 +11,16 @@ from hypothesis import strategies as st
 from safetensors.torch import save_file
 
 from tests.network import fixtures
+from tests.network.seeded import seeded_frames
 from tests.network.small import ARCHITECTURES, frames, infer, network
+from tests.network.test_paper import HD, PAPER, answer
+from tests.network.test_paper import small as small_older
 from vsrife.errors import ModelError
 from vsrife.models import checkpoint, store
 from vsrife.models.catalogue import CATALOGUE
-from vsrife.models.checkpoint import architecture_of, load, read_state
-from vsrife.network import Architecture, Head, IFNet, Trunk
+from vsrife.models.checkpoint import architecture_of, load, load_any, read_state
+from vsrife.models.older import older_architecture, variant_in
+from vsrife.network import Architecture, HDArchitecture, Head, IFNet, PaperArchitecture, PaperNet, Taught, Trunk
 
 
 def official(state):
@@ -383,5 +388,171 @@ def test_the_official_4_0(shared):
     assert -10 * blend.log10() < 27
 
 
-def test_the_official_3_8_is_refused(shared):
+def test_the_official_3_8_is_refused_by_load(shared):
     assert "is a network of the 3.x line" in fails(shared / "weights" / "flownet_v3.8.pkl")
+
+
+# The networks before 4.0.
+
+NAMES = {"rife_large_2r": "RIFE-Large.pkl", "3.6": "flownet_v3.6.pkl"}
+VARIANTS = {"rife_large_2r": "large", "3.6": "3.6"}
+OLDER = pytest.mark.parametrize("kind", [*PAPER, *HD])
+
+
+def fails_any(path, state=None, **options):
+    if state is not None:
+        torch.save(state, path)
+    with pytest.raises(ModelError) as error:
+        load_any(path, **options)
+    text = one_line(error)
+    assert str(path) in text
+    return text
+
+
+@OLDER
+@pytest.mark.parametrize("by_name", [True, False])
+def test_older_networks_round_trip(kind, by_name, tmp_path):
+    before = small_older(kind, teacher=kind in PAPER)
+    path = tmp_path / (NAMES.get(kind, "x.pkl") if by_name else "x.safetensors")
+    state = {key: value.clone() for key, value in before.state_dict().items()}
+    save_file(state, path) if path.suffix == ".safetensors" else torch.save(official(state), path)
+    after = load_any(path, variant=None if by_name else VARIANTS.get(kind))
+    assert after.architecture == before.architecture == {**PAPER, **HD}[kind]
+    assert type(after) is type(before)
+    assert not after.training
+    assert not any(value.requires_grad or "block_tea" in key for key, value in after.named_parameters())
+    left, right = frames(64, 96)
+    assert torch.equal(answer(after, left, right)[1], answer(before, left, right)[1])
+
+
+@pytest.mark.parametrize("name", ["A", "G", "J"])
+def test_load_any_takes_what_load_takes(name, tmp_path):
+    path = tmp_path / "x.safetensors"
+    save_file(Taught(network(name)).checkpoint(), path)
+    assert load_any(path).architecture == load(path).architecture == ARCHITECTURES[name]
+
+
+@pytest.mark.parametrize(
+    ("name", "variant"),
+    [
+        ("rife_large.pkl", "large"),
+        ("RIFE-2R.pkl", "large"),
+        ("2T2R flownet.pth", "large"),
+        ("flownet_v3.6.pkl", "3.6"),
+        ("rife 3.6.safetensors", "3.6"),
+        ("flownet.pkl", None),
+        ("enlarged.pkl", None),
+        ("flownet_v3.8.pkl", None),
+        ("v13.6.pkl", None),
+    ],
+)
+def test_what_a_name_says(name, variant):
+    assert variant_in(name) == variant
+
+
+def test_what_a_name_says_of_no_use_is_passed_over(tmp_path):
+    for kind, name in (("3.8", "large.pkl"), ("rife", "flownet_v3.6.pkl"), ("3.5", "flownet_v3.6.pkl")):
+        torch.save(small_older(kind).state_dict(), tmp_path / name)
+        assert load_any(tmp_path / name).architecture == {**PAPER, **HD}[kind]
+
+
+@pytest.mark.parametrize(
+    ("kind", "variant", "complaint"),
+    [
+        ("3.8", "large", r"is RIFE 3.8 by its shapes; leave out the variant (large)"),
+        ("3.5", "3.6", r"is RIFE 3.5 by its shapes; leave out the variant (3.6)"),
+        ("rife", "3.6", r"is one of the paper's networks by its shapes; variant (3.6) must be large or none"),
+        ("rife_m", "large", r"takes a time, as RIFE-m does, which has no large variant"),
+        ("rife", "huge", r"variant (huge) must be one of large, 3.6"),
+    ],
+)
+def test_a_variant_that_the_shapes_speak_against_is_an_error(kind, variant, complaint, tmp_path):
+    path = tmp_path / "x.pkl"
+    torch.save(small_older(kind).state_dict(), path)
+    with pytest.raises(ModelError) as error:
+        load_any(path, variant=variant)
+    assert complaint in one_line(error)
+
+
+@OLDER
+def test_a_key_too_many_or_too_few_or_of_a_wrong_shape_is_an_error(kind, tmp_path):
+    state, path = dict(small_older(kind).state_dict()), tmp_path / NAMES.get(kind, "x.pkl")
+    assert "has, beyond what the network has, 1 key: block1.x" in fails_any(path, {**state, "block1.x": torch.ones(1)})
+    key = "block1.conv0.1.1.weight"
+    assert f"in a wrong shape 1 key: {key} [3] instead of" in fails_any(path, {**state, key: torch.ones(3)})
+    del state[key]
+    assert f"misses 1 key: {key}" in fails_any(path, state)
+
+
+@pytest.mark.parametrize(
+    "state",
+    [
+        {"block0.lastconv.weight": torch.zeros(8, 5, 4, 4)},
+        {"block0.convblock0.0.0.weight": torch.zeros(8, 8, 3, 3)},
+        {"block0.conv2.weight": torch.zeros(8, 1, 4, 4), "block0.convblock0.0.0.weight": torch.zeros(8, 8, 3, 3)},
+        {
+            "block0.lastconv.weight": torch.zeros(8, 5, 4, 4),
+            "block0.conv0.0.0.weight": torch.zeros(3, 6, 3, 3),
+            "block0.conv0.1.0.weight": torch.zeros(7, 3, 3, 3),
+        },
+    ],
+    ids=["no block", "neither of 3.x", "no width", "odd width"],
+)
+def test_what_only_begins_like_an_older_network_is_refused(state, tmp_path):
+    assert fails_any(tmp_path / "x.pkl", state)
+
+
+def test_3_1_is_three_files_or_one(tmp_path):
+    net = small_older("3.1")
+    parts = {"flownet": {}, "contextnet": {}, "unet": {}}
+    for key, value in net.state_dict().items():
+        part, rest = key.split(".", 1)
+        parts[part if part in parts else "flownet"][f"module.{rest if part in parts else key}"] = value
+    path = tmp_path / "flownet_v3.1.pkl"
+    torch.save(parts["flownet"], path)
+    text = fails_any(path)
+    assert "is one of the three files of RIFE 3.1 and lacks contextnet_v3.1.pkl beside it" in text
+    assert "python -m vsrife models fetch 3.1" in text
+    for part in ("contextnet", "unet"):
+        torch.save(parts[part], tmp_path / f"{part}_v3.1.pkl")
+    left, right = frames(64, 96)
+    assert torch.equal(answer(load_any(path), left, right)[1], answer(net, left, right)[1])
+    torch.save(parts["flownet"], tmp_path / "x.pkl")
+    assert "lacks contextnet.pkl beside it" in fails_any(tmp_path / "x.pkl")
+
+
+def test_the_teacher_is_read_for_training_alone(tmp_path):
+    before = small_older("rife", teacher=True)
+    path = tmp_path / "x.pkl"
+    torch.save(official(before.state_dict()), path)
+    assert not any(key.startswith("block_tea") for key in read_state(path))
+    after = PaperNet(before.architecture, teacher=True)
+    after.load_state_dict(read_state(path, teacher=True), strict=True)
+    modern = Taught(network("J"))
+    torch.save(modern.checkpoint(), path)
+    Taught(network("J")).load_checkpoint(read_state(path, teacher=True))
+
+
+@pytest.mark.parametrize("kind", ["rife", "rife_m", "rife_large_2r"])
+def test_the_papers_official_shapes_are_told(kind, shared):
+    table = json.loads((shared / "parity" / "paper_checkpoints.json").read_text())[kind]
+    state = {key.removeprefix("module."): torch.empty(shape, device="meta") for key, shape in table.items()}
+    found = older_architecture(state, variant=None, name=f"{kind}.pkl")
+    assert found == PaperArchitecture(timed=kind == "rife_m", large=kind == "rife_large_2r")
+    with torch.device("meta"):
+        built = PaperNet(found, teacher=True).state_dict()
+    assert {key: value.shape for key, value in built.items()} == {key: value.shape for key, value in state.items()}
+
+
+def test_the_official_3_8_runs(shared):
+    """Its official weights make the middle of two frames: what upstream made of them at every fourth pixel."""
+    net = load_any(shared / "weights" / "flownet_v3.8.pkl")
+    assert net.architecture == HDArchitecture(version="3.8", width=90)
+    left, right = (
+        torch.nn.functional.pad(torch.from_numpy(x).permute(2, 0, 1)[None].float() / 255, (0, 29, 0, 31))
+        for x in seeded_frames(97, 131, 3)
+    )
+    _, picture = answer(net, left, right)
+    assert picture.shape == (1, 3, 128, 160)
+    middle = (left + right) / 2
+    assert (picture - middle).abs().mean() > 0.01

@@ -6,28 +6,38 @@ No code in a file is ever run. The bytes that are verified are the bytes that ar
 import hashlib
 import io
 import pickle
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import numpy as np
 import torch
 from safetensors.torch import load as load_safetensors
-from torch import Tensor
+from torch import Tensor, nn
 
 from vsrife.errors import ModelError, RifeError
 from vsrife.models import store
 from vsrife.models.catalogue import entry_of_file
-from vsrife.network import Architecture, Head, IFNet, Trunk
+from vsrife.models.older import Variant, older_architecture
+from vsrife.network import Architecture, HDArchitecture, Head, IFNet, PairNetwork, PaperArchitecture, PaperNet, Trunk
+from vsrife.network.paper import build
 
-EXTRAS = ("block_tea", "caltime", "contextnet", "teacher", "unet")
-"""Parts that some official checkpoints carry from their training; nothing reads them here."""
+TEACHERS = ("block_tea", "caltime", "teacher")
+"""Parts that some checkpoints carry from their training, and only training reads."""
+
+REFINE = ("contextnet", "unet")
+"""The refine network of the paper and of 3.1; the official 4.0 carries one that nothing reads."""
+
+EXTRAS = tuple(sorted((*TEACHERS, *REFINE)))
+"""All of them: what a checkpoint of the 4.x line may have beyond its network."""
 
 CHOOSE = "choose a model by name: python -m vsrife models"
 ONLY = f"this version runs the 4.x networks; {CHOOSE}"
 
 
-def read_state(path: Path) -> dict[str, Tensor]:
-    """The tensors of a checkpoint, float32 on the CPU, by key: without `module.` and without EXTRAS.
+def read_state(path: Path, *, teacher: bool = False) -> dict[str, Tensor]:
+    """The tensors of a checkpoint, float32 on the CPU, by key: without `module.`, and without what nothing reads.
+
+    That is EXTRAS in a network of four blocks or more, TEACHERS in all others; none of TEACHERS where ``teacher``.
 
     `.pkl`, `.pth` and `.pt` are read by torch with weights_only, so that only tensors can come out; `.safetensors` by
     safetensors. A file of the cache folder must have its known sha256.
@@ -49,7 +59,7 @@ def read_state(path: Path) -> dict[str, Tensor]:
         flaw = "is damaged"
     if flaw is None:
         try:
-            return _tensors(_parse(data, safetensors=path.suffix.lower() == ".safetensors"))
+            return _tensors(_parse(data, safetensors=path.suffix.lower() == ".safetensors"), teacher=teacher)
         except _UnsoundError as error:
             flaw = str(error)
     raise ModelError(f"{where} {flaw}; {_sums(path, digest)}; {_remedy(path)}")
@@ -74,15 +84,17 @@ def _parse(data: bytes, *, safetensors: bool) -> object:
         raise _UnsoundError(f"cannot be read as a checkpoint, it is damaged or of another kind ({reason})") from None
 
 
-def _tensors(content: object) -> dict[str, Tensor]:
+def _tensors(content: object, *, teacher: bool) -> dict[str, Tensor]:
     if not isinstance(content, Mapping) or not content:
         raise _UnsoundError(f"must hold tensors by key, not {type(content).__name__}")
     state: dict[str, Tensor] = {}
+    is_four = any(str(key).removeprefix("module.").startswith("block3.") for key in content)
+    unread = (() if teacher else TEACHERS) + (REFINE if is_four else ())
     for key, value in content.items():
         if not isinstance(key, str) or not isinstance(value, Tensor):
             raise _UnsoundError(f"must hold tensors by key, but {str(key)[:80]!r} is {type(value).__name__}")
         name = key.removeprefix("module.")
-        if name.split(".", 1)[0] in EXTRAS:
+        if name.split(".", 1)[0] in unread:
             continue
         if name in state:
             raise _UnsoundError(f"has {name} twice, with and without 'module.'")
@@ -180,16 +192,57 @@ def architecture_of(state: Mapping[str, Tensor], *, where: str = "the checkpoint
 
 
 def load(path: Path) -> IFNet:
-    """The network of a checkpoint file: float32 on the CPU, `eval()`, without gradients.
+    """The 4.x network of a checkpoint file: float32 on the CPU, `eval()`, without gradients.
 
     Keys and shapes must be those of its architecture, all of them and no others (EXTRAS apart).
     Raises ModelError, naming the file, the keys and the remedy, for any file that is not such a checkpoint.
     """
+    state = read_state(path)
+    architecture = architecture_of(state, where=f"model ({path})")
+    return _filled(lambda: IFNet(architecture), state, path)
+
+
+def load_any(path: Path, *, variant: Variant | None = None) -> IFNet | PairNetwork:
+    """The network of a checkpoint file as `load` gives it, also one of the paper's or of the 3.x line.
+
+    variant: which of two networks of the same shapes it is, see `older.Variant`; None lets the file's name tell. Not
+        read for 4.x.
+    3.1 is three files: beside the one with `flownet` in its name lie those with `contextnet` and `unet` there instead,
+    or it has been saved as one.
+    Raises ModelError as `load` does.
+    """
     where = f"model ({path})"
     state = read_state(path)
+    if "block0.conv1.weight" in state and not any(key.startswith("contextnet.") for key in state):
+        state |= _rest_of_31(path)
+    older = older_architecture(state, variant=variant, name=path.name, where=where)
+    if isinstance(older, PaperArchitecture):
+        return _filled(lambda: PaperNet(older), state, path)
+    if isinstance(older, HDArchitecture):
+        return _filled(lambda: build(older), state, path)
     architecture = architecture_of(state, where=where)
+    return _filled(lambda: IFNet(architecture), state, path)
+
+
+def _rest_of_31(path: Path) -> dict[str, Tensor]:
+    """The fusion network of 3.1 from the two files beside its flow network."""
+    state: dict[str, Tensor] = {}
+    for part in REFINE:
+        beside = path.with_name(path.name.replace("flownet", part))
+        if beside == path or not beside.is_file():
+            missing = beside.name if beside != path else f"{part}{path.suffix}"
+            raise ModelError(
+                f"model ({path}) is one of the three files of RIFE 3.1 and lacks {missing} beside it; "
+                "put it there, its name alike, or fetch all three: python -m vsrife models fetch 3.1"
+            )
+        state |= {f"{part}.{key}": value for key, value in read_state(beside).items()}
+    return state
+
+
+def _filled[N: nn.Module](build_network: Callable[[], N], state: dict[str, Tensor], path: Path) -> N:
+    """The network with the tensors of ``state``, which must be exactly its own."""
     with torch.device("meta"):
-        network = IFNet(architecture)
+        network = build_network()
     expected = {key: value.shape for key, value in network.state_dict().items()}
     complaints = [
         _listing("misses", sorted(expected.keys() - state.keys())),
@@ -205,7 +258,7 @@ def load(path: Path) -> IFNet:
     ]
     faults = [complaint for complaint in complaints if complaint]
     if faults:
-        raise ModelError(f"{where} {'; '.join(faults)}; {_remedy(path)}")
+        raise ModelError(f"model ({path}) {'; '.join(faults)}; {_remedy(path)}")
     # Each tensor owns its memory, and none is written back to: the state is dropped here.
     network.load_state_dict(state, strict=True, assign=True)
     return network.eval().requires_grad_(False)
