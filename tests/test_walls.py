@@ -20,7 +20,7 @@ WALLS: dict[str, tuple[str, ...]] = {
     # What is measured, apart from the whole filter.
     "vsrife.cli.bench": (
         *("vsrife.cli.bench", "vsrife.engine", "vsrife.errors", "vsrife.models", "vsrife.network", "vsrife"),
-        *("vsrife.video.colour", "vsrife.video.formats", "vsrife.video.picture", "vsrife.video.rgb"),
+        *("vsrife.video.colour", "vsrife.video.formats", "vsrife.video.host", "vsrife.video.picture", "vsrife.video.rgb"),
     ),
     "vsrife.engine": (
         *("vsrife.engine", "vsrife.errors", "vsrife.models", "vsrife.network"),
