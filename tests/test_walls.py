@@ -16,11 +16,17 @@ WALLS: dict[str, tuple[str, ...]] = {
     "vsrife._compat": ("vsrife._api", "vsrife.errors", "vsrife.models.store", "vsrife.video.cuts"),
     "vsrife.errors": (),
     # The package itself for its version; devices and the plugin it asks torch and VapourSynth about, not the engine.
-    "vsrife.cli": ("vsrife.cli", "vsrife.errors", "vsrife.models", "vsrife"),
+    "vsrife.cli": ("vsrife.cli", "vsrife.errors", "vsrife.models", "vsrife.training", "vsrife"),
     # What is measured, apart from the whole filter.
     "vsrife.cli.bench": (
         *("vsrife.cli.bench", "vsrife.engine", "vsrife.errors", "vsrife.models", "vsrife.network", "vsrife"),
-        *("vsrife.video.colour", "vsrife.video.formats", "vsrife.video.host", "vsrife.video.picture", "vsrife.video.rgb"),
+        *(
+            "vsrife.video.colour",
+            "vsrife.video.formats",
+            "vsrife.video.host",
+            "vsrife.video.picture",
+            "vsrife.video.rgb",
+        ),
     ),
     "vsrife.engine": (
         *("vsrife.engine", "vsrife.errors", "vsrife.models", "vsrife.network"),
@@ -29,6 +35,16 @@ WALLS: dict[str, tuple[str, ...]] = {
     "vsrife.models": ("vsrife.errors", "vsrife.models", "vsrife.network"),
     "vsrife.network": ("vsrife.errors", "vsrife.network"),
     "vsrife.plugin": ("vsrife.engine", "vsrife.errors", "vsrife.models", "vsrife.plugin", "vsrife.video"),
+    # The package itself for its version; cuts and repeated frames of clips are found as the filter finds them.
+    "vsrife.training": (
+        *("vsrife.errors", "vsrife.models", "vsrife.network", "vsrife.training", "vsrife"),
+        *("vsrife.video.cuts", "vsrife.video.still"),
+    ),
+    # Frames are made by the public call; of the rest it only reads pictures and finds clips.
+    "vsrife.training.evaluation": (
+        *("vsrife.errors", "vsrife.training.data.clips", "vsrife.training.data.pictures"),
+        *("vsrife.training.evaluation", "vsrife"),
+    ),
     "vsrife.video": ("vsrife.errors", "vsrife.video"),
 }
 """For each room, or module, what of the package it may import, lazily or not. A room stands for all that is in it, but
@@ -36,7 +52,7 @@ WALLS: dict[str, tuple[str, ...]] = {
 
 TORCH_FREE = (
     *("vsrife", "vsrife.__main__", "vsrife._api", "vsrife._compat", "vsrife.errors"),
-    *("vsrife.cli", "vsrife.cli.doctor", "vsrife.cli.models"),
+    *("vsrife.cli", "vsrife.cli.doctor", "vsrife.cli.evaluate", "vsrife.cli.models", "vsrife.cli.train"),
     *("vsrife.cli.bench", "vsrife.cli.bench.child", "vsrife.cli.bench.command"),
     *("vsrife.models", "vsrife.models.catalogue", "vsrife.models.download", "vsrife.models.store"),
     *("vsrife.plugin", "vsrife.plugin.arguments", "vsrife.plugin.callbacks", "vsrife.plugin.installation"),
@@ -157,6 +173,7 @@ VIOLATIONS = {
     "vsrife.cli.doctor": ["from vsrife.engine.device import resolve_device"],
     "vsrife.cli.bench.whole": ["from vsrife.plugin import vsapi"],
     "vsrife.plugin.filter": ["import vsrife.network.ifnet as ifnet"],
+    "vsrife.training.evaluation.run": ["from vsrife.engine.interpolator import Interpolator"],
 }
 
 

@@ -1,0 +1,110 @@
+"""The numbers that tell one network of the paper, or of the 3.x line, from another.
+
+The paper is "Real-Time Intermediate Flow Estimation for Video Frame Interpolation" (Huang et al., ECCV 2022).
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from vsrife.errors import ArgumentError
+
+FRAMES = 2 * 3
+"""Channels of both frames."""
+
+LEAST_MODULUS = 32
+"""What all these networks' canvases are multiples of at a scale of 1, as in the public releases."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PaperArchitecture:
+    """One of the paper's networks: RIFE; RIFE-m, which takes a time; RIFE-Large, which does it all at twice the size.
+
+    widths: channels of each block's trunk, coarsest block first; even numbers.
+    scales: how much each block's input is reduced at the user's scale 1.
+    timed: whether it takes any time (RIFE-m); else it knows the middle alone.
+    large: whether blocks and refine network halve once less (RIFE-Large, also "2R"). No shape in a checkpoint tells.
+    context: channels of the refine network's first features, 0 without refine network.
+    """
+
+    widths: tuple[int, ...] = (240, 150, 90)
+    scales: tuple[int, ...] = (4, 2, 1)
+    timed: bool = False
+    large: bool = False
+    context: int = 16
+
+    def __post_init__(self) -> None:
+        """Raises ArgumentError where the numbers contradict each other."""
+        if not self.widths or len(self.widths) != len(self.scales):
+            raise ArgumentError(f"scales ({self.scales}) must be one for each of widths ({self.widths})")
+        if any(width < 2 or width % 2 for width in self.widths):
+            raise ArgumentError(f"widths ({self.widths}) must be even numbers above 0")
+        if self.context < 0:
+            raise ArgumentError(f"context ({self.context}) must be 0, for no refine network, or more")
+
+    def block_inputs(self, index: int) -> int:
+        """Channels that block ``index`` takes: frames and time; after the first also warped frames, mask and flow."""
+        first = FRAMES + self.timed
+        return first if index == 0 else first + FRAMES + 1 + 4
+
+    @property
+    def teacher_inputs(self) -> int:
+        """Channels that the teacher takes: what another block would take, and the true frame."""
+        return self.block_inputs(1) + 3
+
+    def modulus(self, scale: float = 1.0) -> int:
+        """The number that a canvas' width and height must be multiples of at the user's ``scale``."""
+        least = max(LEAST_MODULUS, 4 * max(self.scales))
+        return max(least, int(least / scale))
+
+
+class HDVersion(StrEnum):
+    """The networks between the paper and 4.0, which know the middle alone."""
+
+    V31 = "3.1"
+    """Half-resolution flow, a fusion network that makes mask and residual; three files."""
+    V35 = "3.5"
+    """Blocks give flow and mask; each sees the swapped pair too; the user's scale resizes the frames."""
+    V36 = "3.6"
+    """Two layers behind each trunk; each block sees the swapped pair too."""
+    V38 = "3.8"
+    """As 3.6, but a first look at a coarser scale may double all scales, and the swapped pair is on request."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class HDArchitecture:
+    """A network of the 3.x line.
+
+    version: see HDVersion; 3.6 and 3.8 have the same shapes.
+    width: channels of every block's trunk, an even number.
+    context: channels of the first features of 3.1's fusion network, 0 in the others, which have none.
+    """
+
+    version: HDVersion
+    width: int = 90
+    context: int = 0
+
+    def __post_init__(self) -> None:
+        """Raises ArgumentError where the numbers contradict each other."""
+        if self.width < 2 or self.width % 2:
+            raise ArgumentError(f"width ({self.width}) must be an even number above 0")
+        if self.context < 0 or (self.context > 0) != (self.version is HDVersion.V31):
+            raise ArgumentError(f"context ({self.context}) must be above 0 for 3.1, and 0 for all others")
+
+    @property
+    def deep(self) -> bool:
+        """Whether two layers follow the trunk, up to the resolution that the block was given (3.6, 3.8)."""
+        return self.version in (HDVersion.V36, HDVersion.V38)
+
+    @property
+    def mirrored(self) -> bool:
+        """Whether every block always runs on the swapped pair too (3.5, 3.6)."""
+        return self.version in (HDVersion.V35, HDVersion.V36)
+
+    @property
+    def probes(self) -> bool:
+        """Whether the data decide the scales (3.8): the host must wait, and a CUDA graph cannot hold it."""
+        return self.version is HDVersion.V38
+
+    def modulus(self, scale: float = 1.0) -> int:
+        """The number that a canvas' width and height must be multiples of at the user's ``scale``."""
+        return max(LEAST_MODULUS, int(LEAST_MODULUS / scale))
