@@ -1,0 +1,102 @@
+"""Windows of shots: the right frames, crops, times and augmentations."""
+
+import pytest
+import torch
+
+from vsrife.errors import ArgumentError
+from vsrife.training.data.augment import augment, crop_places
+from vsrife.training.data.draws import Draws
+from vsrife.training.data.shots import ResidentShots, ShotSettings, Windows
+
+CPU = torch.device("cpu")
+
+
+def numbered(shots: dict[int, int], height: int = 40, width: int = 50) -> ResidentShots:
+    """Shots by their base value and length; frame n of a shot is base + n everywhere."""
+    return ResidentShots(
+        [
+            torch.arange(base, base + length, dtype=torch.uint8).view(-1, 1, 1, 1).expand(-1, 3, height, width)
+            for base, length in shots.items()
+        ]
+    )
+
+
+def values(batch: torch.Tensor) -> list[int]:
+    assert (batch.flatten(1).amax(1) == batch.flatten(1).amin(1)).all()
+    return (batch[:, 0, 0, 0] * 255).round().int().tolist()
+
+
+def test_a_triplet_is_three_frames_of_one_shot() -> None:
+    windows = Windows(numbered({0: 5, 100: 3, 200: 30}), ShotSettings(height=32, width=32), CPU, augmented=False)
+    assert len(windows) == 3 + 1 + 28
+    batch = windows.draw(400, 3)
+    left, truth, right = (values(picture) for picture in (batch.left, batch.truth, batch.right))
+    assert {(b - a, c - b) for a, b, c in zip(left, truth, right, strict=True)} == {(1, 1)}
+    assert set(left) == {0, 1, 2, 100, *range(200, 228)}
+    assert (batch.t == 0.5).all()
+    assert (batch.known == 0).all()
+    assert (batch.flow == 0).all()
+
+
+def test_longer_spans_and_any_time() -> None:
+    settings = ShotSettings(height=33, width=40, spans=(2, 6, 5), any_time=True)
+    windows = Windows(numbered({0: 7, 100: 3}), settings, CPU, augmented=False)
+    batch = windows.draw(300, 1)
+    left, truth, right = (values(picture) for picture in (batch.left, batch.truth, batch.right))
+    found = {(c - a, b - a) for a, b, c in zip(left, truth, right, strict=True)}
+    assert found == {(2, 1)} | {(6, n) for n in range(1, 6)} | {(5, n) for n in range(1, 5)}
+    for a, b, c, t in zip(left, truth, right, batch.t.flatten().tolist(), strict=True):
+        assert t == pytest.approx((b - a) / (c - a))
+    assert batch.left.shape == (300, 3, 33, 40)
+
+
+def test_a_seed_makes_the_same_windows() -> None:
+    windows = Windows(numbered({0: 30}), ShotSettings(height=32, width=32), CPU)
+    first = windows.draw(16, 5)
+    assert torch.equal(first.left, windows.draw(16, 5).left)
+    assert not torch.equal(first.left, windows.draw(16, 6).left)
+
+
+def test_crops_lie_anywhere_in_the_frame() -> None:
+    ramp = torch.arange(48, dtype=torch.uint8).view(1, 1, 48, 1).expand(3, 3, 48, 60)
+    windows = Windows(ResidentShots([ramp]), ShotSettings(height=40, width=60), CPU, augmented=False)
+    tops = (windows.draw(200, 1).left[:, 0, 0, 0] * 255).round().int().tolist()
+    assert set(tops) == set(range(9))
+    assert crop_places((0.999999, 0.0), (48, 60), (48, 60)) == (slice(0, 48), slice(0, 60))
+
+
+@pytest.mark.parametrize("size", [(6, 6), (5, 7)])
+def test_augmentations_are_those_of_the_paper(size: tuple[int, int]) -> None:
+    height, width = size
+    frames = torch.arange(9 * height * width).view(1, 3, 3, height, width).expand(400, -1, -1, -1, -1)
+    t = torch.full((400,), 0.25)
+    made, times = augment(frames, t, Draws(1, CPU))
+    square = height == width
+    expected = {}
+    for backwards in (False, True):
+        for turned in (False, True) if square else (False,):
+            for flips in ((), (-1,), (-2,), (-1, -2)):
+                one = frames[0].flip(0) if backwards else frames[0]
+                one = one.flip(flips) if flips else one
+                one = one.transpose(-1, -2) if turned else one
+                expected[tuple(one.flatten().tolist())] = 0.75 if backwards else 0.25
+    found = {}
+    for one, time in zip(made, times.tolist(), strict=True):
+        found[tuple(one.flatten().tolist())] = time
+    assert found == expected
+    assert len(found) == (16 if square else 8)
+
+
+@pytest.mark.parametrize(
+    ("lengths", "settings", "message"),
+    [
+        ({0: 5}, {"height": 41, "width": 32}, r"^crop \(32x41\) must be at most 50x40, the smallest frame; "),
+        ({0: 5}, {"height": 32, "width": 32, "spans": (6,)}, r"^spans \(6\) must be below the longest shot's 5 frames"),
+        ({0: 5}, {"spans": (1,)}, r"^spans \(\(1,\)\) must be numbers of at least 2"),
+        ({0: 5}, {"spans": (3,)}, r"^spans \(\(3,\)\) must be even without any_time"),
+        ({}, {}, r"^clips \(no shot of three frames\) must move"),
+    ],
+)
+def test_what_cannot_be_is_told(lengths: dict[int, int], settings: dict[str, int], message: str) -> None:
+    with pytest.raises(ArgumentError, match=message):
+        Windows(numbered(lengths), ShotSettings(**settings), CPU)  # type: ignore[arg-type]

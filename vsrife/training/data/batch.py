@@ -1,0 +1,74 @@
+"""What a source of training samples yields: two frames, the frame between them, and what is known of their motion."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+__all__ = ["Batch", "Source", "concatenate"]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Batch:
+    """N samples of one size, float32, contiguous, on one device.
+
+    left, right, truth: [N, 3, H, W], R, G, B in 0..1; `truth` is the frame at time t.
+    t: [N, 1, 1, 1] in 0..1, from left (0) to right (1).
+    flow: [N, 4, H, W] in pixels, for each pixel of `truth`: (dx, dy) to its place in left, then to that in right.
+    visible: [N, 2, H, W] in 0..1: how much of what the pixel shows is to be seen at that place of left, of right.
+    known: [N, 1, H, W] in 0..1: the share of the pixel's colour that comes from the surface whose flow is told; 0 where
+        flow and visible are not known (then both are 0), as for every sample of a clip.
+    """
+
+    left: Tensor
+    right: Tensor
+    truth: Tensor
+    t: Tensor
+    flow: Tensor
+    visible: Tensor
+    known: Tensor
+
+    def __len__(self) -> int:
+        return len(self.t)
+
+    def tensors(self) -> dict[str, Tensor]:
+        """The fields by name."""
+        return {field.name: getattr(self, field.name) for field in fields(self)}
+
+    def to(self, device: torch.device) -> "Batch":
+        """The same samples on another device; copies from pinned memory are queued, not waited for."""
+        return Batch(**{name: tensor.to(device, non_blocking=True) for name, tensor in self.tensors().items()})
+
+
+class Source(Protocol):
+    """Anything that samples are drawn from."""
+
+    def draw(self, count: int, seed: int) -> Batch:
+        """`count` samples; the same ones for the same seed, on the same device and software."""
+        ...
+
+
+def concatenate(batches: Sequence[Batch]) -> Batch:
+    """All samples in one batch. Needs one batch at least, all of one size on one device."""
+    if len(batches) == 1:
+        return batches[0]
+    parts = [batch.tensors() for batch in batches]
+    return Batch(**{name: torch.cat([part[name] for part in parts]) for name in parts[0]})
+
+
+def without_motion(frames: Tensor, t: Tensor) -> Batch:
+    """A batch of clips, whose motion nobody knows: frames [N, 3, 3, H, W] float32 (left, truth, right), t [N]."""
+    count, _, _, height, width = frames.shape
+    left, truth, right = (frames[:, index].contiguous() for index in range(3))
+    motion = frames.new_zeros((count, 7, height, width))
+    return Batch(
+        left=left,
+        right=right,
+        truth=truth,
+        t=t.to(frames).view(count, 1, 1, 1),
+        flow=motion[:, :4].contiguous(),
+        visible=motion[:, 4:6].contiguous(),
+        known=motion[:, 6:].contiguous(),
+    )

@@ -1,0 +1,157 @@
+"""Layers of synthetic scenes: their pictures, and how they look at several times."""
+
+import math
+from dataclasses import dataclass
+from typing import Final
+
+import torch
+from torch import Tensor
+from torch.nn.functional import grid_sample, interpolate
+
+from vsrife.training.data.bank import CUTOUT, TILE, Bank
+from vsrife.training.data.draws import Draws
+from vsrife.training.data.motion import Camera, Motion, draw_motion, pixel_places
+from vsrife.training.data.shapes import draw_alpha
+
+__all__ = ["Layers", "draw_backgrounds", "draw_cards"]
+
+_SPRITES: Final = 0.45  # share of the cards that are cut-out pictures, where the bank has any
+_TRANSLUCENT: Final = 0.05
+
+_POINTS: Final = (
+    (0, 0),
+    (1, 1),
+    (0, 1),
+    (1, 0),
+)  # the four points of a pixel, by row and column of a grid twice as fine
+_BLURRED: Final = (
+    0,
+    1,
+    2,
+    3,
+    3,
+    2,
+    1,
+    0,
+)  # which of them each moment of an exposure takes: each is early once and late
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Look:
+    """Layers as they look at F times. pictures: [M, 4, F, H, W], R, G, B times alpha, then alpha; way: [M, 2, F, H, W],
+    u of `Motion` at each pixel.
+    """
+
+    pictures: Tensor
+    way: Tensor
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Layers:
+    """M layers, of any scenes.
+
+    texture: float32 [M, 4, T, T], R, G, B times alpha, then alpha; or [M, 3, T, T], which is opaque and goes on beyond
+    its edges mirrored. to_texture: [M, 2, 3], from places at t = 1/2 to the texture's -1..1.
+    """
+
+    texture: Tensor
+    to_texture: Tensor
+    motion: Motion
+
+    def look(self, height: int, width: int, times: Tensor, shutter: Tensor | None) -> Look:
+        """At each of `times` [M, F].
+
+        A pixel is the mean of four points in it, so that the picture is as sharp at every t, whatever the motion. With
+        `shutter` [M], the share of the way between the inputs that an exposure lasts, it is that of eight moments.
+        """
+        places = self.motion.origins(pixel_places(height, width, times.device, border=1), times)
+        way = self.motion.displacement(places[..., 1:-1, 1:-1])
+        # Places change smoothly, so those of the four points lie between the pixels'; the border makes that hold there.
+        grid = self._on_texture(places).flatten(1, 2)
+        grid = interpolate(grid, scale_factor=2, mode="bilinear")[:, :, 2:-2, 2:-2]
+        points = [grid[:, :, row::2, column::2].view(way.shape) for row, column in _POINTS]
+        if shutter is not None:
+            step = self._on_texture(way, shifted=False) * (2 * shutter).view(-1, 1, 1, 1, 1)
+            last = len(_BLURRED) - 1
+            points = [points[point] + step * (n / last - 0.5) for n, point in enumerate(_BLURRED)]
+        seen = self._sampled(points[0])
+        for point in points[1:]:
+            seen += self._sampled(point)
+        seen /= len(points)
+        if self.texture.shape[1] == 3:
+            seen = torch.cat((seen, torch.ones_like(seen[:, :1])), dim=1)
+        return Look(pictures=seen, way=way)
+
+    def _on_texture(self, places: Tensor, *, shifted: bool = True) -> Tensor:
+        """Places, or vectors, [M, 2, F, h, w] in the texture's -1..1."""
+        m = self.to_texture[:, :, :, None, None, None]
+        x, y = places[:, 0], places[:, 1]
+        rows = [torch.addcmul(m[:, row, 0] * x, m[:, row, 1], y) for row in range(2)]
+        if shifted:
+            rows = [row + m[:, index, 2] for index, row in enumerate(rows)]
+        return torch.stack(rows, dim=1)
+
+    def _sampled(self, grid: Tensor) -> Tensor:
+        """The texture at [M, 2, F, h, w] of -1..1: [M, channels, F, h, w]."""
+        beyond = "reflection" if self.texture.shape[1] == 3 else "zeros"
+        rows = grid.flatten(2, 3).permute(0, 2, 3, 1)
+        seen = grid_sample(self.texture, rows, mode="bilinear", padding_mode=beyond, align_corners=True)
+        return seen.view(len(grid), -1, *grid.shape[2:])
+
+
+def draw_backgrounds(draws: Draws, bank: Bank, camera: Camera, picture: float) -> Layers:
+    """The rearmost layer of each scene: a picture that fills the view, 0.6 to 2 of its pixels to one of the frame."""
+    count = len(camera.distance)
+    density = 0.6 * torch.exp(draws.uniform(count, high=math.log(2.0 / 0.6)))
+    centre = draws.uniform(count, 2, low=-0.5, high=0.5) * (TILE - density[:, None] * picture).clamp(min=0.0)
+    return Layers(
+        texture=_coloured(draws, bank.backgrounds[draws.integers(count, high=len(bank.backgrounds))]),
+        to_texture=_mapping(draws, density, centre, torch.zeros_like(centre), TILE),
+        motion=draw_motion(draws, camera, picture, None),
+    )
+
+
+def draw_cards(draws: Draws, bank: Bank, camera: Camera, picture: float, still: Tensor) -> Layers:
+    """A layer before the background for each entry of `camera`: a cut-out picture, or a procedural shape filled with a
+    picture. `still`: [M], those that stand still whatever else moves, as a logo or a subtitle does.
+    """
+    count = len(camera.distance)
+    alpha = draw_alpha(draws, count, CUTOUT)
+    top, left = (draws.number(TILE - CUTOUT + 1) for _ in range(2))  # one place for all: the pictures differ
+    tiles = bank.backgrounds[
+        draws.integers(count, high=len(bank.backgrounds)), :, top : top + CUTOUT, left : left + CUTOUT
+    ]
+    texture = torch.cat((_coloured(draws, tiles) * alpha, alpha), dim=1)
+    if len(bank.cutouts):
+        sprites = bank.cutouts[draws.integers(count, high=len(bank.cutouts))].float() / 255
+        texture = torch.where(draws.chance(count, 1, 1, 1, of=_SPRITES), sprites, texture)
+    opacity = draws.uniform(count, 1, 1, 1, low=0.3, high=0.8)
+    texture = texture * torch.where(draws.chance(count, 1, 1, 1, of=_TRANSLUCENT), opacity, 1.0)
+    density = (draws.uniform(count, low=0.9, high=1.9) * (256 / picture)).clamp(max=2.0)
+    centre = draws.uniform(count, 2, low=-0.5, high=0.5) * picture
+    return Layers(
+        texture=texture,
+        to_texture=_mapping(draws, density, torch.zeros_like(centre), centre, CUTOUT),
+        motion=draw_motion(draws, camera, picture, centre).standing(still),
+    )
+
+
+def _coloured(draws: Draws, tiles: Tensor) -> Tensor:
+    """Tiles uint8 [M, 3, T, T] in changed colours, 0..1."""
+    gain = draws.uniform(len(tiles), 1, 1, 1, low=0.6, high=1.15) / 255
+    tint = draws.uniform(len(tiles), 3, 1, 1, low=0.85, high=1.15)
+    return (tiles.float() * (gain * tint)).clamp_(max=1.0)
+
+
+def _mapping(draws: Draws, density: Tensor, centre: Tensor, place: Tensor, size: int) -> Tensor:
+    """From places to a texture's -1..1: `density` [M] texels to a pixel, turned by any angle or not at all, half of
+    them mirrored; `place` [M, 2] of the picture falls on `centre` [M, 2] texels from the texture's middle.
+    """
+    axis = draws.direction(len(density))
+    mirror = torch.where(draws.chance(len(density), of=0.5), -1.0, 1.0)
+    # Pictures are mostly upright in clips, and so are three in four of these.
+    upright = draws.chance(len(density), of=0.75)
+    cosine, sine = torch.where(upright, 1.0, axis[:, 0]), torch.where(upright, 0.0, axis[:, 1])
+    rows = torch.stack((cosine * mirror, -sine, sine * mirror, cosine), dim=1).view(-1, 2, 2) * density.view(-1, 1, 1)
+    shift = centre - (rows * place[:, None]).sum(2)
+    return torch.cat((rows, shift[:, :, None]), dim=2) * (2 / (size - 1))

@@ -1,0 +1,156 @@
+"""What the training loop reads: batches mixed from sources, made ahead; a seed and a position make the same batch."""
+
+import time
+from collections import deque
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Final
+
+import torch
+
+from vsrife.errors import ArgumentError
+from vsrife.training.data.batch import Batch, Source, concatenate
+from vsrife.training.data.draws import mixed_seed
+
+__all__ = ["Samples", "SamplesState", "Stage"]
+
+_GOLDEN: Final = 0.6180339887498949
+"""Its multiples, without their whole part, fall evenly into any intervals: the sources' shares hold in every batch."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Stage:
+    """From batch `start` on, sources give samples in these shares; `weights` by source name, at least 0, not all 0."""
+
+    start: int = 0
+    weights: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SamplesState:
+    """All that is needed to carry on: the seed, and how many batches were read."""
+
+    seed: int
+    position: int = 0
+
+
+class Samples:
+    """An endless iterable of batches of `size` samples on `device`.
+
+    Batch n depends on the seed, n, the sources and the stages alone, not on what was read before: carry on elsewhere
+    with `state`. Of `world` processes, each reads every `world`-th batch, from `rank` on.
+    """
+
+    def __init__(
+        self,
+        sources: Mapping[str, Source],
+        stages: Sequence[Stage],
+        *,
+        size: int,
+        device: torch.device,
+        state: SamplesState,
+        prefetch: int = 2,
+        rank: int = 0,
+        world: int = 1,
+    ) -> None:
+        """prefetch: batches made ahead by a thread, on a stream of its own on a CUDA device; 0 makes each when it is
+        read. Raises ArgumentError for stages that name no source, have no weight or do not begin at 0.
+        """
+        _check(sources, stages, size)
+        self._sources = dict(sources)
+        self._stages = list(stages)
+        self._size = size
+        self._device = device
+        self._state = state
+        self._prefetch = prefetch
+        self._rank, self._world = rank, world
+        self._stream = _new_stream(device) if device.type == "cuda" and prefetch else None
+        self.waited = 0.0
+        """Seconds that readers have waited for batches, in total."""
+
+    @property
+    def state(self) -> SamplesState:
+        """Where the next batch is; batches made ahead but not read do not count."""
+        return self._state
+
+    def batch(self, position: int) -> Batch:
+        """Make the batch that this process reads at a position."""
+        number = position * self._world + self._rank
+        counts = self._counts(position, number)
+        parts = [
+            self._sources[name].draw(count, mixed_seed(self._state.seed, number, index))
+            for index, (name, count) in enumerate(counts.items())
+            if count
+        ]
+        return concatenate([part.to(self._device) for part in parts])
+
+    def __iter__(self) -> Iterator[Batch]:
+        if not self._prefetch:
+            while True:
+                started = time.perf_counter()
+                batch = self.batch(self._state.position)
+                self.waited += time.perf_counter() - started
+                self._advance()
+                yield batch
+        yield from self._made_ahead()
+
+    def _made_ahead(self) -> Iterator[Batch]:
+        if self._stream:
+            self._stream.wait_stream(torch.cuda.current_stream(self._device))  # what the sources were loaded by
+        pending: deque[Future[tuple[Batch, torch.cuda.Event | None]]] = deque()
+        pool = ThreadPoolExecutor(1, thread_name_prefix="samples")
+        try:
+            while True:
+                while len(pending) <= self._prefetch:
+                    pending.append(pool.submit(self._made, self._state.position + len(pending)))
+                started = time.perf_counter()
+                batch, ready = pending.popleft().result()
+                self.waited += time.perf_counter() - started
+                if ready:
+                    stream = torch.cuda.current_stream(self._device)
+                    stream.wait_event(ready)
+                    for tensor in batch.tensors().values():
+                        tensor.record_stream(stream)
+                self._advance()
+                yield batch
+        finally:
+            pool.shutdown(wait=True, cancel_futures=True)
+
+    def _made(self, position: int) -> tuple[Batch, torch.cuda.Event | None]:
+        if not self._stream:
+            return self.batch(position), None
+        with torch.cuda.stream(self._stream):
+            batch = self.batch(position)
+            return batch, self._stream.record_event()
+
+    def _advance(self) -> None:
+        self._state = SamplesState(seed=self._state.seed, position=self._state.position + 1)
+
+    def _counts(self, position: int, number: int) -> dict[str, int]:
+        """Samples from each source, in the sources' order."""
+        stage = max((stage for stage in self._stages if stage.start <= position), key=lambda stage: stage.start)
+        weights = torch.tensor([stage.weights.get(name, 0.0) for name in self._sources], dtype=torch.float64)
+        limits = (weights / weights.sum()).cumsum(0)
+        places = (torch.arange(self._size, dtype=torch.float64) + float(number * self._size)) * _GOLDEN % 1.0
+        chosen = torch.searchsorted(limits, places, right=True).clamp(max=int(weights.nonzero().max()))
+        counts = torch.bincount(chosen, minlength=len(self._sources)).tolist()
+        return dict(zip(self._sources, counts, strict=True))
+
+
+def _new_stream(device: torch.device) -> torch.cuda.Stream:
+    stream: torch.cuda.Stream = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
+    return stream
+
+
+def _check(sources: Mapping[str, Source], stages: Sequence[Stage], size: int) -> None:
+    if size < 1:
+        raise ArgumentError(f"size ({size}) must be at least 1; it is the number of samples in a batch")
+    if not any(stage.start == 0 for stage in stages):
+        raise ArgumentError("stages must have one with start 0; it says what the first batch is mixed from")
+    for stage in stages:
+        unknown = sorted(set(stage.weights) - set(sources))
+        if unknown:
+            raise ArgumentError(f"weights ({unknown[0]}) must name a source; there are: {', '.join(sources)}")
+        if min(stage.weights.values(), default=0.0) < 0 or sum(stage.weights.values()) <= 0:
+            raise ArgumentError(f"weights ({dict(stage.weights)}) must be at least 0 and not all 0")

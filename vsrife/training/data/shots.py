@@ -1,0 +1,127 @@
+"""A source of samples from shots: runs of consecutive frames without a cut or a repeated frame."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from vsrife.errors import ArgumentError
+from vsrife.training.data.augment import augment, crop_places
+from vsrife.training.data.batch import Batch, without_motion
+from vsrife.training.data.draws import Draws, mixed_seed
+
+__all__ = ["ResidentShots", "ShotSettings", "Shots", "Windows"]
+
+
+class Shots(Protocol):
+    """Frames of numbered shots, wherever they are."""
+
+    @property
+    def lengths(self) -> Sequence[int]:
+        """Frames of each shot."""
+        ...
+
+    @property
+    def smallest(self) -> tuple[int, int]:
+        """The least height and the least width of any shot."""
+        ...
+
+    def read(self, places: Sequence[tuple[int, int]]) -> Sequence[Tensor]:
+        """The frames (shot, frame), uint8 [3, h, w], R, G, B, all on one device."""
+        ...
+
+
+class ResidentShots:
+    """Shots that lie in memory, on one device: uint8 [F, 3, h, w] each."""
+
+    def __init__(self, shots: Sequence[Tensor]) -> None:
+        if not shots:
+            raise ArgumentError("clips (no shot of three frames) must move; give clips with more than cuts and stills")
+        self._shots = list(shots)
+        self.lengths = [len(shot) for shot in shots]
+        self.smallest = (min(shot.shape[2] for shot in shots), min(shot.shape[3] for shot in shots))
+
+    def read(self, places: Sequence[tuple[int, int]]) -> list[Tensor]:
+        """Views, without a copy."""
+        return [self._shots[shot][frame] for shot, frame in places]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ShotSettings:
+    """height, width: of the crop. spans: frames from left to right, each as likely as it is often in the list; at least
+    2. any_time: the truth is any frame between them; else the middle one, and then every span must be even.
+    """
+
+    height: int = 224
+    width: int = 224
+    spans: tuple[int, ...] = (2,)
+    any_time: bool = False
+
+    def __post_init__(self) -> None:
+        if not self.spans or min(self.spans) < 2:
+            raise ArgumentError(
+                f"spans ({self.spans}) must be numbers of at least 2; use 2 for a frame and its next but one"
+            )
+        if not self.any_time and any(span % 2 for span in self.spans):
+            raise ArgumentError(f"spans ({self.spans}) must be even without any_time; take 2 or 4, or set any_time")
+
+
+class Windows:
+    """Windows of shots, cropped at random and augmented as the paper does, on `device`."""
+
+    def __init__(self, shots: Shots, settings: ShotSettings, device: torch.device, *, augmented: bool = True) -> None:
+        """Raises ArgumentError when the crop does not fit, or no shot is as long as the longest span."""
+        self.settings = settings
+        self.device = device
+        self._shots = shots
+        self._prepare: Callable[[Tensor, Tensor, Draws], tuple[Tensor, Tensor]] | None = augment if augmented else None
+        height, width = shots.smallest
+        if settings.height > height or settings.width > width:
+            raise ArgumentError(
+                f"crop ({settings.width}x{settings.height}) must be at most {width}x{height}, the smallest frame; "
+                "use a smaller crop or larger clips"
+            )
+        self._usable = {span: [n for n, length in enumerate(shots.lengths) if length > span] for span in settings.spans}
+        self._starts: dict[int, Tensor] = {}
+        for span, usable in self._usable.items():
+            if not usable:
+                raise ArgumentError(f"spans ({span}) must be below the longest shot's {max(shots.lengths)} frames")
+            self._starts[span] = torch.tensor([shots.lengths[n] - span for n in usable]).cumsum(0)
+
+    def __len__(self) -> int:
+        """Windows of the first span, without crops."""
+        return int(self._starts[self.settings.spans[0]][-1])
+
+    @torch.no_grad()
+    def draw(self, count: int, seed: int) -> Batch:
+        """`count` samples; every window of a span is as likely as any other."""
+        host = Draws(seed, torch.device("cpu"))
+        spans = [self.settings.spans[n] for n in host.integers(count, high=len(self.settings.spans)).tolist()]
+        starts, between, down, across = host.uniform(4, count).tolist()
+        places: list[tuple[int, int]] = []
+        t = []
+        for span, start, share in zip(spans, starts, between, strict=True):
+            shot, first = self._window(span, start)
+            middle = 1 + int(share * (span - 1)) if self.settings.any_time else span // 2
+            places += [(shot, first), (shot, first + middle), (shot, first + span)]
+            t.append(middle / span)
+        crops = []
+        crop = (self.settings.height, self.settings.width)
+        for index, frame in enumerate(self._shots.read(places)):
+            share_of = (down[index // 3], across[index // 3])
+            rows, columns = crop_places(share_of, (frame.shape[1], frame.shape[2]), crop)
+            crops.append(frame[:, rows, columns])
+        frames = torch.stack(crops).view(count, 3, 3, *crop).to(self.device, non_blocking=True)
+        times = torch.tensor(t).to(self.device, non_blocking=True)
+        if self._prepare:
+            frames, times = self._prepare(frames, times, Draws(mixed_seed(seed, 1), self.device))
+        return without_motion(frames.float() / 255, times)
+
+    def _window(self, span: int, share: float) -> tuple[int, int]:
+        """Shot and first frame of the window at `share` of all windows of that span."""
+        starts = self._starts[span]
+        number = int(share * int(starts[-1]))
+        place = int(torch.searchsorted(starts, number, right=True))
+        return self._usable[span][place], number - (int(starts[place - 1]) if place else 0)
