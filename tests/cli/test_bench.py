@@ -448,7 +448,7 @@ class TestCommand:
         )
         assert status == 0
         assert seen == {2}
-        assert "2 threads a frame" in out
+        assert "threads a frame on a CPU: 2" in out
 
     def test_a_peer_that_cannot_run_a_row_is_a_reason(self, capsys, stand_in, tmp_path, few):
         own, other = tmp_path / "own.safetensors", tmp_path / "flownet_v4.6.safetensors"
@@ -486,7 +486,7 @@ class TestCommand:
             (("--threads", "0", "--engine-only"), "threads (0) must be 1 or more"),
             (("--against", "nowhere"), "against (nowhere) must be a folder with the package of vs-rife"),
             (("--against", str(ROOT)), f"against ({ROOT}) must be a folder with the package of vs-rife"),
-            (("--json", "nowhere/b.json"), "json (nowhere/b.json) must be a file in a folder that exists"),
+            (("--json", "nowhere/b.json"), "json (nowhere/b.json) must be a file, no folder, in a folder that exists"),
         ],
     )
     def test_a_wrong_argument_is_one_line_and_status_2(self, capsys, arguments, complaint):

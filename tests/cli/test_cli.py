@@ -29,7 +29,7 @@ def run(capsys, *arguments):
 TOP = """\
 usage: vsrife [-h] [--version] COMMAND ...
 
-RIFE frame interpolation for VapourSynth: models, diagnosis and speed.
+RIFE frame interpolation for VapourSynth: models, diagnosis, speed, quality and training.
 
 options:
   -h, --help  show this help message and exit
@@ -40,6 +40,8 @@ commands:
     models    list, fetch and find the networks' files
     doctor    tell what is installed, what is missing and what to do
     bench     measure speed and memory here, also against vs-rife
+    evaluate  measure quality: PSNR, SSIM, VMAF on clips and published sets
+    train     train a network from pictures and clips
 """
 
 MODELS = """\

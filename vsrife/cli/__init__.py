@@ -14,7 +14,7 @@ from collections.abc import Iterator, Sequence
 from types import FrameType
 
 import vsrife
-from vsrife.cli import doctor, models
+from vsrife.cli import doctor, evaluate, models, train
 from vsrife.cli.bench.command import add as add_bench
 from vsrife.errors import RifeError
 
@@ -28,13 +28,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     130, 141, 143: ended by Ctrl-C, a closed pipe or SIGTERM, with temporary files removed.
     """
     parser = argparse.ArgumentParser(
-        prog="vsrife", description="RIFE frame interpolation for VapourSynth: models, diagnosis and speed."
+        prog="vsrife",
+        description="RIFE frame interpolation for VapourSynth: models, diagnosis, speed, quality and training.",
     )
     parser.add_argument("--version", action="version", version=f"vsrife {vsrife.__version__}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND")
     models.add(commands)
     doctor.add(commands)
     add_bench(commands)
+    evaluate.add(commands)
+    train.add(commands)
     try:
         arguments = parser.parse_args(argv)
     except SystemExit as end:  # argparse has written what there is to say

@@ -5,6 +5,7 @@ import importlib
 import platform
 import sys
 from collections.abc import Callable, Iterator
+from types import ModuleType
 from typing import TYPE_CHECKING, NamedTuple
 
 import vsrife
@@ -15,6 +16,9 @@ from vsrife.models.catalogue import DEFAULT
 if TYPE_CHECKING:
     Commands = argparse._SubParsersAction[argparse.ArgumentParser]
 
+
+OURS = "org.vapoursynth-rife.rife"
+"""The id that our plugin registers with; another's call is none of ours."""
 
 MARKS = {True: "ok", None: "..", False: "--"}
 
@@ -85,9 +89,8 @@ def _devices() -> Iterator[Finding]:
     yield Finding("cpu", f"{platform.processor() or platform.machine()}, {torch.get_num_threads()} threads")
     if not torch.cuda.is_available():
         built = torch.version.cuda
-        yield Finding(
-            "cuda", f"none (torch is built for CUDA {built})" if built else "none (torch is built without CUDA)"
-        )
+        text = f"none (torch is built for CUDA {built})" if built else "none (torch is built without CUDA)"
+        yield Finding("cuda", text, sound=None)
     for index in range(torch.cuda.device_count()):
         device = torch.cuda.get_device_properties(index)
         text = f"{device.name}, {device.total_memory / 2**30:.1f} GiB, compute {device.major}.{device.minor}"
@@ -103,12 +106,26 @@ def _plugin() -> Iterator[Finding]:
             yield Finding(
                 "core.rife", text if has_call else f"{text} has no RIFE: another plugin took the name", has_call
             )
+            if has_call and plugin.identifier == OURS:
+                yield _first_call(vapoursynth)
             return
     yield Finding(
         "core.rife",
         "not loaded; install vapoursynth-rife again",
         False,
     )
+
+
+def _first_call(vapoursynth: ModuleType) -> Finding:
+    """Whether the Python side of the plugin starts: asked for what it must refuse, its own refusal is the proof."""
+    core = vapoursynth.core
+    try:
+        core.rife.RIFE(core.std.BlankClip(length=1), multi=0)
+    except vapoursynth.Error as error:
+        if "multi (0)" in str(error):
+            return Finding("first call", "its Python side starts")
+        return Finding("first call", " ".join(str(error).split())[:300], sound=False)
+    return Finding("first call", "multi=0 was taken; install vapoursynth-rife again", sound=False)
 
 
 def _models() -> Iterator[Finding]:

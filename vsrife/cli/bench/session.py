@@ -34,7 +34,14 @@ def run(arguments: argparse.Namespace) -> int:
     if device.type not in FRAMES:
         raise ArgumentError(f"device ({arguments.device}) must be a CPU or a CUDA device; others are not measured")
     names = {torch_type: name for name, torch_type in PRECISIONS.items()}
-    precisions = list(dict.fromkeys(names[resolve_precision(name, device)] for name in arguments.precisions))
+    precisions = [names[resolve_precision(name, device)] for name in arguments.precisions]
+    if arguments.against is not None:
+        # What a filter takes by itself on some CPUs is none of the peer's.
+        own = [
+            name == "auto" and found == "bfloat16" for name, found in zip(arguments.precisions, precisions, strict=True)
+        ]
+        precisions = ["float32" if each else found for each, found in zip(own, precisions, strict=True)]
+    precisions = list(dict.fromkeys(precisions))
     plan = Plan(
         device=device,
         pace=QUICK if arguments.quick else FULL,
@@ -45,7 +52,7 @@ def run(arguments: argparse.Namespace) -> int:
     )
     target: Path | None = arguments.json
     if target is not None and (target.is_dir() or not target.parent.is_dir()):
-        raise ArgumentError(f"json ({target}) must be a file in a folder that exists")
+        raise ArgumentError(f"json ({target}) must be a file, no folder, in a folder that exists")
     if arguments.threads is not None:
         if not arguments.engine_only:
             raise ArgumentError(

@@ -1,0 +1,113 @@
+import json
+import math
+import xml.etree.ElementTree as ElementTree
+
+import pytest
+
+from vsrife.errors import ArgumentError, RifeError
+from vsrife.training import ablation
+from vsrife.training.ablation import ABLATIONS, configs, report, run_all
+from vsrife.training.chart import chart
+from vsrife.training.config import CONFIGS
+from vsrife.training.loop import Trainer
+from vsrife.training.networks import build_pupil
+from vsrife.training.parallel import Group, join
+
+SMALL = (
+    *("run.steps=2", "run.batch=2", "run.precision=float32", "run.device=cpu", "optimiser.warm_up=1"),
+    *(
+        "data.crop=[64, 64]",
+        "data.mix=[{synthetic = 1.0}]",
+        "validation.every=1",
+        "validation.samples=1",
+        "log.every=1",
+    ),
+)
+
+
+@pytest.fixture
+def runs(folders, tmp_path):
+    def made(*names, changes=SMALL):
+        folder = (f"data.pictures={folders['pictures']}", f"validation.clips={folders['held_out']}")
+        return configs(names, tmp_path, (*folder, *changes))
+
+    return made
+
+
+def test_every_ablation_is_a_file_that_changes_one_thing(runs):
+    assert {path.stem for path in (CONFIGS / "ablations").iterdir()} == {*ABLATIONS, ablation.BASE}
+    made = runs(*ABLATIONS)
+    base = made[ablation.BASE]
+    for name in ABLATIONS:
+        config = made[name]
+        assert (config.data, config.optimiser, config.run.steps) == (base.data, base.optimiser, base.run.steps)
+        assert (config.network != base.network) != (config.loss != base.loss)
+        build_pupil(config.network)
+
+
+def test_an_ablation_that_is_none(runs):
+    with pytest.raises(ArgumentError, match=r"^ablation \(no-luck\) must be one of no-distillation, "):
+        runs("no-luck")
+
+
+def test_it_runs_and_reports(runs, tmp_path):
+    """One that diverges is told of and does not end the others; one that is done is not repeated."""
+    made = runs("one-block", "l1")
+    trained = []
+
+    def train(config):
+        group, device = join("cpu")
+        trainer = Trainer(config, group, device)
+        trained.append((config.run.folder.name, trainer.step))
+        if config.run.folder.name == "l1":
+            trainer.config.run.folder.joinpath("log.jsonl").write_text("")
+            raise RifeError("total (nan) must be finite, and is not at step 1; and so on")
+        return trainer.run()
+
+    outcomes = run_all(made, train)
+    assert trained == [("base", 0), ("one-block", 0), ("l1", 0)]
+    table = report(outcomes, made, tmp_path, 20.0)
+    assert (tmp_path / "ablations.md").read_text() == table
+    rows = [line for line in table.splitlines() if line.startswith("| ")][1:]
+    assert [row.split(" | ")[0] for row in rows] == ["| base", "| one-block", "| l1"]
+    assert rows[2].endswith("| total (nan) must be finite, and is not at step 1 |")
+    assert [step for step, _ in json.loads((tmp_path / "ablations.json").read_text())["runs"]["base"]["curve"]] == [
+        1,
+        2,
+    ]
+    ElementTree.fromstring((tmp_path / "ablations.svg").read_text())
+
+    trained.clear()
+    assert run_all({"base": made["base"]}, train)[0].last == outcomes[0].last
+    assert trained == [("base", 2)]
+
+
+def test_a_run_that_cannot_begin_ends_them_all(runs):
+    def train(_config):
+        raise RifeError("data are missing")
+
+    with pytest.raises(RifeError, match="data are missing"):
+        run_all(runs("l1"), train)
+
+
+@pytest.mark.parametrize(
+    ("last", "verdict"), [(20.0, "equal"), (20.04, "equal"), (19.0, "worse"), (21.0, "better: not reproduced")]
+)
+def test_the_verdict(runs, tmp_path, last, verdict):
+    one, other = (
+        ablation.Outcome(name=name, curve=((1, value),), failure="", seconds=1.0)
+        for name, value in (("base", 20.0), ("l1", last))
+    )
+    assert report([one, other], runs("l1"), tmp_path, 1.0).splitlines()[-1].endswith(f"| {verdict} |")
+
+
+@pytest.mark.parametrize(
+    "curves", [{}, {"a & b": [(1, 5.0)]}, {"a": [(0, -1.0), (1e5, math.pi)], "b": [(0, 3.0), (5e4, 3.2)]}]
+)
+def test_a_chart_is_svg(curves):
+    drawn = ElementTree.fromstring(chart(curves, title="<T>", across="step", up="dB"))
+    named = [each.text for each in drawn.iter("{http://www.w3.org/2000/svg}text")]
+    assert "<T>" in named
+    assert len(list(drawn.iter("{http://www.w3.org/2000/svg}circle"))) == sum(map(len, curves.values()))
+    for name in curves:
+        assert any(text.startswith(name) for text in named)

@@ -1,0 +1,136 @@
+import dataclasses
+import tomllib
+
+import pytest
+
+from vsrife.errors import ArgumentError
+from vsrife.training.config import CONFIGS, config_of, merged, read_config, read_table, same_run
+from vsrife.training.networks import PRESETS, build_pupil
+
+ERRORS = [
+    ("run.step=5", "run.step (5) must be left out; did you mean steps? there are: folder, steps,"),
+    ("nothing.a=5", "nothing ({'a': 5}) must be left out; there are: run, data,"),
+    ("run=5", "run (5) must be a table; write [run] above its keys"),
+    ("run.steps=0", "run.steps (0) must be 1 or more"),
+    ("run.steps=1.5", "run.steps (1.5) must be a whole number"),
+    ("run.steps=true", "run.steps (True) must be a whole number"),
+    ("run.precision=half", "run.precision (half) must be one of bfloat16, float32"),
+    ("run.folder=5", "run.folder (5) must be a path in quotes"),
+    ("run.budget=-1", "run.budget (-1) must be 0 or more"),
+    ("run.budget=nan", "run.budget (nan) must be 0 or more"),
+    ("network.widths=8", "network.widths (8) must be a list; put it into [ ]"),
+    ('network.widths=[8, "x"]', "network.widths[1] (x) must be a whole number"),
+    ("network.teacher=1", "network.teacher (1) must be true or false"),
+    ("loss.distillation=-0.1", "loss.distillation (-0.1) must be 0 or more"),
+    ("loss.reconstruction=l2", "loss.reconstruction (l2) must be one of laplacian, l1, charbonnier"),
+    ("optimiser.rate=0", "optimiser.rate (0) must be above 0 and at most 1; 1e-4 to 3e-4 is usual"),
+    ("optimiser.rate=inf", "optimiser.rate (inf) must be 0 or more"),
+    ("optimiser.least=0.1", "optimiser.least (0.1) must be at most optimiser.rate (0.001)"),
+    ("optimiser.clip=0", "optimiser.clip (0) must be above 0; 1 is usual"),
+    ("optimiser.ema=1", "optimiser.ema (1) must be from 0 to below 1; 0.999 is usual"),
+    ("optimiser.warm_up=6", "optimiser.warm_up (6) must be below run.steps (6); lower it"),
+    ("data.crop=[64]", "data.crop ([64]) must be a height and a width of 33 or more"),
+    ("data.crop=[32, 64]", "data.crop ([32, 64]) must be a height and a width of 33 or more"),
+    ("data.mix=[]", "data.mix (no table with start = 0) must tell what the first batch is made of; add it"),
+    ("data.mix=[{start = 0.5, clips = 1}]", "data.mix (no table with start = 0) must tell"),
+    ("data.mix=[{start = 1.0, clips = 1}]", "data.mix.start (1) must be from 0 to below 1; it is a share of the steps"),
+    ("data.mix=[{start = 0.0}]", "data.mix ({'start': 0.0, 'synthetic': 0.0"),
+    ("data.mix=[{clips = -1.0}]", "data.mix.clips (-1) must be 0 or more"),
+    ("data.mix=[{clips = 1.0}]", "data.clips (missing) must be a folder, because data.mix uses clips; set it, or"),
+    ("data.mix=[{vimeo = 1.0}]", "data.vimeo (missing) must be a folder, because data.mix uses vimeo; set it"),
+    ("data.pictures=/nowhere", "data.pictures (/nowhere) must be a folder; it is not there or no folder"),
+    ("data.pack=/nowhere", "data.pack (/nowhere) must stand alone; leave out pictures, cutouts and clips"),
+    ("data.prefetch=-1", "data.prefetch (-1) must be 0 or more"),
+    ("data.synthetic.layer=2", "data.synthetic.layer (2) must be left out; did you mean layers?"),
+    ("data.synthetic.blurred=2", "data.synthetic.blurred (2.0) must be from 0 to 1; it is a share of the samples"),
+    ("data.synthetic.height=64", "data.synthetic.height (64) must be left out; data.crop is the size of all samples"),
+    ("data.shots.spans=[1]", "data.shots.spans ((1,)) must be numbers of at least 2"),
+    ("validation.clips=/nowhere", "validation.clips (/nowhere) must be a folder; it is not there or no folder"),
+    ("validation.multi=1", "validation.multi (1) must be 2 or more"),
+    ("save.every=0", "save.every (0) must be 1 or more"),
+    ("log.pictures=-1", "log.pictures (-1) must be 0 or more"),
+    ("run.steps", "set (run.steps) must be KEY=VALUE, as in run.steps=1000"),
+    ("run.steps.x=1", "set (run.steps.x=1) must name a key; steps is not a table"),
+]
+
+
+@pytest.mark.parametrize(("change", "expected"), ERRORS, ids=[change for change, _ in ERRORS])
+def test_an_error_names_key_value_and_way_out(make, change, expected):
+    with pytest.raises(ArgumentError) as raised:
+        make(change)
+    assert str(raised.value).startswith(expected)
+    assert "\n" not in str(raised.value)
+
+
+NETWORKS = [
+    ('network.preset="4.99"', "network.preset (4.99) must be one of RIFE, RIFE-m, RIFE-Large, 4.0,"),
+    ("network.widths=[12, 8]", "network.scales ((8, 4, 2, 1)) must be one for each of widths ((12, 8))"),
+    ("network.widths=[12, 8, 8, 5]", "network.widths ((12, 8, 8, 5)) must be even and a multiple of groups (1)"),
+    ("network.context=8", "network.context (8) must be left out; 4.15.lite has no such number"),
+    ("network.outputs=6", "network.outputs (6) must be 5, 20, 24 or 52"),
+    ("network.scales=[8, 4, 4, 1]", "network.scales ((8, 4, 4, 1)) must be (8, 4, 2, 1), as its checkpoint would be"),
+    ("network={preset='4.15.lite', widths=[8, 8], scales=[2, 1]}", "network.widths ((8, 8)) must make a network that"),
+]
+
+
+@pytest.mark.parametrize(("change", "expected"), NETWORKS)
+def test_an_error_of_the_network(make, change, expected):
+    with pytest.raises(ArgumentError) as raised:
+        build_pupil(make(change).network)
+    assert str(raised.value).startswith(expected)
+    assert "\n" not in str(raised.value)
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_every_preset_builds_and_is_read_as_what_it_is(make, name):
+    """`build_pupil` compares with what the checkpoint reader deduces."""
+    assert build_pupil(dataclasses.replace(make().network, preset=name, widths=None, head_width=None)).teacher
+
+
+def test_a_missing_key_and_a_file_that_is_none(tmp_path):
+    with pytest.raises(ArgumentError, match=r"^run.folder \(missing\) must be a path in quotes; add it$"):
+        config_of({"run": {"steps": 5}})
+    (tmp_path / "a.toml").write_text("[run\n")
+    with pytest.raises(ArgumentError, match=r"^config \(.*a.toml\) must be TOML: .*line 1.*; mend that line$"):
+        read_config(tmp_path / "a.toml")
+    with pytest.raises(ArgumentError, match=r"^config \(.*b.toml\) must be a file that can be read: No such file"):
+        read_config(tmp_path / "b.toml")
+    with pytest.raises(
+        ArgumentError, match=r"^config \(fault\) must be a .toml file or one of ablations/base, .*paper"
+    ):
+        read_config("fault")
+
+
+def test_clips_that_measure_are_not_learnt_from(make, folders):
+    with pytest.raises(ArgumentError, match=r"^validation.clips .* must lie outside of data.pictures"):
+        make(f"validation.clips={folders['pictures']}")
+
+
+def test_changes_are_toml_or_text(make):
+    config = make("run.steps=7", "data.mix=[{synthetic = 2}]", "network.preset=4.22.lite", "network.head_width=8")
+    assert config.run.steps == 7
+    assert config.data.mix[0].synthetic == 2.0
+    assert config.network.preset == "4.22.lite"
+
+
+@pytest.mark.parametrize("path", sorted(CONFIGS.rglob("*.toml")), ids=lambda path: path.stem)
+def test_every_configuration_that_comes_along_is_sound(path, folders):
+    table = tomllib.loads(path.read_text())
+    if path.parent.name == "ablations":
+        table = merged(read_table("ablations/base"), table)
+    needed = ("pictures", "clips", "vimeo")
+    config = config_of(merged(table, {"data": {name: str(folders["pictures"]) for name in needed}}))
+    modulus = build_pupil(config.network).module.modulus()
+    assert not any(side % modulus for side in config.data.crop)
+
+
+def test_what_makes_another_run(make):
+    plain = make().as_plain()
+    for free in ("run.budget=5", "save.every=3", "log.every=9", "validation.samples=2", "data.prefetch=0"):
+        assert same_run(plain, make(free).as_plain()) is None
+    for change, named in (
+        ("run.seed=2", "run.seed (1 then, 2 now)"),
+        ("network.groups=2", "network.groups (None then, 2 now)"),
+        ("data.synthetic.layers=3", "data.synthetic.layers (2 then, 3 now)"),
+    ):
+        assert same_run(plain, make(change).as_plain()) == named

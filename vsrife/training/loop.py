@@ -1,0 +1,392 @@
+"""The loop: batch, lesson, gradient, step; states, validation and a clean end.
+
+The same configuration, data, seed, software and number of processes make the same run, whether in one go or carried on
+from states: on a CPU to the bit; on a GPU but for the order in which the backward passes of sampling and resizing add
+up, which CUDA leaves open.
+"""
+
+import contextlib
+import math
+import signal
+import threading
+import time
+from collections import deque
+from collections.abc import Iterator
+from types import FrameType
+from typing import Final, Literal
+
+import torch
+from torch import Tensor
+
+from vsrife.errors import ArgumentError, RifeError
+from vsrife.network import Lesson
+from vsrife.training.config import Config, same_run
+from vsrife.training.data.batch import Batch
+from vsrife.training.export import export
+from vsrife.training.networks import Pupil, build_pupil
+from vsrife.training.objective import PARTS, objective
+from vsrife.training.optimiser import Descent, rate_at
+from vsrife.training.parallel import Group
+from vsrife.training.record import Record, spoken
+from vsrife.training.sources import make_samples, make_sources
+from vsrife.training.state import ROWS, Snapshot, largest_state, read_carry, read_state, write_carry, write_state
+from vsrife.training.validation import HeldOut
+from vsrife.training.weights import Weights
+
+__all__ = ["End", "Trainer"]
+
+End = Literal["done", "budget", "asked"]
+"""Why a run ended: all its steps are made, its seconds are used up, or it was asked to (Ctrl-C, SIGTERM, `until`)."""
+
+_DTYPES: Final = {"bfloat16": torch.bfloat16, "float32": torch.float32}
+_NUMBERS: Final = (*PARTS, "norm", "stop")
+"""What is known of a step, in this order; stop: above 0 where any process wants to end."""
+
+
+class Trainer:
+    """A run, ready for its first step, or for the next one where its folder has a state.
+
+    step: how many were made. end: why `run` came back.
+    """
+
+    def __init__(self, config: Config, group: Group, device: torch.device) -> None:
+        """Reads all data and checks all there is to check. Raises RifeError for what is not as it must be."""
+        self.config, self.group, self.device = config, group, device
+        _exact_arithmetic(device)
+        torch.manual_seed(config.run.seed)
+        self.pupil = build_pupil(config.network)
+        _check(config, self.pupil, group)
+        self.weights = Weights(self.pupil.module, device, _DTYPES[config.run.precision])
+        self.descent = Descent(self.weights.row, config.optimiser)
+        self.best = -math.inf
+        self.seconds = 0.0
+        self._prepare_folder()
+        self.record = Record(config.run.folder if group.leads else None)
+        self._resume()
+        self.sources = make_sources(config, device)
+        self.samples = make_samples(config, self.sources, device, group, self.step)
+        asked = config.validation
+        self.held_out = (
+            HeldOut(asked.clips, samples=asked.samples, multi=asked.multi) if asked.clips and group.leads else None
+        )
+        self._unread: deque[tuple[int, Tensor, torch.cuda.Event | None]] = deque()
+        self._saved: int | None = None
+        self._asked_to_stop = False
+        self._began = self.step
+        self._started = time.monotonic()
+
+    @property
+    def step(self) -> int:
+        """How many steps were made."""
+        return self.descent.step
+
+    def run(self, until: int | None = None) -> End:
+        """Make steps until all are made, the budget is used up or a signal comes; then save. Raises RifeError on NaN.
+
+        until: stop as if told to when so many steps are made.
+        """
+        config = self.config
+        self._started = time.monotonic()
+        self._began = self.step
+        self._greet()
+        if self._saved is None:
+            self.save()
+        last = min(config.run.steps, until or config.run.steps)
+        stopped = False
+        batches = iter(self.samples)
+        with _signals(self), contextlib.closing(batches):  # type: ignore[type-var]
+            while self.step < last and not stopped:
+                batch = next(batches)
+                lesson = self.learn(batch)
+                self._shown(batch, lesson)
+                del lesson
+                # Numbers are read a step late, so that the device always has work queued.
+                stopped = self._read(keep=1)
+                stopped |= self._at_intervals()
+        self._read(keep=0)
+        if self.step == config.run.steps:
+            self._validate()
+        self.save()
+        if self.group.leads:
+            self._save_carry()
+        self.record.close()
+        return self._end()
+
+    def learn(self, batch: Batch) -> Lesson:
+        """One step on a batch; its numbers are read later."""
+        self.pupil.module.train()
+        lesson, parts = self.teach(batch)
+        rate = rate_at(self.step, self.config.run.steps, self.config.optimiser)
+        stop = torch.full_like(parts[:1], float(self._asked_to_stop or self._budget_is_used()))
+        told = torch.cat((parts, stop))
+        gradient = self.weights.row.grad
+        assert gradient is not None
+        self.group.mean(gradient, told)
+        norm = self.descent.descend(rate)
+        told = torch.cat((told[:-1], norm[None], told[-1:]))
+        event = None
+        if self.device.type == "cuda":
+            told = told.to("cpu", non_blocking=True)
+            event = torch.cuda.Event()  # type: ignore[no-untyped-call]
+            event.record()
+        self._unread.append((self.step, told, event))
+        return lesson
+
+    def teach(self, batch: Batch) -> tuple[Lesson, Tensor]:
+        """Forward and backward: the gradient is in the row; the lesson and the PARTS of the loss, without gradients."""
+        t = batch.t if self.pupil.any_time else 0.5
+        lesson: Lesson = self.weights(batch.left, batch.right, t, self.pupil.seen_by_teacher(batch.truth))
+        parts = objective(lesson, batch, self.config.loss)
+        parts[0].backward()  # type: ignore[no-untyped-call]
+        return lesson, parts.detach()
+
+    def forget_numbers(self) -> None:
+        """Of steps that nobody wants to hear of."""
+        self._unread.clear()
+
+    def predict(self, left: Tensor, right: Tensor, t: float) -> Tensor:
+        """The frame at a time, by the averaged weights: float32 [N, 3, H, W]."""
+        self.pupil.module.eval()
+        with torch.inference_mode():
+            lesson: Lesson = self.weights.call_with(self.descent.average, left, right, t)
+        return lesson.picture
+
+    def snapshot(self) -> Snapshot:
+        """All that is needed to carry on."""
+        descent = self.descent
+        rows = (self.weights.row, descent.average, descent.first, descent.second)
+        return Snapshot(
+            rows={name: self.weights.named(row) for name, row in zip(ROWS, rows, strict=True)},
+            buffers=dict(self.pupil.module.named_buffers()),
+            about={
+                "step": self.step,
+                "seconds": round(self._seconds(), 1),
+                "best": self.best if math.isfinite(self.best) else None,
+                "config": self.config.as_plain(),
+            },
+        )
+
+    def save(self) -> None:
+        """Write the state and the exported network, where that is not done yet for this step."""
+        if self._saved == self.step:
+            return
+        if self.group.leads:
+            folder = self.config.run.folder
+            write_state(folder, self.snapshot(), keep=self.config.save.keep)
+            self._export()
+        self._saved = self.step
+        self.group.wait()
+
+    def _export(self) -> None:
+        """The average is written through the module, whose weights are put back."""
+        kept = self.weights.row.detach().clone()
+        with torch.no_grad():
+            self.weights.row.copy_(self.descent.average)
+            facts = {"step": self.step, "best": self.best if math.isfinite(self.best) else None}
+            try:
+                export(self.config.run.folder, self.pupil, self.config, facts)
+            finally:
+                self.weights.row.copy_(kept)
+
+    def _save_carry(self) -> None:
+        try:
+            size = write_carry(self.config.run.folder, self.snapshot(), most=self.config.save.carry)
+        except ArgumentError as error:
+            self.record.say(f"no compact state: {error}")
+        else:
+            self.record.say(f"compact state: {size / 1e6:.1f} MB in {self.config.run.folder / 'carry'}")
+
+    def _prepare_folder(self) -> None:
+        folder = self.config.run.folder
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            probe = folder / f".probe-{self.group.rank}"
+            probe.touch()
+            probe.unlink()
+        except OSError as error:
+            raise ArgumentError(f"run.folder ({folder}) must be a folder to write to: {error.strerror}") from None
+
+    def _resume(self) -> None:
+        folder = self.config.run.folder
+        place = largest_state(folder)
+        if place is None and not (folder / "carry" / "carry.json").is_file():
+            self.group.share(self.weights.row.data, self.descent.average)
+            return
+        snapshot = read_carry(folder / "carry") if place is None else read_state(place)
+        different = same_run(snapshot.about["config"], self.config.as_plain())
+        if different is not None:
+            raise ArgumentError(f"{different} must stay as it was to carry on the run in {folder}; or set run.folder")
+        descent = self.descent
+        rows = (self.weights.row, descent.average, descent.first, descent.second)
+        for name, row in zip(ROWS, rows, strict=True):
+            self.weights.take(row, snapshot.rows[name])
+        for name, buffer in self.pupil.module.named_buffers():
+            buffer.copy_(snapshot.buffers[name])
+        descent.set_step(int(snapshot.about["step"]))
+        self.seconds = float(snapshot.about["seconds"])
+        self.best = -math.inf if snapshot.about["best"] is None else float(snapshot.about["best"])
+        compact = "the compact state of " if place is None else ""
+        self.record.say(f"carrying on from {compact}step {self.step}")
+
+    def _greet(self) -> None:
+        learnt = sum(each.numel() for each in self.pupil.module.parameters() if each.requires_grad)
+        processes = f", {self.group.world} processes" if self.group.world > 1 else ""
+        self.record.say(
+            f"{self.config.network.preset}: {learnt / 1e6:.2f} M numbers, {self.config.run.precision}, {self.device}"
+            f"{processes}; steps {self.step} to {self.config.run.steps} of {self.config.run.batch} samples"
+        )
+        if self.held_out is not None:
+            self.record.say(
+                f"validation: {len(self.held_out)} pairs, plain average {self.held_out.average.mean:.2f} dB"
+            )
+
+    def ask_to_stop(self) -> bool:
+        """End after this step, everything saved. Returns whether that was asked before."""
+        before, self._asked_to_stop = self._asked_to_stop, True
+        return before
+
+    def _budget_is_used(self) -> bool:
+        budget = self.config.run.budget
+        return bool(budget) and time.monotonic() - self._started >= budget
+
+    def _seconds(self) -> float:
+        return self.seconds + time.monotonic() - self._started
+
+    def _read(self, *, keep: int) -> bool:
+        """Look at the numbers of all steps but the newest `keep`; whether one of them says to stop."""
+        stop = False
+        while len(self._unread) > keep:
+            step, told, event = self._unread.popleft()
+            if event is not None:
+                event.synchronize()
+            values = dict(zip(_NUMBERS, told.tolist(), strict=True))
+            self._check_finite(step, values)
+            stop |= values.pop("stop") > 0
+            if step % self.config.log.every == 0 or step == self.config.run.steps:
+                self._tell(step, values)
+        return stop
+
+    def _check_finite(self, step: int, values: dict[str, float]) -> None:
+        wrong = next((name for name, value in values.items() if not math.isfinite(value)), None)
+        if wrong is None:
+            return
+        place = largest_state(self.config.run.folder)
+        kept = f"the state of step {int(place.name)} is kept in {place}" if place else "no state was written yet"
+        asked = self.config.optimiser
+        self.record.close()
+        raise RifeError(
+            f"{'gradient' if wrong == 'norm' else wrong} ({values[wrong]}) must be finite, and is not at step {step}; "
+            f"{kept}; lower optimiser.rate ({asked.rate:g}) or loss.distillation ({self.config.loss.distillation:g}), "
+            f"raise optimiser.warm_up ({asked.warm_up}) or optimiser.decay ({asked.decay:g})"
+        )
+
+    def _tell(self, step: int, values: dict[str, float]) -> None:
+        rate = rate_at(step - 1, self.config.run.steps, self.config.optimiser)
+        elapsed = time.monotonic() - self._started
+        made = max(1, step - self._began)
+        each = elapsed / made
+        values |= {"rate": rate, "seconds per step": each, "waited": self.samples.waited / max(elapsed, 1e-9)}
+        self.record.numbers(step, "training", values)
+        parts = "  ".join(f"{name} {values[name]:.4f}" for name in PARTS if values[name])
+        left = spoken((self.config.run.steps - step) * each)
+        self.record.say(
+            f"step {step}/{self.config.run.steps}  {parts}  norm {values['norm']:.2f}  rate {rate:.2e}  "
+            f"{1 / each:.2f} steps/s  waiting {100 * values['waited']:.0f}%  {left} left"
+        )
+
+    def _shown(self, batch: Batch, lesson: Lesson) -> None:
+        every = self.config.log.pictures
+        if every and self.step % every == 0 and self.record.shows_pictures:
+            self.record.pictures(self.step, batch, lesson)
+
+    def _at_intervals(self) -> bool:
+        config = self.config
+        stop = False
+        if self.step % config.validation.every == 0 and self.step < config.run.steps:
+            stop |= self._read(keep=0)
+            self._validate()
+        if self.step % config.save.every == 0:
+            stop |= self._read(keep=0)
+            self.save()
+        return stop
+
+    def _validate(self) -> None:
+        if self.held_out is None:
+            return
+        scores = self.held_out.scores(self.predict, self.device, self.pupil.module.modulus())
+        self.best = max(self.best, scores.mean)
+        self.record.numbers(self.step, "validation", {"mean": scores.mean, **scores.clips})
+        self.record.say(
+            f"step {self.step}  validation {scores.mean:.2f} dB (plain average {self.held_out.average.mean:.2f}, "
+            f"best {self.best:.2f})"
+        )
+
+    def _end(self) -> End:
+        end: End = "done"
+        if self.step < self.config.run.steps:
+            end = "budget" if self._budget_is_used() and not self._asked_to_stop else "asked"
+        words = {"done": "done", "budget": "the budget is used up", "asked": "asked to stop"}
+        self.record.say(
+            f"{words[end]} at step {self.step} of {self.config.run.steps}; {self.config.run.folder} holds all of it"
+        )
+        return end
+
+
+def _check(config: Config, pupil: Pupil, group: Group) -> None:
+    modulus = pupil.module.modulus()
+    if any(side % modulus for side in config.data.crop):
+        raise ArgumentError(
+            f"data.crop ({list(config.data.crop)}) must be multiples of {modulus} for this network; "
+            f"{[side - side % modulus or modulus for side in config.data.crop]} would be"
+        )
+    if config.run.batch % group.world:
+        raise ArgumentError(f"run.batch ({config.run.batch}) must be a multiple of the {group.world} processes")
+    if pupil.any_time:
+        return
+    timed = {
+        "data.synthetic.any_time": config.data.synthetic_settings.any_time if "synthetic" in config.data.used else 0,
+        "data.shots.any_time": config.data.shot_settings.any_time,
+    }
+    for key, value in timed.items():
+        if value:
+            zero = "false" if value is True else "0"
+            raise ArgumentError(
+                f"{key} ({value}) must be {zero} for {config.network.preset}, which knows the middle alone"
+            )
+    if config.validation.multi != 2:
+        raise ArgumentError(
+            f"validation.multi ({config.validation.multi}) must be 2 for {config.network.preset}, "
+            "which knows the middle alone"
+        )
+
+
+def _exact_arithmetic(device: torch.device) -> None:
+    """float32 is float32, and no algorithm is chosen by timing: what is not bfloat16 on purpose is not rounded."""
+    if device.type == "cuda":
+        torch.backends.cudnn.conv.fp32_precision = "ieee"  # type: ignore[attr-defined]
+        torch.backends.cuda.matmul.fp32_precision = "ieee"
+        torch.backends.cudnn.benchmark = False
+        torch.backends.cudnn.deterministic = True
+
+
+@contextlib.contextmanager
+def _signals(trainer: Trainer) -> Iterator[None]:
+    """Ctrl-C and SIGTERM ask for a clean end; the second one ends at once."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def ask(number: int, frame: FrameType | None) -> None:
+        if trainer.ask_to_stop():
+            handler = before[number]
+            if callable(handler):
+                handler(number, frame)
+
+    before = {int(number): signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    for number in before:
+        signal.signal(number, ask)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

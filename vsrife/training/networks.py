@@ -1,0 +1,184 @@
+"""The network that a configuration asks for: a known one by name, in whole or with other numbers, and its teacher."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
+from types import MappingProxyType
+from typing import Any, Final, override
+
+import torch
+from torch import Tensor, nn
+
+from vsrife.errors import ArgumentError, RifeError
+from vsrife.models.checkpoint import architecture_of
+from vsrife.models.older import older_architecture
+from vsrife.network import Architecture, Head, IFNet, PaperArchitecture, PaperNet, Taught, Trunk
+from vsrife.training.config import Network
+
+__all__ = ["PRESETS", "Pupil", "build_pupil"]
+
+_IN_BLOCK: Final = re.compile(r"(network\.)?block(\d|_tea)|teacher\.")
+_FOUR: Final = (8, 4, 2, 1)
+_FIVE: Final = (16, 8, 4, 2, 1)
+_WIDE: Final = (192, 128, 96, 64)
+_SLIM: Final = (128, 96, 64, 48)
+
+
+def _features(width: int, features: int) -> dict[str, Any]:
+    return {"trunk": Trunk.RESIDUAL, "head": Head.CLAMPED, "head_width": width, "features": features}
+
+
+PRESETS: Final[Mapping[str, Architecture | PaperArchitecture]] = MappingProxyType(
+    {
+        "RIFE": PaperArchitecture(),
+        "RIFE-m": PaperArchitecture(timed=True),
+        "RIFE-Large": PaperArchitecture(large=True),
+        "4.0": Architecture(widths=_WIDE, scales=_FOUR, trunk=Trunk.PRELU, outputs=5),
+        "4.6": Architecture(widths=_WIDE, scales=_FOUR, trunk=Trunk.RESIDUAL, outputs=24),
+        "4.15": Architecture(widths=_WIDE, scales=_FOUR, outputs=24, **_features(32, 8)),
+        "4.15.lite": Architecture(widths=_SLIM, scales=_FOUR, outputs=24, **_features(16, 4)),
+        "4.22": Architecture(widths=(256, 192, 96, 48), scales=_FOUR, outputs=52, **_features(32, 8)),
+        "4.22.lite": Architecture(widths=(192, 128, 64, 32), scales=_FOUR, outputs=52, **_features(16, 4)),
+        "4.26": Architecture(widths=(*_WIDE, 32), scales=_FIVE, outputs=52, **_features(16, 4)),
+        "4.25.lite": Architecture(widths=(*_WIDE, 24), scales=(32, 16, 8, 4, 1), outputs=52, **_features(16, 4)),
+        "slim": Architecture(widths=(128, 96, 64, 48, 32), scales=_FIVE, outputs=52, **_features(16, 4)),
+    }
+)
+"""Networks by name: the paper's, one of each kind of the 4.x line, and `slim`, 4.26 with two thirds of its channels."""
+
+
+class NormedConv(nn.Conv2d):
+    """A convolution and batch normalisation behind it; `folded` gives the one convolution that does the same."""
+
+    norm: nn.BatchNorm2d
+
+    @classmethod
+    def behind(cls, conv: nn.Conv2d) -> "NormedConv":
+        """Turn a convolution into one of this class, in place: its own weights, and a normalisation that is new."""
+        conv.__class__ = cls
+        assert isinstance(conv, cls)
+        conv.norm = nn.BatchNorm2d(conv.out_channels)
+        return conv
+
+    @override
+    def forward(self, x: Tensor) -> Tensor:
+        """As Conv2d."""
+        answer: Tensor = self.norm(super().forward(x))
+        return answer
+
+    def folded(self) -> dict[str, Tensor]:
+        """Of the one convolution: weight and bias."""
+        norm = self.norm
+        assert norm.running_var is not None
+        assert norm.running_mean is not None
+        assert self.bias is not None
+        gain = norm.weight / (norm.running_var + norm.eps).sqrt()
+        return {
+            "weight": self.weight * gain.view(-1, 1, 1, 1),
+            "bias": (self.bias - norm.running_mean) * gain + norm.bias,
+        }
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Pupil:
+    """A network in training.
+
+    module: called as (left, right, t, truth), it answers a Lesson; its parameters that take gradients are learnt.
+    architecture: of the network without teacher.
+    teacher, privileged: whether the module has a teacher, and whether that sees the true frame.
+    """
+
+    module: Taught | PaperNet
+    architecture: Architecture | PaperArchitecture
+    teacher: bool
+    privileged: bool
+
+    @property
+    def any_time(self) -> bool:
+        """Whether it takes other times than 0.5."""
+        return isinstance(self.architecture, Architecture) or self.architecture.timed
+
+    def seen_by_teacher(self, truth: Tensor) -> Tensor | None:
+        """What the module is given as the true frame."""
+        if not self.teacher:
+            return None
+        return truth if self.privileged else torch.zeros_like(truth)
+
+    def weights(self) -> dict[str, Tensor]:
+        """The network alone, as its checkpoint has it: float32, without teacher, normalisations folded."""
+        module = self.module.network if isinstance(self.module, Taught) else self.module
+        state = {key: value for key, value in module.state_dict().items() if not key.startswith("block_tea.")}
+        for name, part in module.named_modules():
+            if isinstance(part, NormedConv) and not name.startswith("block_tea."):
+                state = {key: value for key, value in state.items() if not key.startswith(f"{name}.norm.")}
+                state |= {f"{name}.{key}": value for key, value in part.folded().items()}
+        return {key: value.detach() for key, value in state.items()}
+
+
+def build_pupil(asked: Network) -> Pupil:
+    """The network with random weights of torch's generator, on the CPU, float32.
+
+    Raises ArgumentError, naming the key, for numbers that make no network, and for a network that no checkpoint could
+    be told to be.
+    """
+    architecture = _architecture(asked)
+    module: Taught | PaperNet
+    if isinstance(architecture, PaperArchitecture):
+        module = PaperNet(architecture, teacher=asked.teacher)
+    else:
+        module = Taught(IFNet(architecture))
+        if not asked.teacher:
+            module.teacher.requires_grad_(False)
+    if asked.batch_norm:
+        for name, block in module.named_modules():
+            if isinstance(block, nn.Conv2d) and _IN_BLOCK.match(name):
+                NormedConv.behind(block)
+    pupil = Pupil(module=module, architecture=architecture, teacher=asked.teacher, privileged=asked.privileged)
+    _check_readable(pupil)
+    return pupil
+
+
+def _architecture(asked: Network) -> Architecture | PaperArchitecture:
+    if asked.preset not in PRESETS:
+        raise ArgumentError(f"network.preset ({asked.preset}) must be one of {', '.join(PRESETS)}")
+    preset = PRESETS[asked.preset]
+    own = {field.name for field in fields(preset)}
+    numbers: dict[str, Any] = {}
+    for name in ("widths", "scales", "groups", "outputs", "trunk", "head", "head_width", "features", "context"):
+        value = getattr(asked, name)
+        if value is None:
+            continue
+        if name not in own:
+            raise ArgumentError(f"network.{name} ({value}) must be left out; {asked.preset} has no such number")
+        numbers[name] = {"trunk": Trunk, "head": Head}.get(name, lambda each: each)(value)
+    try:
+        return replace(preset, **numbers)
+    except RifeError as error:
+        raise ArgumentError(f"network.{error}") from None
+
+
+def _check_readable(pupil: Pupil) -> None:
+    """Raise ArgumentError where the weights would be read as another network."""
+    architecture = pupil.architecture
+    state = pupil.weights()
+    try:
+        if isinstance(architecture, PaperArchitecture):
+            name = "large.safetensors" if architecture.large else ""
+            found: object = older_architecture(state, variant=None, name=name)
+        else:
+            found = architecture_of(state)
+    except RifeError as error:
+        raise ArgumentError(f"network.widths ({architecture.widths}) must make a network that loads: {error}") from None
+    if found != architecture:
+        different = next(
+            (
+                each.name
+                for each in fields(architecture)
+                if getattr(found, each.name, None) != getattr(architecture, each.name)
+            ),
+            "preset",
+        )
+        raise ArgumentError(
+            f"network.{different} ({getattr(architecture, different, '')}) must be {getattr(found, different, '')}, "
+            "as its checkpoint would be read; a checkpoint does not tell it"
+        )

@@ -1,0 +1,112 @@
+"""How much of a step is not forward and backward."""
+
+import contextlib
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+
+from vsrife.training.loop import Trainer
+
+__all__ = ["Profile", "profile"]
+
+_WARM = 3
+"""Steps before anything is timed."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Profile:
+    """Seconds, each the mean of `steps`, with the device's work waited for at the end alone.
+
+    step: as in a run: a new batch each time, made ahead as the configuration says, and the weights changed.
+    teaching: forward and backward alone, again and again on one batch, while nothing else goes on.
+    making: a batch alone, as if nothing was made ahead.
+    updating: the mean over processes, clipping, AdamW and the average alone.
+    waiting: of `step`, what the loop waited for a batch.
+    """
+
+    device: str
+    steps: int
+    batch: int
+    step: float
+    teaching: float
+    making: float
+    updating: float
+    waiting: float
+
+    @property
+    def other(self) -> float:
+        """The share of a step that is not forward and backward: what it would be shorter by if that were all."""
+        return max(0.0, 1 - self.teaching / self.step)
+
+    def text(self) -> str:
+        """For people."""
+        lines = [
+            f"{self.device}, {self.batch} samples a step, mean of {self.steps} steps",
+            f"step                  {1e3 * self.step:9.1f} ms   {self.batch / self.step:.1f} samples/s",
+            f"forward and backward  {1e3 * self.teaching:9.1f} ms   alone",
+            f"making a batch        {1e3 * self.making:9.1f} ms   alone; in a run it is made ahead",
+            f"update and average    {1e3 * self.updating:9.1f} ms   alone",
+            f"waiting for a batch   {1e3 * self.waiting:9.1f} ms   in a step",
+            f"not forward/backward  {100 * self.other:9.1f} %    of a step",
+        ]
+        return "\n".join(lines)
+
+
+def profile(trainer: Trainer, steps: int) -> Profile:
+    """Time a trainer that is not used for anything else afterwards: its weights change, nothing is saved."""
+    device = trainer.device
+
+    def timed(action: Callable[[], None]) -> float:
+        for _ in range(_WARM):
+            action()
+        _wait(device)
+        started = time.perf_counter()
+        for _ in range(steps):
+            action()
+        _wait(device)
+        return (time.perf_counter() - started) / steps
+
+    batches = iter(trainer.samples)
+
+    def whole_step() -> None:
+        trainer.learn(next(batches))
+        trainer.forget_numbers()
+
+    with contextlib.closing(batches):  # type: ignore[type-var]
+        before = trainer.samples.waited
+        step = timed(whole_step)
+        waited = (trainer.samples.waited - before) / (steps + _WARM)
+        kept = next(batches)
+    gradient = torch.zeros_like(trainer.weights.row)
+
+    def update() -> None:
+        trainer.weights.row.grad = gradient.clone()
+        trainer.group.mean(trainer.weights.row.grad)
+        trainer.descent.descend(1e-6)
+
+    def teach() -> None:
+        trainer.teach(kept)
+        trainer.weights.row.grad = None
+
+    def make() -> None:
+        trainer.samples.batch(trainer.samples.state.position)
+
+    return Profile(
+        device=torch.cuda.get_device_name(device)
+        if device.type == "cuda"
+        else f"CPU, {torch.get_num_threads()} threads",
+        steps=steps,
+        batch=trainer.config.run.batch // trainer.group.world,
+        step=step,
+        teaching=timed(teach),
+        making=timed(make),
+        updating=timed(update),
+        waiting=waited,
+    )
+
+
+def _wait(device: torch.device) -> None:
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)

@@ -1,0 +1,85 @@
+"""The samples that a configuration asks for: its folders read, its sources made, and mixed as it says."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from vsrife.errors import ArgumentError
+from vsrife.training.config import Config
+from vsrife.training.data.bank import make_bank
+from vsrife.training.data.batch import Source
+from vsrife.training.data.clips import find_clips, read_clip, split_shots
+from vsrife.training.data.packing import open_pack
+from vsrife.training.data.pictures import read_picture
+from vsrife.training.data.samples import Samples, SamplesState, Stage
+from vsrife.training.data.shots import ResidentShots, Shots, Windows
+from vsrife.training.data.synthetic import Synthetic
+from vsrife.training.data.vimeo import Vimeo
+from vsrife.training.parallel import Group
+
+__all__ = ["make_samples", "make_sources"]
+
+
+def make_sources(config: Config, device: torch.device) -> dict[str, Source]:
+    """Every source that is used at any time, by name; what they read is read here, and lies on `device`.
+
+    Raises ArgumentError, which names folder or file, for data that are not as they must be.
+    """
+    data = config.data
+    pack = None if data.pack is None else open_pack(data.pack)
+    sources: dict[str, Source] = {}
+    if "synthetic" in data.used:
+        bank = make_bank(
+            pack.pictures() if pack else _pictures(data.pictures),
+            pack.cutouts() if pack else _pictures(data.cutouts, alpha=True),
+        )
+        sources["synthetic"] = Synthetic(bank.to(device), data.synthetic_settings)
+    if "clips" in data.used:
+        found = pack.shots() if pack else _shots(data.clips)
+        sources["clips"] = Windows(ResidentShots([shot.to(device) for shot in found]), data.shot_settings, device)
+    if "vimeo" in data.used:
+        assert data.vimeo is not None
+        vimeo: Shots = Vimeo(data.vimeo, threads=data.threads)
+        sources["vimeo"] = Windows(vimeo, data.shot_settings, device)
+    return sources
+
+
+def make_samples(
+    config: Config, sources: dict[str, Source], device: torch.device, group: Group, position: int
+) -> Samples:
+    """The batches of one process, from `position` on."""
+    steps = config.run.steps
+    stages = [
+        Stage(start=round(mix.start * steps), weights={name: mix.weights[name] for name in sources})
+        for mix in config.data.mix
+    ]
+    return Samples(
+        sources,
+        stages,
+        size=config.run.batch // group.world,
+        device=device,
+        state=SamplesState(seed=config.run.seed, position=position),
+        prefetch=config.data.prefetch,
+        rank=group.rank,
+        world=group.world,
+    )
+
+
+def _pictures(folder: Path | None, *, alpha: bool = False) -> Iterator[Tensor]:
+    if folder is None:
+        return
+    found = sorted(path for path in folder.iterdir() if path.is_file() and not path.name.startswith("."))
+    if not found:
+        key = "cutouts" if alpha else "pictures"
+        raise ArgumentError(f"data.{key} ({folder}) must be a folder with pictures; it holds none")
+    for path in found:
+        yield read_picture(path, alpha=alpha)
+
+
+def _shots(folder: Path | None) -> Iterator[Tensor]:
+    assert folder is not None
+    for path in find_clips(folder):
+        for frames in split_shots(read_clip(path)):
+            yield torch.stack(frames)

@@ -1,0 +1,93 @@
+"""All numbers that are learnt, in one row of memory.
+
+The master weights are float32. Convolutions run in bfloat16 on a copy of the whole row that each step makes in one
+operation; its gradient comes back as one row, too. So clipping, the sum over processes, AdamW and the average are each
+an operation or two, however many layers there are.
+
+Why not autocast: it decides by operation what runs in which precision, and that differs between devices and releases.
+The networks themselves say where their precision changes: what goes into a block is cast to the weights' dtype and
+what comes out is float32 (`IFNet.dtype`). With bfloat16 weights the network in training is thus, cast for cast, the one
+that later runs.
+"""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+import torch
+from torch import Tensor, nn
+
+__all__ = ["Weights"]
+
+ALIGNMENT: Final = 64
+"""Numbers that a tensor's place in the row is a multiple of: 128 bytes of bfloat16, as tensor cores like it."""
+
+
+class Weights:
+    """The parameters of a module that take gradients, as one row.
+
+    row: float32, one dimension, a leaf with gradients. The module's parameters are views of it from now on, so the
+        module always holds the current weights.
+    """
+
+    def __init__(self, module: nn.Module, device: torch.device, dtype: torch.dtype) -> None:
+        """dtype: that the convolutions run in. The module is moved to `device`."""
+        self.module = module.to(device)
+        self.dtype = dtype
+        parameters = {name: each for name, each in module.named_parameters() if each.requires_grad}
+        norms = {
+            f"{name}." for name, part in module.named_modules() if isinstance(part, nn.modules.batchnorm._BatchNorm)
+        }
+        # Normalisation multiplies by numbers that bfloat16 would round by a part in 256.
+        self._exact = {name for name in parameters if any(name.startswith(norm) for norm in norms)}
+        self._shapes = {name: each.shape for name, each in parameters.items()}
+        self._splits: list[int] = []
+        for each in parameters.values():
+            self._splits += [each.numel(), -each.numel() % ALIGNMENT]
+        self.row = torch.zeros(sum(self._splits), device=device)
+        for name, view in self.views(self.row).items():
+            view.copy_(parameters[name].detach())
+            parameters[name].data = view
+        self.row.requires_grad_(True)
+
+    def views(self, row: Tensor) -> dict[str, Tensor]:
+        """The parts of a row like the weights', by the parameters' names, in their shapes, in the same memory.
+
+        Weights of convolutions lie in it with their channels last, which is how the GPU's convolutions read them.
+        """
+        parts = torch.split(row, self._splits)[::2]
+        return {name: _shaped(part, self._shapes[name]) for name, part in zip(self._shapes, parts, strict=True)}
+
+    def __call__(self, *arguments: Any) -> Any:
+        """Call the module, its convolutions in `dtype`."""
+        used = self.views(self.row.to(self.dtype))
+        if self._exact and self.dtype != torch.float32:
+            whole = self.views(self.row)
+            used |= {name: whole[name] for name in self._exact}
+        return torch.func.functional_call(self.module, used, arguments)
+
+    def call_with(self, row: Tensor, *arguments: Any) -> Any:
+        """As calling, with other weights in the place of `row`."""
+        views = self.views(row.to(self.dtype))
+        whole = self.views(row)
+        return torch.func.functional_call(
+            self.module, {name: whole[name] if name in self._exact else view for name, view in views.items()}, arguments
+        )
+
+    def named(self, row: Tensor) -> dict[str, Tensor]:
+        """Copies of the parts of a row, each a tensor of its own, contiguous."""
+        return {
+            name: view.detach().clone(memory_format=torch.contiguous_format) for name, view in self.views(row).items()
+        }
+
+    @torch.no_grad()
+    def take(self, row: Tensor, named: Mapping[str, Tensor]) -> None:
+        """Write tensors into a row: those of `named`, all of its parts, in their shapes."""
+        for name, view in self.views(row).items():
+            view.copy_(named[name])
+
+
+def _shaped(part: Tensor, shape: torch.Size) -> Tensor:
+    if len(shape) != 4:
+        return part.view(shape)
+    first, second, height, width = shape
+    return part.view(first, height, width, second).permute(0, 3, 1, 2)
