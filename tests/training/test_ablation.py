@@ -11,7 +11,7 @@ from vsrife.training.chart import chart
 from vsrife.training.config import CONFIGS
 from vsrife.training.loop import Trainer
 from vsrife.training.networks import build_pupil
-from vsrife.training.parallel import Group, join
+from vsrife.training.parallel import join
 
 SMALL = (
     *("run.steps=2", "run.batch=2", "run.precision=float32", "run.device=cpu", "optimiser.warm_up=1"),

@@ -209,7 +209,9 @@ class Trainer:
     def _resume(self) -> None:
         folder = self.config.run.folder
         place = largest_state(folder)
-        if place is None and not (folder / "carry" / "carry.json").is_file():
+        is_new = place is None and not (folder / "carry" / "carry.json").is_file()
+        self.group.wait()  # the one that writes must not do so before all have looked
+        if is_new:
             self.group.share(self.weights.row.data, self.descent.average)
             return
         snapshot = read_carry(folder / "carry") if place is None else read_state(place)
