@@ -94,3 +94,24 @@ def test_a_failure_reaches_its_own_caller_and_is_not_kept():
         with pytest.raises(ValueError, match="no"):
             first.result(10)
         assert second.result(10) == 3
+
+
+def test_an_owner_that_is_collected_while_the_lock_is_held_drops_its_values_without_a_deadlock():
+    """As a clip's last reference may go in any thread of ours: in the middle of `get`, by the garbage collector."""
+    cache = Cache(100)
+    cache.get(("old", 1), lambda: "a")
+    cache.get(("new", 1), lambda: "b")
+    done = threading.Event()
+
+    def collected_within():
+        with cache._lock:
+            cache.drop(lambda key: key[0] == "old")
+        assert len(cache) == 2  # not yet: the lock was held
+        cache.get(("new", 1), lambda: "c")
+        done.set()
+
+    threading.Thread(target=collected_within, daemon=True).start()
+    assert done.wait(10)
+    assert len(cache) == 1
+    assert cache.weight == 1
+    assert cache.get(("new", 1), lambda: "c") == "b"

@@ -4,7 +4,7 @@ It knows nothing about frames: keys are hashable, values are weighed by a functi
 """
 
 import threading
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from collections.abc import Callable, Hashable
 
 __all__ = ["Cache"]
@@ -24,7 +24,8 @@ class Cache[K: Hashable, V]:
 
     ``weigh`` gives a value's weight in the unit of ``budget`` (bytes, or 1 for a count). The ``at_least`` values used
     last stay even where they are heavier than the budget, so those in use do not drive each other out. Safe for any
-    number of threads.
+    number of threads, and `drop` also from a finalizer: Python may collect garbage wherever an object is made, here
+    too with the lock held, and what it finds may be the owner of values.
     """
 
     def __init__(self, budget: int, weigh: Callable[[V], int] = lambda _value: 1, *, at_least: int = 1) -> None:
@@ -35,6 +36,7 @@ class Cache[K: Hashable, V]:
         self._values: OrderedDict[K, tuple[V, int]] = OrderedDict()
         self._pending: dict[K, _Pending] = {}
         self._weight = 0
+        self._unwanted: deque[Callable[[K], bool]] = deque()
 
     def get(self, key: K, compute: Callable[[], V]) -> V:
         """The value under ``key``; where there is none, ``compute()``, called by one thread while others wait.
@@ -43,15 +45,20 @@ class Cache[K: Hashable, V]:
         then computes for itself, so one failure never becomes another thread's.
         """
         while True:
+            pending = None
             with self._lock:
                 found = self._values.get(key)
                 if found is not None:
                     self._values.move_to_end(key)
-                    return found[0]
-                pending = self._pending.get(key)
-                if pending is None:
-                    mine = self._pending[key] = _Pending()
-                    break
+                else:
+                    pending = self._pending.get(key)
+                    if pending is None:
+                        mine = self._pending[key] = _Pending()
+            self._sweep()
+            if found is not None:
+                return found[0]
+            if pending is None:
+                break
             pending.done.wait()
         try:
             value = compute()
@@ -61,12 +68,23 @@ class Cache[K: Hashable, V]:
             with self._lock:
                 del self._pending[key]
             mine.done.set()
+            self._sweep()
 
     def drop(self, unwanted: Callable[[K], bool]) -> None:
-        """Forget every value whose key is unwanted."""
-        with self._lock:
-            for key in [key for key in self._values if unwanted(key)]:
-                self._weight -= self._values.pop(key)[1]
+        """Forget every value whose key is unwanted: at once, or where the lock is held as soon as it is given back."""
+        self._unwanted.append(unwanted)
+        self._sweep()
+
+    def _sweep(self) -> None:
+        """Do what `drop` was asked for. Who holds the lock meanwhile, be it this very thread, comes here after it."""
+        while self._unwanted and self._lock.acquire(blocking=False):
+            try:
+                while self._unwanted:
+                    unwanted = self._unwanted.popleft()
+                    for key in [key for key in self._values if unwanted(key)]:
+                        self._weight -= self._values.pop(key)[1]
+            finally:
+                self._lock.release()
 
     @property
     def weight(self) -> int:

@@ -8,7 +8,6 @@ import atexit
 import functools
 import itertools
 import os
-import threading
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
@@ -22,7 +21,6 @@ __all__ = ["register"]
 
 _instances: dict[int, "Filter"] = {}
 _serials = itertools.count(1)
-_lock = threading.Lock()
 _home = os.getpid()
 """The process that loaded this module. A process forked from it has neither VapourSynth's threads nor torch's."""
 
@@ -71,8 +69,7 @@ def _create(arguments: Any, result: Any, core: Any, api: Any) -> None:
         _stop_at_exit()
         serial = next(_serials)
         instance = Filter(edge, vsapi.Map(edge, arguments), serial)
-        with _lock:
-            _instances[serial] = instance
+        _instances[serial] = instance
         try:
             instance.publish(result)
         except BaseException:
@@ -103,7 +100,7 @@ def _free(instance: Any, core: Any, api: Any) -> None:
 
 
 def _close(serial: int) -> None:
-    with _lock:
-        found = _instances.pop(serial, None)
+    # No lock: garbage that is collected in any callback may be a clip of ours, and end here within it.
+    found = _instances.pop(serial, None)
     if found is not None:
         found.close()

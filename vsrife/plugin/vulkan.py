@@ -226,7 +226,7 @@ class Reservation:
         """
         with _declaring:
             self._imports[user] = imported * lib().VS_GPU_IMPORT_CHARGED_AGAIN
-            total = allocated + sum(self._imports.values())
+            total = allocated + sum(list(self._imports.values()))
             if total != self._total:
                 self._total = total
                 self._api.updateGPUMemoryReservation(self._pointer, total)
@@ -240,7 +240,7 @@ class Reservation:
 
 
 _declared: dict[int, Reservation] = {}
-_declaring = threading.Lock()
+_declaring = threading.RLock()  # garbage collected within may be another filter, which leaves
 
 
 def _failure(reason: Any) -> RifeError:
