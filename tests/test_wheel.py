@@ -60,7 +60,9 @@ def test_the_package_is_all_there_and_nothing_else(members):
     assert "vsrife/py.typed" in ours
     kernels = {path.relative_to(ROOT).as_posix() for path in (ROOT / "vsrife" / "engine" / "kernels").glob("*.cu*")}
     assert {name for name in ours if name.endswith((".cu", ".cuh"))} == kernels != set()
-    rest = {Path(name).suffix for name in ours} - {".py", ".typed", ".vs", ".safetensors", ".cu", ".cuh"}
+    configs = {path.relative_to(ROOT).as_posix() for path in (ROOT / "vsrife" / "training").rglob("*.toml")}
+    assert {name for name in ours if name.endswith(".toml")} == configs != set()
+    rest = {Path(name).suffix for name in ours} - {".py", ".typed", ".vs", ".safetensors", ".cu", ".cuh", ".toml"}
     assert rest == set(), "no sources of the compiled file, nothing built, no caches"
     places = {name.split("/")[0] for name in members}
     assert len(places) == 3, "vsrife, vapoursynth and the wheel's own description"
