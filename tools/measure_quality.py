@@ -15,8 +15,8 @@ import numpy as np
 import vapoursynth as vs
 
 import vsrife
-from vsrife.training.data.clips import find_clips
-from vsrife.training.evaluation.clips import SAMPLES, moving_pairs, open_clip
+from vsrife.training.data.clips import find_clips, open_clip
+from vsrife.training.evaluation.clips import SAMPLES, moving_pairs
 from vsrife.training.evaluation.metrics import psnr
 
 NAMES: Final = ("y", "y_by_rgb", "u", "u_by_rgb", "v", "v_by_rgb")

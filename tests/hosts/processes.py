@@ -16,6 +16,22 @@ ROOT = HERE.parent.parent
 PACKAGE = Path(vs.__file__).resolve().parent
 """Where VapourSynth's libraries are."""
 
+POLICY = """
+import vapoursynth as vs
+
+class Policy(vs.EnvironmentPolicy):
+    current = None
+    def on_policy_registered(self, api): self.api = api
+    def on_policy_cleared(self): pass
+    def get_current_environment(self): return self.current
+    def set_environment(self, environment): self.current = environment
+    def is_alive(self, environment): return True
+
+policy = Policy()
+vs.register_policy(policy)
+"""
+"""The beginning of a program that makes and destroys cores of its own, as a player does at each seek."""
+
 
 def environment(**changes: str | os.PathLike[str] | None) -> dict[str, str]:
     """This process's environment with changes; None removes a variable. PYTHONPATH is put before the checkout."""

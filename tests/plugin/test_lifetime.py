@@ -13,7 +13,7 @@ import pytest
 import torch
 import vapoursynth as vs
 
-from tests.hosts.processes import finish, printed, python, start_python
+from tests.hosts.processes import POLICY, finish, printed, python, start_python
 from vsrife.engine import interpolator
 from vsrife.engine.estimator import Estimator
 from vsrife.engine.interpolator import Interpolator
@@ -21,23 +21,6 @@ from vsrife.engine.interpolator import Interpolator
 from .clips import digest, numbered, samples, textured, with_props
 
 core = vs.core
-
-
-# The beginning of a program that makes and destroys cores of its own, as a player does at each seek.
-POLICY = """
-import vapoursynth as vs
-
-class Policy(vs.EnvironmentPolicy):
-    current = None
-    def on_policy_registered(self, api): self.api = api
-    def on_policy_cleared(self): pass
-    def get_current_environment(self): return self.current
-    def set_environment(self, environment): self.current = environment
-    def is_alive(self, environment): return True
-
-policy = Policy()
-vs.register_policy(policy)
-"""
 
 
 def rife(clip, model, **options):

@@ -22,7 +22,7 @@ import pytest
 import torch
 import vapoursynth as vs
 
-from tests.hosts.processes import printed
+from tests.hosts.processes import POLICY, printed
 from vsrife.errors import ArgumentError, RifeError
 from vsrife.plugin import resident, vsapi, vulkan
 from vsrife.plugin.resident import Exchange
@@ -857,20 +857,10 @@ class TestInVapourSynth:
         assert int(samples(out.get_frame(3))[0][0, 0]) == 15
         assert [line for line in logged if "are downloaded: this VapourSynth's GPU side is of another version" in line]
 
-    CORES = """
+    CORES = (
+        POLICY
+        + """
 import gc, re, sys, time
-import vapoursynth as vs
-
-class Policy(vs.EnvironmentPolicy):
-    current = None
-    def on_policy_registered(self, api): self.api = api
-    def on_policy_cleared(self): pass
-    def get_current_environment(self): return self.current
-    def set_environment(self, environment): self.current = environment
-    def is_alive(self, environment): return True
-
-policy = Policy()
-vs.register_policy(policy)
 from tests.plugin.test_resident import Software
 from vsrife.plugin import callbacks, filter, vulkan
 
@@ -912,6 +902,7 @@ for turn in range(4):
     assert used[-1].maps == used[-1].unmaps > 0, turn
 print("nothing is left")
 """
+    )
 
     def test_a_script_evaluated_again_leaves_nothing(self, software, average_model):
         assert printed(self.CORES, average_model) == "nothing is left\n"

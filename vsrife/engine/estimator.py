@@ -84,7 +84,7 @@ class Estimator:
     canvas: (height, width), multiples of `IFNet.modulus(scale)`.
     band: pixels of a block's input that exist at a time.
     strips: pieces that a block's picture is cut into where it is too large to be worked on whole. They overlap by as
-        much as the convolutions reach, so the answer stays the same.
+        much as the convolutions reach, so the answer stays the same but for rounding.
     """
 
     def __init__(

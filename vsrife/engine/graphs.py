@@ -9,7 +9,6 @@ import logging
 import threading
 from collections import OrderedDict
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Final
 
 import torch
@@ -79,19 +78,14 @@ def _captured(work: Callable[[], Field], lane: Lane) -> tuple[Callable[[], None]
     return graph.replay, field
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _Key:
-    estimator: tuple[object, ...]
-    lane: int
-
-
-_replays: OrderedDict[_Key, _Replay] = OrderedDict()
+_replays: OrderedDict[tuple[object, ...], _Replay] = OrderedDict()
+"""By the estimator's key and the lane."""
 _replays_lock = threading.Lock()
 
 
 def field_in(lane: Lane, estimator: Estimator, kernels: Kernels, left: Tensor, right: Tensor, time: float) -> Field:
     """`Estimator.field`, by the kernels and, where it can be, a graph. It is valid until the lane is given back."""
-    key = _Key(estimator=estimator.key, lane=lane.index)
+    key = (*estimator.key, lane.index)
     with _replays_lock:
         if key not in _replays:
             _replays[key] = _Replay(estimator, lane, kernels)

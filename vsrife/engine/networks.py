@@ -91,15 +91,15 @@ def load_network(path: Path, device: torch.device, dtype: torch.dtype) -> Networ
     with _networks_lock:
         network = _networks.get(key)
         if network is None:
-            network = _networks[key] = Network.of(load(path), device, dtype, kernels_of(device))
+            network = Network.of(load(path), device, dtype, kernels_of(device))
             # Only float16 has less range than the file, whose weights `load` has found finite.
             if dtype is torch.float16 and not all(
                 bool(weight.isfinite().all()) for weight in network.module.parameters()
             ):
-                del _networks[key]
                 raise ModelError(
                     f'model ({path}) has weights beyond the range of float16; pass precision="float32" or "bfloat16"'
                 )
+            _networks[key] = network
             while len(_networks) > KEPT_NETWORKS:
                 _networks.popitem(last=False)
         _networks.move_to_end(key)

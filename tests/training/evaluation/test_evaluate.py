@@ -15,9 +15,9 @@ from PIL import Image
 import vsrife
 from vsrife.cli import evaluate as verb
 from vsrife.cli import main
+from vsrife.training.data.clips import open_clip
 from vsrife.training.evaluation import metrics, vmaf
 from vsrife.training.evaluation import run as measuring
-from vsrife.training.evaluation.clips import open_clip
 from vsrife.training.evaluation.examples import _worst_box
 from vsrife.training.evaluation.protocols import PROTOCOLS
 from vsrife.training.evaluation.samples import pictures

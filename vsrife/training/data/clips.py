@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 import torch
@@ -12,7 +12,10 @@ from vsrife.errors import ArgumentError
 from vsrife.video.cuts import DEFAULT_CUT_THRESHOLD, cut_score, signature
 from vsrife.video.still import is_still
 
-__all__ = ["CLIP_KINDS", "REPEAT_THRESHOLD", "find_clips", "read_clip", "split_shots"]
+if TYPE_CHECKING:
+    import vapoursynth as vs
+
+__all__ = ["CLIP_KINDS", "REPEAT_THRESHOLD", "find_clips", "open_clip", "read_clip", "split_shots"]
 
 CLIP_KINDS: Final = frozenset((".avi", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".ts", ".webm", ".y4m"))
 
@@ -34,26 +37,29 @@ def find_clips(folder: Path) -> list[Path]:
     return found
 
 
-def read_clip(path: Path) -> Iterator[Tensor]:
-    """Every frame of a clip: uint8 [3, h, w], R, G, B, in host memory.
+def open_clip(path: Path, pixels: "vs.PresetVideoFormat | None" = None) -> "vs.VideoNode":
+    """A clip as RGB24, or in another format of a family that needs no matrix; decoded by vapoursynth-bestsource.
 
-    Decoded by vapoursynth-bestsource. Colour by the clip's own matrix; where it tells none, BT.709 from 720p up and
-    BT.601 below. Raises ArgumentError, which names the file, where it cannot be read.
+    Colour by the clip's own matrix; where it tells none, BT.709 from 720p up and BT.601 below. Raises ArgumentError,
+    which names the file, where it cannot be read.
     """
     import vapoursynth as vs
 
     try:
         clip = vs.core.bs.VideoSource(str(path), cachemode=0, showprogress=False)
-        props = clip.get_frame(0).props
+        told = clip.get_frame(0).props.get("_Matrix", vs.MATRIX_UNSPECIFIED)
     except (AttributeError, vs.Error) as error:
         reason = str(error).splitlines()[0]
-        raise ArgumentError(f"clip ({path}) must be a video that vapoursynth-bestsource reads: {reason}") from error
-    told = props.get("_Matrix", vs.MATRIX_UNSPECIFIED)
-    options = {}
+        raise ArgumentError(f"clip ({path}) must be a video that vapoursynth-bestsource reads: {reason}") from None
     if clip.format.color_family != vs.RGB and told == vs.MATRIX_UNSPECIFIED:
-        options["matrix_in"] = vs.MATRIX_BT709 if clip.height > 576 or clip.width >= 1280 else vs.MATRIX_ST170_M
-    rgb = vs.core.resize.Bicubic(clip, format=vs.RGB24, **options)
-    for frame in rgb.frames(close=True):
+        is_hd = clip.height > 576 or clip.width >= 1280
+        clip = clip.std.SetFrameProps(_Matrix=vs.MATRIX_BT709 if is_hd else vs.MATRIX_ST170_M)
+    return clip.resize.Bicubic(format=vs.RGB24 if pixels is None else pixels)
+
+
+def read_clip(path: Path) -> Iterator[Tensor]:
+    """Every frame of a clip, by `open_clip`: uint8 [3, h, w], R, G, B, in host memory."""
+    for frame in open_clip(path).frames(close=True):
         yield torch.from_numpy(np.stack([np.asarray(frame[plane]) for plane in range(3)]))
 
 

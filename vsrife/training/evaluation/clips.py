@@ -8,11 +8,11 @@ import numpy as np
 import vapoursynth as vs
 
 from vsrife.errors import ArgumentError
-from vsrife.training.data.clips import find_clips
+from vsrife.training.data.clips import find_clips, open_clip
 from vsrife.training.evaluation.metrics import Picture
 from vsrife.training.evaluation.samples import Sample, Samples, drawn, pictures
 
-__all__ = ["CUT", "SAMPLES", "hd", "moving_pairs", "open_clip", "skip_frame"]
+__all__ = ["CUT", "SAMPLES", "hd", "moving_pairs", "skip_frame"]
 
 CUT: Final = 0.12
 """Mean absolute difference of two frames, of 1, above which they count as a cut."""
@@ -31,24 +31,6 @@ HD_SEQUENCES: Final = {
     "HD1080p_GT": ("BlueSky", "Kimono1_1920x1080_24", "ParkScene_1920x1080_24", "sunflower_1080p25"),
 }
 HD_SIZES: Final = {"HD544p_GT": (1280, 544), "HD720p_GT": (1280, 720), "HD1080p_GT": (1920, 1080)}
-
-
-def open_clip(path: Path, pixels: vs.PresetVideoFormat = vs.RGB24) -> vs.VideoNode:
-    """A clip as RGB24, or in another format of a family that needs no matrix; decoded by vapoursynth-bestsource.
-
-    Colour by the clip's own matrix; where it tells none, BT.709 from 720p up and BT.601 below. Raises ArgumentError,
-    which names the file, where it cannot be read.
-    """
-    try:
-        clip = vs.core.bs.VideoSource(str(path), cachemode=0, showprogress=False)
-        told = clip.get_frame(0).props.get("_Matrix", vs.MATRIX_UNSPECIFIED)
-    except (AttributeError, vs.Error) as error:
-        reason = str(error).splitlines()[0]
-        raise ArgumentError(f"clip ({path}) must be a video that vapoursynth-bestsource reads: {reason}") from None
-    if clip.format.color_family != vs.RGB and told == vs.MATRIX_UNSPECIFIED:
-        is_hd = clip.height > 576 or clip.width >= 1280
-        clip = clip.std.SetFrameProps(_Matrix=vs.MATRIX_BT709 if is_hd else vs.MATRIX_ST170_M)
-    return clip.resize.Bicubic(format=pixels)
 
 
 def moving_pairs(clip: vs.VideoNode, span: int, limit: int) -> Iterator[int]:
