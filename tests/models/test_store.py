@@ -91,10 +91,15 @@ class TestLocate:
         assert store.locate() == store.embedded_default() == own
         assert "not on this machine" in fails(store.locate, "4.0")
 
-    def test_the_older_line_is_refused_before_it_is_fetched(self, folder):
-        text = fails(store.locate, "3.8")
-        assert "3.x line" in text
-        assert "fetch" not in text
+    def test_a_model_of_three_files_needs_them_all(self, folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        for name in ("flownet_v3.1.pkl", "contextnet_v3.1.pkl"):
+            (folder / name).write_bytes(b"x")
+        text = fails(store.locate, "3.1")
+        assert "models fetch 3.1" in text
+        assert str(folder / "unet_v3.1.pkl") in text
+        (folder / "unet_v3.1.pkl").write_bytes(b"x")
+        assert store.locate("3.1") == folder / "flownet_v3.1.pkl"
 
     def test_a_file_by_its_path(self, folder, tmp_path, monkeypatch):
         path = tmp_path / "my net.safetensors"

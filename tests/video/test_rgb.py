@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from vsrife.video.colour import ChromaLocation, Colour, ColourOverrides, Matrix, Range, colour_of
 from vsrife.video.formats import Family, PixelFormat
 from vsrife.video.host import dtype_of
-from vsrife.video.rgb import to_rgb
+from vsrife.video.rgb import difference, to_rgb
 
 core = vs.core
 
@@ -236,3 +236,46 @@ def test_planes_may_have_any_strides() -> None:
     colour = colour_of({}, fmt, 34, 18)
     results = [to_rgb(p, fmt, colour, width=34, height=18, pad_to=(64, 64)) for p in (planes, strided)]
     assert torch.equal(*results)
+
+
+@pytest.mark.parametrize("full", [False, True])
+@pytest.mark.parametrize("matrix", [each for each in Matrix if each is not Matrix.RGB])
+@pytest.mark.parametrize("bits", [16, 32])
+def test_a_difference_added_to_the_planes_is_seen(matrix: Matrix, full: bool, bits: int) -> None:
+    fmt = PixelFormat(family=Family.YUV, float_samples=bits == 32, bits=bits)
+    check_difference(fmt, Colour(matrix=matrix, full_range=full or bits == 32, chroma=ChromaLocation.LEFT))
+
+
+@pytest.mark.parametrize("transfer", [2, 8])
+@pytest.mark.parametrize("family", [Family.RGB, Family.GRAY])
+@pytest.mark.parametrize("bits", [12, 32])
+def test_a_difference_of_rgb_and_gray_is_seen(family: Family, transfer: int, bits: int) -> None:
+    fmt = PixelFormat(family=family, float_samples=bits == 32, bits=bits)
+    colour = Colour(matrix=Matrix.RGB, full_range=True, chroma=ChromaLocation.LEFT, transfer=transfer)
+    check_difference(fmt, colour)
+
+
+def check_difference(fmt: PixelFormat, colour: Colour) -> None:
+    """Planes of little colour, a change that stays within 0..1, and what is seen of the planes with it added."""
+    generator = np.random.default_rng(3)
+    unit = 1.0 if fmt.float_samples else fmt.peak
+    planes = []
+    for plane in range(fmt.planes):
+        middle = 0.0 if plane and fmt.family is Family.YUV and fmt.float_samples else 0.5
+        planes.append(torch.from_numpy(unit * (middle + generator.uniform(-0.05, 0.05, (18, 34)))))
+    kind = torch.float32 if fmt.float_samples else torch.uint16
+
+    def seen(planes: Sequence[torch.Tensor]) -> torch.Tensor:
+        codes = [(plane if fmt.float_samples else plane.round()).to(kind) for plane in planes]
+        return to_rgb(codes, fmt, colour, width=34, height=18)[0]
+
+    before = seen(planes)
+    change = torch.from_numpy(generator.uniform(-0.1, 0.1, before.shape)).float()
+    after = before + (change[:1] if fmt.planes == 1 else change)
+    assert after.min() > 0.05
+    assert after.max() < 0.95
+    added = difference(before, after, fmt, colour)
+    assert added.shape == (fmt.planes, 18, 34)
+    step = 2e-6 if fmt.float_samples else 4 / unit
+    assert (seen([plane + more for plane, more in zip(planes, added, strict=True)]) - after).abs().max() < step
+    assert not difference(before, before, fmt, colour).any()

@@ -45,7 +45,6 @@ def list_models(_arguments: argparse.Namespace) -> int:
     default = store.embedded_default()
     print(f"a call without model runs: {default or DEFAULT}")
     print("size: > is what the weights alone take; sha256: * as recorded when the file first came")
-    print("group 3.x can be fetched, but this version does not run it")
     return 0
 
 
@@ -57,8 +56,8 @@ def _row(entry: Entry) -> tuple[str, ...]:
     return (
         entry.name,
         entry.group,
-        f"{entry.parameters / 1e6:.2f} M" if entry.parameters else "-",
-        f"{size / 1e6:.1f} MB" if size else f">{4 * (entry.parameters or 0) / 1e6:.0f} MB",
+        f"{entry.parameters / 1e6:.2f} M",
+        f"{size / 1e6:.1f} MB" if size else f">{4 * entry.parameters / 1e6:.0f} MB",
         "yes" if cached else "no",
         entry.licence,
         entry.sha256 or (f"{recorded}*" if recorded else "-"),

@@ -7,17 +7,20 @@ rows at a time.
 
 from collections.abc import Sequence
 from functools import cached_property
-from typing import Protocol
+from typing import Protocol, override
 
 import torch
 from torch import Tensor
 
 from vsrife.engine import sampling
 from vsrife.engine.convolutions import HALO, Block
-from vsrife.engine.networks import Network
+from vsrife.engine.networks import BlockNetwork
+from vsrife.engine.packing import Packing
 from vsrife.engine.sampling import FLOW, Level
+from vsrife.engine.synthesis import Part
 from vsrife.network.ifnet import LARGE_MOTION
 from vsrife.network.motion import Motion
+from vsrife.video.picture import Layer
 
 __all__ = ["Estimator", "Field", "Gather", "Sampler"]
 
@@ -66,6 +69,15 @@ class Field:
         self._motion = motion
         self._before = before
 
+    def parts(self, layer: Layer) -> tuple[Part, ...]:  # noqa: ARG002 - for networks that draw
+        """The pictures whose mean is the frame, for planes like those of ``layer``: here one."""
+        return (Part(motion=self.motion),)
+
+    @property
+    def undrawn(self) -> "Field":
+        """The same without what the network draws, for planes that are no colour."""
+        return self
+
     def fresh(self) -> "Field":
         """The same levels, with nothing derived from them yet."""
         return Field([level.of(level.raw) for level in self.levels], adds_masks=self.adds_masks, band=self._band)
@@ -78,8 +90,8 @@ class Field:
         return sampling.motion_of(self.levels, adds_masks=self.adds_masks, band=self._band, before=self._before)
 
 
-class Estimator:
-    """A network for canvases of one size. Any number of threads may use it at once.
+class Estimator(Packing):
+    """A 4.x network for canvases of one size. Any number of threads may use it at once.
 
     canvas: (height, width), multiples of `IFNet.modulus(scale)`.
     band: pixels of a block's input that exist at a time.
@@ -89,7 +101,7 @@ class Estimator:
 
     def __init__(
         self,
-        network: Network,
+        network: BlockNetwork,
         canvas: tuple[int, int],
         *,
         scale: float = 1.0,
@@ -99,9 +111,9 @@ class Estimator:
     ) -> None:
         """Raises ArgumentError for a scale or an ensemble that the network does not take."""
         network.module.check_options(scale=scale, ensemble=ensemble)
-        self.network = network
+        super().__init__(network, canvas)
+        self.network: BlockNetwork = network
         self._architecture = network.module.architecture
-        self.canvas = canvas
         self._scale = scale
         self._ensemble = ensemble
         self._band = band
@@ -125,27 +137,9 @@ class Estimator:
         """What two estimators that do the same have in common."""
         return self.network, self.canvas, self._scale, self._ensemble, self._band, self._strips
 
-    def pack(self, rgb: Tensor) -> Tensor:
-        """What is kept of a source frame: [1, C, H, W], channels-last, C of `Layout.source`.
-
-        rgb: float32 [1, 3, H, W] in 0..1 on the canvas, zeros right of and below the picture.
-        """
-        packed = self.new_source()
-        packed[:, :3] = rgb
-        packed[:, 3:] = 0.0
-        return self.encoded(packed, rgb)
-
-    def new_source(self) -> Tensor:
-        """Memory for a packed source."""
-        return torch.empty(
-            (1, self.network.layout.source, *self.canvas),
-            dtype=self.network.source_dtype,
-            device=self.network.device,
-            memory_format=torch.channels_last,
-        )
-
+    @override
     def encoded(self, packed: Tensor, rgb: Tensor | None = None) -> Tensor:
-        """``packed``, with the features of its RGB (or of ``rgb``, the same in float32) written beside it."""
+        """See Packing."""
         module = self.network.module
         count = self._architecture.features
         if count:
@@ -200,7 +194,9 @@ class _Run:
 
     total: Tensor | None = None
 
-    def __init__(self, network: Network, canvas: tuple[int, int], sampler: Sampler, *, band: int, strips: int) -> None:
+    def __init__(
+        self, network: BlockNetwork, canvas: tuple[int, int], sampler: Sampler, *, band: int, strips: int
+    ) -> None:
         self._network = network
         self._architecture = network.module.architecture
         self._canvas = canvas

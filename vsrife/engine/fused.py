@@ -6,7 +6,7 @@ from torch import Tensor
 
 from vsrife.engine.estimator import Field
 from vsrife.engine.kernels import Kernels, RawLevel, new_pair
-from vsrife.engine.networks import Network
+from vsrife.engine.networks import BlockNetwork
 from vsrife.engine.sampling import Level
 from vsrife.video.colour import ChromaLocation
 from vsrife.video.formats import PixelFormat
@@ -21,7 +21,7 @@ class FusedSampler:
     be replayed for others.
     """
 
-    def __init__(self, network: Network, canvas: tuple[int, int], kernels: Kernels) -> None:
+    def __init__(self, network: BlockNetwork, canvas: tuple[int, int], kernels: Kernels) -> None:
         self._network = network
         self._canvas = canvas
         self._kernels = kernels

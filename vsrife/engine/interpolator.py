@@ -1,12 +1,15 @@
 """Two source frames and a time in; the planes of the frame in between out.
 
 A source frame is converted, padded and encoded once, and kept in a bounded cache of the process. The network answers a
-motion for each (left, right, t); synthesis then warps and blends the clip's own planes. Nothing here knows VapourSynth.
+motion for each (left, right, t); synthesis then warps and blends the clip's own planes. A network that knows the middle
+alone makes other times from middles, which are kept like sources: its 4x is 2x of 2x, to the bit. Nothing here knows
+VapourSynth.
 """
 
 import itertools
 from dataclasses import dataclass
 from fractions import Fraction
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -18,9 +21,10 @@ from vsrife.engine.estimator import Estimator, Field
 from vsrife.engine.graphs import drop_all as drop_graphs
 from vsrife.engine.graphs import field_in
 from vsrife.engine.memory import plan, quiesce, twice
-from vsrife.engine.networks import Network
+from vsrife.engine.networks import BlockNetwork, WholeNetwork
+from vsrife.engine.pairs import PairEstimator, nearest, parents
 from vsrife.engine.streams import LANES, Lane, Mark, downloading, lane, mark, undisturbed, uploading
-from vsrife.engine.synthesis import synthesize
+from vsrife.engine.synthesis import synthesize_mean
 from vsrife.video.picture import Layer, Picture, settle
 
 __all__ = ["Interpolator"]
@@ -37,9 +41,9 @@ KEPT_SOURCES = 2 * LANES
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class _Source:
-    """What the cache keeps of a source frame, all on the device and none of it VapourSynth's memory.
+    """What the cache keeps of a source frame, or of a middle, all on the device and none of it VapourSynth's memory.
 
-    packed: RGB on the canvas and what the network's encoder made of it, see `Estimator.pack`.
+    packed: RGB on the canvas and what the network's encoder made of it, see `Packing`.
     planes, alpha: the native planes; None where the frame's own are read in place.
     ready: when all that is written.
     """
@@ -50,12 +54,33 @@ class _Source:
     ready: Mark
 
     @property
-    def bytes(self) -> int:
-        return sum(tensor.nbytes for tensor in (self.packed, *(self.planes or ()), *(self.alpha or ())))
+    def tensors(self) -> tuple[Tensor, ...]:
+        return self.packed, *(self.planes or ()), *(self.alpha or ())
+
+    def follow(self, held: Lane) -> None:
+        """Let the lane's stream read this from now on."""
+        self.ready.follow()
+        if held.stream is not None:
+            for tensor in self.tensors:
+                tensor.record_stream(held.stream)
 
 
-_sources: Cache[tuple[int, int], _Source] = Cache(
-    CACHE_BYTES, lambda source: max(source.bytes, CACHE_BYTES // MOST_SOURCES), at_least=KEPT_SOURCES
+_Made = tuple[tuple[Tensor, ...] | None, tuple[Tensor, ...] | None, Mark]
+
+
+class _Key(NamedTuple):
+    """Of which interpolator; and which frames, at what time between them. A source frame is both, at 0."""
+
+    serial: int
+    left: int
+    right: int
+    time: Fraction = Fraction(0)
+
+
+_sources: Cache[_Key, _Source] = Cache(
+    CACHE_BYTES,
+    lambda source: max(sum(tensor.nbytes for tensor in source.tensors), CACHE_BYTES // MOST_SOURCES),
+    at_least=KEPT_SOURCES,
 )
 _serials = itertools.count(1)
 
@@ -66,7 +91,9 @@ class Interpolator:
     Cached sources belong to this object (under its own serial number) and are dropped by `close`.
     """
 
-    def __init__(self, network: Network, width: int, height: int, *, scale: float, ensemble: bool) -> None:
+    def __init__(
+        self, network: BlockNetwork | WholeNetwork, width: int, height: int, *, scale: float, ensemble: bool
+    ) -> None:
         """Raises ArgumentError for a scale or an ensemble that the network does not take."""
         network.module.check_options(scale=scale, ensemble=ensemble)
         modulus = network.module.modulus(scale)
@@ -74,14 +101,18 @@ class Interpolator:
         self._device = network.device
         self._kernels = network.kernels
         self._working = plan(network, canvas, scale=scale)
-        self._estimator = Estimator(
-            network,
-            canvas,
-            scale=scale,
-            ensemble=ensemble,
-            band=self._working.band,
-            strips=self._working.strips,
-        )
+        self._estimator: Estimator | PairEstimator
+        if isinstance(network, WholeNetwork):
+            self._estimator = PairEstimator(network, canvas, scale=scale, ensemble=ensemble)
+        else:
+            self._estimator = Estimator(
+                network,
+                canvas,
+                scale=scale,
+                ensemble=ensemble,
+                band=self._working.band,
+                strips=self._working.strips,
+            )
         self._serial = next(_serials)
 
     @property
@@ -103,22 +134,14 @@ class Interpolator:
 
     def close(self) -> None:
         """Drop what the cache holds for this object. Frames still being computed are not disturbed."""
-        _sources.drop(lambda key: key[0] == self._serial)
+        _sources.drop(lambda key: key.serial == self._serial)
 
     def _make(self, left: Picture, right: Picture, t: Fraction, into: Picture) -> None:
         try:
-            a, b = self._source(left), self._source(right)
-            with lane(self._device) as held:
-                for source in (a, b):
-                    source.ready.follow()
-                    if held.stream is not None:
-                        source.packed.record_stream(held.stream)
-                field = self.field(held, a.packed, b.packed, float(t))
-                made = self.blend(field, into, (left.layer, a.planes), (right.layer, b.planes), into.layer)
-                made_alpha = None
-                if into.alpha is not None and left.alpha is not None and right.alpha is not None:
-                    made_alpha = self.blend(field, into, (left.alpha, a.alpha), (right.alpha, b.alpha), into.alpha)
-                done = mark(self._device)
+            if isinstance(self._estimator, PairEstimator) and self._estimator.halves:
+                made, made_alpha, done = self._copied(self._at(nearest(t), left, right), into)
+            else:
+                made, made_alpha, done = self._new(left, right, t, into)
             with downloading(self._device, done):
                 if made is not None:
                     into.layer.receive(made)
@@ -132,8 +155,64 @@ class Interpolator:
                 quiesce(self._device)
             raise
 
-    def _source(self, picture: Picture) -> _Source:
-        return _sources.get((self._serial, picture.number), lambda: self._encode(picture))
+    def _new(self, left: Picture, right: Picture, t: Fraction, into: Picture) -> _Made:
+        """The planes of the frame at ``t`` and of its alpha, None where they are written already or there are none, and
+        when that is done.
+        """
+        a, b = self._at(Fraction(0), left, right), self._at(Fraction(1), left, right)
+        with lane(self._device) as held:
+            field = self._between(held, a, b, float(t))
+            made = self.blend(field, into, (left.layer, a.planes), (right.layer, b.planes), into.layer)
+            made_alpha = None
+            if into.alpha is not None and left.alpha is not None and right.alpha is not None:
+                made_alpha = self.blend(field.undrawn, into, (left.alpha, a.alpha), (right.alpha, b.alpha), into.alpha)
+            return made, made_alpha, mark(self._device)
+
+    def _copied(self, middle: _Source, into: Picture) -> _Made:
+        """As `_new`, of a frame that is there."""
+        assert middle.planes is not None
+        with lane(self._device) as held:
+            middle.follow(held)
+            made = self._placed(middle.planes, into.layer)
+            made_alpha = None
+            if into.alpha is not None and middle.alpha is not None:
+                made_alpha = self._placed(middle.alpha, into.alpha)
+            return made, made_alpha, mark(self._device)
+
+    def _placed(self, planes: tuple[Tensor, ...], into: Layer) -> tuple[Tensor, ...] | None:
+        """The planes, or None where they could be copied into ``into`` already."""
+        targets = into.targets_on(self._device)
+        if targets is None:
+            return planes
+        for target, plane in zip(targets, planes, strict=True):
+            target.copy_(plane)
+        return None
+
+    def _between(self, held: Lane, a: _Source, b: _Source, time: float) -> Field:
+        for source in (a, b):
+            source.follow(held)
+        return self.field(held, a.packed, b.packed, time)
+
+    def _at(self, time: Fraction, left: Picture, right: Picture) -> _Source:
+        """The source at ``time`` of a pair: 0 and 1 are its frames, what is between them is a middle."""
+        if time in (0, 1):
+            picture = right if time else left
+            key = _Key(self._serial, picture.number, picture.number)
+            return _sources.get(key, lambda: self._encode(picture))
+        key = _Key(self._serial, left.number, right.number, time)
+        return _sources.get(key, lambda: self._middle(time, left, right))
+
+    def _middle(self, time: Fraction, left: Picture, right: Picture) -> _Source:
+        """The frame at ``time``, made as any other is, and kept as a source."""
+        # Both before the lane is held: they may need one too, or another thread that makes them.
+        a, b = (self._at(each, left, right) for each in parents(time))
+        with lane(self._device) as held:
+            field = self._between(held, a, b, 0.5)
+            planes = self._blended(field, left, (left.layer, a.planes), (right.layer, b.planes))
+            alpha = None
+            if left.alpha is not None and right.alpha is not None:
+                alpha = self._blended(field.undrawn, left, (left.alpha, a.alpha), (right.alpha, b.alpha))
+            return _Source(packed=self.pack(left, planes), planes=planes, alpha=alpha, ready=mark(self._device))
 
     def _encode(self, picture: Picture) -> _Source:
         with uploading(self._device):
@@ -160,9 +239,10 @@ class Interpolator:
 
     def field(self, held: Lane, left: Tensor, right: Tensor, time: float) -> Field:
         """The motion between two packed sources, worked out in the lane ``held`` and valid until it is given back."""
-        if self._kernels is None or self._estimator.plain:
-            return self._estimator.field(left, right, time)
-        return field_in(held, self._estimator, self._kernels, left, right, time)
+        estimator = self._estimator
+        if isinstance(estimator, PairEstimator) or self._kernels is None or estimator.plain:
+            return estimator.field(left, right, time)
+        return field_in(held, estimator, self._kernels, left, right, time)
 
     def blend(
         self,
@@ -171,21 +251,32 @@ class Interpolator:
         left: tuple[Layer, tuple[Tensor, ...] | None],
         right: tuple[Layer, tuple[Tensor, ...] | None],
         into: Layer,
-    ) -> list[Tensor] | None:
+    ) -> tuple[Tensor, ...] | None:
         """The planes of ``into``, made on the device from either layer and its planes there; None in their place: not
         cached. Returns None where they are written already.
         """
+        targets = into.targets_on(self._device)
+        made = self._blended(field, picture, left, right, targets)
+        return made if targets is None else None
+
+    def _blended(
+        self,
+        field: Field,
+        picture: Picture,
+        left: tuple[Layer, tuple[Tensor, ...] | None],
+        right: tuple[Layer, tuple[Tensor, ...] | None],
+        out: tuple[Tensor, ...] | None = None,
+    ) -> tuple[Tensor, ...]:
         # What is not cached is brought now: in place where it is lent; and an alpha whose neighbour had none before.
         a, b = (layer.planes_on(self._device) if cached is None else cached for layer, cached in (left, right))
-        targets = into.targets_on(self._device)
+        layer = left[0]
+        fmt, chroma = layer.format, layer.colour.chroma
         size = {"width": picture.width, "height": picture.height}
-        chroma = into.colour.chroma
         if self._kernels is None or not field.levels:
-            made = synthesize(a, b, field.motion, into.format, chroma=chroma, **size, out=targets)
-        else:
-            made = [torch.empty_like(plane) for plane in a] if targets is None else list(targets)
-            fused.synthesize(self._kernels, a, b, field, into.format, chroma=chroma, **size, out=made)
-        return made if targets is None else None
+            return tuple(synthesize_mean(a, b, field.parts(layer), fmt, chroma=chroma, **size, out=out))
+        made = tuple(torch.empty_like(plane) for plane in a) if out is None else out
+        fused.synthesize(self._kernels, a, b, field, fmt, chroma=chroma, **size, out=made)
+        return made
 
 
 def _drop_all() -> None:

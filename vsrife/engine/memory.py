@@ -14,9 +14,10 @@ from typing import Final
 import torch
 
 from vsrife.engine.device import host_memory, total_memory
-from vsrife.engine.networks import Network
+from vsrife.engine.networks import BlockNetwork, WholeNetwork
 from vsrife.engine.streams import undisturbed
 from vsrife.errors import RifeError
+from vsrife.network import PaperNet
 
 __all__ = ["WorkingSet", "is_out_of_memory", "plan", "quiesce", "twice"]
 
@@ -30,6 +31,11 @@ _GPU_BAND: Final = 1 << 25
 
 _SHARE: Final = 16
 """One part in this many of the device's memory is what one frame's convolutions may take; else they work in strips."""
+
+_PLAIN_BYTES: Final = 500
+_REFINED_BYTES: Final = 800
+_LARGE_BYTES: Final = 2000
+"""A pixel's, of what `pairs` runs: without a refine network, with it, and RIFE-Large. Measured in float32 on a CPU."""
 
 _NO_MEMORY: Final = (
     "can't allocate memory",
@@ -51,10 +57,14 @@ class WorkingSet:
     needed: int
 
 
-def plan(network: Network, canvas: tuple[int, int], *, scale: float, total: int | None = None) -> WorkingSet:
+def plan(
+    network: BlockNetwork | WholeNetwork, canvas: tuple[int, int], *, scale: float, total: int | None = None
+) -> WorkingSet:
     """The working set for canvases (height, width) at the user's ``scale``; ``total``: bytes the device has, by itself
     what it says.
     """
+    if isinstance(network, WholeNetwork):
+        return _whole(network, canvas)
     architecture, layout = network.module.architecture, network.layout
     pixels, item = canvas[0] * canvas[1], network.dtype.itemsize
     inputs = _GPU_BAND if network.device.type == "cuda" else _CPU_BAND
@@ -72,6 +82,15 @@ def plan(network: Network, canvas: tuple[int, int], *, scale: float, total: int 
         strips=strips,
         needed=int(convolutions / strips + answers + sources + motion + inputs),
     )
+
+
+def _whole(network: WholeNetwork, canvas: tuple[int, int]) -> WorkingSet:
+    """Of a network that is run as it is defined: all of a frame at once."""
+    module = network.module
+    large = isinstance(module, PaperNet) and module.architecture.large
+    refined = isinstance(module, PaperNet) and module.architecture.context > 0
+    needed = _LARGE_BYTES if large else _REFINED_BYTES if refined else _PLAIN_BYTES
+    return WorkingSet(band=0, strips=1, needed=needed * canvas[0] * canvas[1])
 
 
 def is_out_of_memory(error: BaseException) -> bool:

@@ -15,52 +15,94 @@ from vsrife.engine.convolutions import Block, Layout
 from vsrife.engine.kernels import Kernels, resolve
 from vsrife.errors import ModelError
 from vsrife.models.checkpoint import load
-from vsrife.network.ifnet import IFNet
+from vsrife.network import IFNet, PairNetwork
 
-__all__ = ["Network", "load_network"]
+__all__ = ["BlockNetwork", "Network", "WholeNetwork", "load_network"]
 
 KEPT_NETWORKS = 4
+
+RGB, ALIGNED_RGB = 3, 4
+"""Channels of a source without features, and as the kernels write it."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class Network:
     """A network on a device, ready to run: shared by every filter of the process that names the same three things.
 
-    module: as vsrife.network defines it. blocks, layout: the same, prepared for `estimator`.
-    dtype: of weights and convolutions. source_dtype: of packed sources.
+    module: as vsrife.network defines it.
+    dtype: of weights and convolutions. source_dtype: of packed sources; source: their channels.
     kernels: of the device; None where there are none, and torch does it all.
     """
 
-    module: IFNet
+    module: IFNet | PairNetwork
     device: torch.device
     dtype: torch.dtype
     source_dtype: torch.dtype
-    layout: Layout
-    blocks: Sequence[Block]
+    source: int
     kernels: Kernels | None
 
-    @classmethod
-    def of(cls, module: IFNet, device: torch.device, dtype: torch.dtype, kernels: Kernels | None = None) -> Self:
+    @staticmethod
+    def of(
+        module: IFNet | PairNetwork, device: torch.device, dtype: torch.dtype, kernels: Kernels | None = None
+    ) -> "BlockNetwork | WholeNetwork":
         """The network ``module``, moved to ``device`` and ``dtype`` in place."""
-        module = module.to(device=device, dtype=dtype).eval().requires_grad_(False)
-        layout = Layout.of(module.architecture, aligned=kernels is not None)
-        parts = [module.get_submodule(f"block{index}") for index in range(len(module.architecture.widths))]
-        network = cls(
-            module=module,
-            device=device,
-            dtype=dtype,
-            # torch samples in float32, and would convert a whole source each time.
-            source_dtype=torch.float32 if kernels is None else dtype,
-            layout=layout,
-            blocks=convolutions.prepare(
-                parts, module.architecture, layout, None if kernels is None else kernels.epilogue
-            ),
-            kernels=kernels,
+        module.to(device=device, dtype=dtype).eval().requires_grad_(False)
+        network = (
+            BlockNetwork.prepared(module, device, dtype, kernels)
+            if isinstance(module, IFNet)
+            else WholeNetwork.prepared(module, device, dtype, kernels)
         )
         if device.type == "cuda":
             # The weights were prepared on this thread's stream, which no lane follows.
             torch.cuda.current_stream(device).synchronize()
         return network
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class BlockNetwork(Network):
+    """A 4.x network. layout, blocks: its blocks, prepared for `estimator`."""
+
+    module: IFNet
+    layout: Layout
+    blocks: Sequence[Block]
+
+    @classmethod
+    def prepared(cls, module: IFNet, device: torch.device, dtype: torch.dtype, kernels: Kernels | None) -> Self:
+        """See `Network.of`."""
+        layout = Layout.of(module.architecture, aligned=kernels is not None)
+        parts = [module.get_submodule(f"block{index}") for index in range(len(module.architecture.widths))]
+        return cls(
+            module=module,
+            device=device,
+            dtype=dtype,
+            # torch samples in float32, and would convert a whole source each time.
+            source_dtype=torch.float32 if kernels is None else dtype,
+            source=layout.source,
+            kernels=kernels,
+            layout=layout,
+            blocks=convolutions.prepare(
+                parts, module.architecture, layout, None if kernels is None else kernels.epilogue
+            ),
+        )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class WholeNetwork(Network):
+    """A network of the paper or of the 3.x line, which `pairs` runs as vsrife.network defines it."""
+
+    module: PairNetwork
+
+    @classmethod
+    def prepared(cls, module: PairNetwork, device: torch.device, dtype: torch.dtype, kernels: Kernels | None) -> Self:
+        """See `Network.of`."""
+        return cls(
+            module=module,
+            device=device,
+            dtype=dtype,
+            source_dtype=torch.float32,  # such a network warps the frames itself, and does that in float32
+            source=RGB if kernels is None else ALIGNED_RGB,
+            kernels=kernels,
+        )
 
 
 _log: Final = logging.getLogger("vsrife")
@@ -76,18 +118,19 @@ def kernels_of(device: torch.device) -> Kernels | None:
 
 
 _told: set[torch.device] = set()
-_networks: OrderedDict[tuple[Path, int, int, torch.device, torch.dtype], Network] = OrderedDict()
+_networks: OrderedDict[tuple[object, ...], BlockNetwork | WholeNetwork] = OrderedDict()
 _networks_lock = threading.Lock()
 
 
-def load_network(path: Path, device: torch.device, dtype: torch.dtype) -> Network:
+def load_network(path: Path, device: torch.device, dtype: torch.dtype) -> BlockNetwork | WholeNetwork:
     """The checkpoint at ``path`` on ``device`` with convolutions in ``dtype``.
 
     Loaded once a process (a player evaluates its script again at every seek), again only where the file has changed.
     Raises ModelError as `checkpoint.load` does, and for weights that float16 cannot hold.
     """
     facts = path.stat()
-    key = (path.resolve(), facts.st_mtime_ns, facts.st_size, device, dtype)
+    # The name as well as the place: of networks with the same shapes it tells which one this is.
+    key = (path.resolve(), path.name, facts.st_mtime_ns, facts.st_size, device, dtype)
     with _networks_lock:
         network = _networks.get(key)
         if network is None:

@@ -1,10 +1,13 @@
 """The new frame from the clip's own planes: ``mask * warp(left) + (1 - mask) * warp(right)``, plane by plane.
 
 The formula is linear in the samples, so it needs no RGB: each plane is warped at its own size and depth, in float32,
-and rounded once. This is the plain torch definition of right; it knows nothing of networks, caches or frames.
+and rounded once. What a network draws on top, in RGB, is brought to the planes as a difference, so that where it draws
+nothing they stay as they are. This is the plain torch definition of right; it knows nothing of networks, caches or
+frames.
 """
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Final
 
 import torch
@@ -14,13 +17,26 @@ from vsrife.network.motion import Motion
 from vsrife.video.colour import ChromaLocation
 from vsrife.video.formats import PixelFormat
 
-__all__ = ["synthesize"]
+__all__ = ["Part", "synthesize", "synthesize_mean"]
 
 _LARGEST_HALF: Final = 65504.0
 _CPU_BAND, _DEVICE_BAND = 1 << 18, 1 << 21
 """A plane is made in bands of about this many samples: its temporaries stay in a CPU's cache, and small on a GPU."""
 _FARTHEST: Final = 65536.0
 """Flow is held to this many samples either way: farther is beyond any picture, and must still fit an integer."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Part:
+    """One picture, of which the mean is the new frame.
+
+    motion: on a canvas at least as large as the picture.
+    added: float32 [planes, h, w], what is added to the blend in code values of the format, all planes at luma's size;
+        None for nothing.
+    """
+
+    motion: Motion
+    added: Tensor | None = None
 
 
 def synthesize(
@@ -48,40 +64,94 @@ def synthesize(
     clamped, so chroma and highlights keep their range, but in the sources NaN counts as 0 and infinity as 65504 with
     its sign. NaN in the flow counts as no motion, in the mask as one half.
     """
+    parts = [Part(motion=motion)]
+    return synthesize_mean(left, right, parts, fmt, chroma=chroma, width=width, height=height, out=out)
+
+
+def synthesize_mean(
+    left: Sequence[Tensor],
+    right: Sequence[Tensor],
+    parts: Sequence[Part],
+    fmt: PixelFormat,
+    *,
+    chroma: ChromaLocation = ChromaLocation.LEFT,
+    width: int,
+    height: int,
+    out: Sequence[Tensor] | None = None,
+) -> list[Tensor]:
+    """The mean of the pictures that `parts` describe: each as by `synthesize`, with what it adds; rounded once."""
     planes = [torch.empty_like(plane) for plane in left] if out is None else list(out)
-    flow, mask = motion.flow[0, :, :height, :width], motion.mask[0, :, :height, :width]
     full = [plane for plane in range(fmt.planes) if plane == 0 or not fmt.subsampled]
     small = [plane for plane in range(fmt.planes) if plane not in full]
-    _synthesize_planes(left, right, flow, mask, fmt, planes, full)
+    views = [_View.of(part, width, height) for part in parts]
+    _synthesize_planes(left, right, views, fmt, planes, full)
     if small:
         site = chroma.offset(fmt.subsampling_w, fmt.subsampling_h)
-        flow, mask = _at_sites(flow, fmt, site), _at_sites(mask, fmt, site)
+        _synthesize_planes(left, right, [view.at_sites(fmt, site) for view in views], fmt, planes, small)
+    return planes
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class _View:
+    """A part for planes of one size: flow [4, h, w] in samples, mask [1, h, w], added [planes, h, w]."""
+
+    flow: Tensor
+    mask: Tensor
+    added: Tensor | None
+
+    @classmethod
+    def of(cls, part: Part, width: int, height: int) -> "_View":
+        """For planes of the picture's own size."""
+        flow, mask = (field[0, :, :height, :width] for field in (part.motion.flow, part.motion.mask))
+        return cls(flow=flow, mask=mask, added=part.added)
+
+    def at_sites(self, fmt: PixelFormat, site: tuple[float, float]) -> "_View":
+        """The same for chroma planes."""
+        flow = _at_sites(self.flow, fmt, site)
         flow[0::2] /= 1 << fmt.subsampling_w
         flow[1::2] /= 1 << fmt.subsampling_h
-        _synthesize_planes(left, right, flow, mask, fmt, planes, small)
-    return planes
+        added = None if self.added is None else _at_sites(self.added, fmt, site)
+        return _View(flow=flow, mask=_at_sites(self.mask, fmt, site), added=added)
 
 
 def _synthesize_planes(
     left: Sequence[Tensor],
     right: Sequence[Tensor],
-    flow: Tensor,
-    mask: Tensor,
+    views: Sequence[_View],
     fmt: PixelFormat,
     out: Sequence[Tensor],
     indices: Sequence[int],
 ) -> None:
-    """Make the planes of `indices`, all of one size, from flow [4, h, w] and mask [1, h, w] of that size."""
+    """Make the planes of `indices`, all of one size, which is that of the views."""
     for rows in _bands(out[indices[0]]):
-        weight = torch.nan_to_num(mask[0, rows], nan=0.5).clamp_(0.0, 1.0)
-        from_left = _Sampler(left[indices[0]].shape, flow[0:2, rows], rows.start)
-        from_right = _Sampler(right[indices[0]].shape, flow[2:4, rows], rows.start)
-        for index in indices:
-            # lerp gives either end exactly at weights 0 and 1, and a constant stays that constant.
-            blend = torch.lerp(from_right(right[index], fmt), from_left(left[index], fmt), weight)
+        totals = _blended(left, right, views[0], fmt, rows, indices)
+        for view in views[1:]:
+            for total, blend in zip(totals, _blended(left, right, view, fmt, rows, indices), strict=True):
+                total += blend
+        for index, total in zip(indices, totals, strict=True):
+            if len(views) > 1:
+                total /= len(views)
             if not fmt.float_samples:
-                blend.round_().clamp_(0.0, fmt.peak)
-            out[index][rows].copy_(blend)
+                total.round_().clamp_(0.0, fmt.peak)
+            out[index][rows].copy_(total)
+
+
+def _blended(
+    left: Sequence[Tensor], right: Sequence[Tensor], view: _View, fmt: PixelFormat, rows: slice, indices: Sequence[int]
+) -> list[Tensor]:
+    """A band of the planes of `indices` as one view has it, float32, not rounded."""
+    weight = torch.nan_to_num(view.mask[0, rows], nan=0.5).clamp_(0.0, 1.0)
+    size = left[indices[0]].shape
+    from_left = _Sampler(size, view.flow[0:2, rows], rows.start)
+    from_right = _Sampler(size, view.flow[2:4, rows], rows.start)
+    bands = []
+    for index in indices:
+        # lerp gives either end exactly at weights 0 and 1, and a constant stays that constant.
+        band = torch.lerp(from_right(right[index], fmt), from_left(left[index], fmt), weight)
+        if view.added is not None:
+            band += view.added[index, rows]
+        bands.append(band)
+    return bands
 
 
 def _bands(plane: Tensor) -> Iterator[slice]:

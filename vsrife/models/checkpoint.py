@@ -31,7 +31,6 @@ EXTRAS = tuple(sorted((*TEACHERS, *REFINE)))
 """All of them: what a checkpoint of the 4.x line may have beyond its network."""
 
 CHOOSE = "choose a model by name: python -m vsrife models"
-ONLY = f"this version runs the 4.x networks; {CHOOSE}"
 
 
 def read_state(path: Path, *, teacher: bool = False) -> dict[str, Tensor]:
@@ -136,10 +135,6 @@ def architecture_of(state: Mapping[str, Tensor], *, where: str = "the checkpoint
     Raises ModelError, with `where` as the subject, for anything that is not a network of the 4.x line. A checkpoint
     that has this far the looks of one may still lack keys: `load` finds that out.
     """
-    if any(key.startswith(("block0.conv1.", "block0.convblock0.")) for key in state):
-        raise ModelError(f"{where} is a network of the 3.x line (the layout of RIFE 3.1 to 3.8); {ONLY}")
-    if "block2.lastconv.weight" in state and "block3.conv0.0.0.weight" not in state:
-        raise ModelError(f"{where} is one of the paper's networks (RIFE, RIFE-m, RIFE-Large); {ONLY}")
 
     def size(key: str, dimension: int) -> int:
         try:
@@ -191,25 +186,16 @@ def architecture_of(state: Mapping[str, Tensor], *, where: str = "the checkpoint
         raise ModelError(f"{where} is not a RIFE 4.x checkpoint: {error}; {CHOOSE}") from None
 
 
-def load(path: Path) -> IFNet:
-    """The 4.x network of a checkpoint file: float32 on the CPU, `eval()`, without gradients.
-
-    Keys and shapes must be those of its architecture, all of them and no others (EXTRAS apart).
-    Raises ModelError, naming the file, the keys and the remedy, for any file that is not such a checkpoint.
-    """
-    state = read_state(path)
-    architecture = architecture_of(state, where=f"model ({path})")
-    return _filled(lambda: IFNet(architecture), state, path)
-
-
-def load_any(path: Path, *, variant: Variant | None = None) -> IFNet | PairNetwork:
-    """The network of a checkpoint file as `load` gives it, also one of the paper's or of the 3.x line.
+def load(path: Path, *, variant: Variant | None = None) -> IFNet | PairNetwork:
+    """The network of a checkpoint file, float32 on the CPU, `eval()`, without gradients: an IFNet for the 4.x line, a
+    PairNetwork for the paper's networks and the 3.x line.
 
     variant: which of two networks of the same shapes it is, see `older.Variant`; None lets the file's name tell. Not
         read for 4.x.
     3.1 is three files: beside the one with `flownet` in its name lie those with `contextnet` and `unet` there instead,
     or it has been saved as one.
-    Raises ModelError as `load` does.
+    Keys and shapes must be those of its architecture, all of them and no others (EXTRAS apart).
+    Raises ModelError, naming the file, the keys and the remedy, for any file that is no such checkpoint.
     """
     where = f"model ({path})"
     state = read_state(path)

@@ -82,18 +82,14 @@ def locate(model: str | None = None) -> Path:
 
 
 def _locate_entry(entry: Entry) -> Path:
-    if not entry.runs:
-        raise ModelError(
-            f"model ({entry.name}) is a network of the 3.x line; this version runs the 4.x networks: "
-            "choose one of them: python -m vsrife models"
-        )
-    path = paths_of(entry)[0]
-    if not path.is_file():
+    paths = paths_of(entry)
+    missing = next((path for path in paths if not path.is_file()), None)
+    if missing is not None:
         raise ModelError(
             f"model ({entry.name}) is not on this machine; run: python -m vsrife models fetch {entry.name} "
-            f"(brings {entry.source} to {path})"
+            f"(brings {entry.source} to {missing})"
         )
-    return path
+    return paths[0]
 
 
 def _locate_file(model: str) -> Path:

@@ -1,7 +1,7 @@
-"""The network's view of a frame: padded RGB in 0..1 from planes of any format.
+"""The network's view of a frame: padded RGB in 0..1 from planes of any format; and what a network draws, brought back.
 
-Nothing that a viewer sees is made from it, so it may clamp, encode and pad; the new frame is made from the clip's own
-planes.
+Nothing that a viewer sees is made from that view, so it may clamp, encode and pad; the new frame is made from the
+clip's own planes. What a network adds to its view comes back to them as a difference alone.
 """
 
 from collections.abc import Sequence
@@ -13,7 +13,7 @@ from torch import Tensor
 from vsrife.video.colour import LUMA_WEIGHTS, Colour, Matrix
 from vsrife.video.formats import Family, PixelFormat
 
-__all__ = ["to_rgb"]
+__all__ = ["difference", "to_rgb"]
 
 _LARGEST_HALF: Final = 65504.0
 
@@ -60,20 +60,57 @@ def to_rgb(
     return rgb
 
 
+def difference(before: Tensor, after: Tensor, fmt: PixelFormat, colour: Colour) -> Tensor:
+    """What must be added to a picture's planes to bring its view from `before` to `after`.
+
+    before, after: float32 [3, h, w], R, G, B in 0..1 as `to_rgb` shows them.
+    Returns float32 [fmt.planes, h, w] in code values of the format, every plane at luma's size. 0 wherever the two are
+    equal. Gray takes the mean of the three.
+    """
+    if colour.linear:
+        before, after = _light(before), _light(after)
+    change = after - before
+    if fmt.family is Family.YUV:
+        change = _encode(change, colour.matrix)
+    elif fmt.planes == 1:
+        change = change.mean(0, keepdim=True)
+    luma, chroma = (_range(fmt, colour, chroma=chroma)[1] for chroma in (False, fmt.family is Family.YUV))
+    change[:1] *= luma
+    change[1:] *= chroma
+    return change
+
+
+def _encode(rgb: Tensor, matrix: Matrix) -> Tensor:
+    """R, G, B [3, h, w] into Y, Cb, Cr (or Y, Cg, Co): what `_decode` undoes."""
+    red, green, blue = rgb
+    if matrix is Matrix.YCGCO:
+        ends = (red + blue) / 2
+        return torch.stack(((ends + green) / 2, (green - ends) / 2, (red - blue) / 2))
+    kr, kb = LUMA_WEIGHTS[matrix]
+    luma = kr * red + (1.0 - kr - kb) * green + kb * blue
+    return torch.stack((luma, (blue - luma) / (2.0 * (1.0 - kb)), (red - luma) / (2.0 * (1.0 - kr))))
+
+
 def _normalised(plane: Tensor, fmt: PixelFormat, colour: Colour, *, chroma: bool) -> Tensor:
     """A plane as float32: 0..1, or -0.5..0.5 for chroma, by the format's depth and range. Out of range samples stay so;
     all finite.
     """
     if fmt.float_samples:
         return torch.nan_to_num(plane.float(), nan=0.0, posinf=_LARGEST_HALF, neginf=-_LARGEST_HALF)
+    zero, span = _range(fmt, colour, chroma=chroma)
+    return plane.float().sub_(zero).mul_(1.0 / span)
+
+
+def _range(fmt: PixelFormat, colour: Colour, *, chroma: bool) -> tuple[int, int]:
+    """The code value of 0, and how many code values 1 is."""
+    if fmt.float_samples:
+        return 0, 1
     unit = 1 << (fmt.bits - 8)
     if colour.full_range:
-        zero, span = (128 * unit if chroma else 0), (1 << fmt.bits) - 1
-    else:
-        # YCgCo is worked out from R, G and B that are limited already, so its chroma spans what they span.
-        wide = chroma and colour.matrix is not Matrix.YCGCO
-        zero, span = (128 if chroma else 16) * unit, (224 if wide else 219) * unit
-    return plane.float().sub_(zero).mul_(1.0 / span)
+        return 128 * unit if chroma else 0, (1 << fmt.bits) - 1
+    # YCgCo is worked out from R, G and B that are limited already, so its chroma spans what they span.
+    wide = chroma and colour.matrix is not Matrix.YCGCO
+    return (128 if chroma else 16) * unit, (224 if wide else 219) * unit
 
 
 def _decode(luma: Tensor, blue: Tensor, red: Tensor, matrix: Matrix, rgb: Tensor) -> None:
@@ -115,3 +152,8 @@ def _stretched(plane: Tensor, axis: int, subsampling: int, offset: float, size: 
 def _encoded(light: Tensor) -> Tensor:
     """The curve of sRGB (IEC 61966-2-1), 0..1 to 0..1."""
     return torch.where(light <= 0.0031308, light * 12.92, light.clamp(min=0.0031308).pow(1 / 2.4) * 1.055 - 0.055)
+
+
+def _light(encoded: Tensor) -> Tensor:
+    """What `_encoded` undoes: 0..1 to 0..1."""
+    return torch.where(encoded <= 0.04045, encoded / 12.92, ((encoded + 0.055) / 1.055).clamp(min=0.0).pow(2.4))

@@ -16,8 +16,9 @@ from torch import Tensor
 from vsrife.cli.bench.timing import finish
 from vsrife.engine.device import computing, slot
 from vsrife.engine.interpolator import Interpolator
-from vsrife.engine.networks import load_network
+from vsrife.engine.networks import BlockNetwork, load_network
 from vsrife.engine.streams import LANES, Lane, lane, mark, uploading
+from vsrife.errors import ModelError
 from vsrife.network import Architecture, Motion
 from vsrife.video.colour import Colour, ColourOverrides, colour_of
 from vsrife.video.formats import Family, PixelFormat
@@ -54,10 +55,13 @@ class Engine:
     """
 
     def __init__(self, path: Path, device: torch.device, dtype: torch.dtype, size: tuple[int, int]) -> None:
-        """size: (width, height) of the picture. Raises ModelError as `load_network` does."""
+        """size: (width, height) of the picture. Raises ModelError as `load_network`, and for no 4.x network."""
         self.device = device
         self.size = size
-        self._network = load_network(path, device, dtype)
+        network = load_network(path, device, dtype)
+        if not isinstance(network, BlockNetwork):
+            raise ModelError(f"model ({path}) must be of the 4.x line to be timed step by step; choose one of them")
+        self._network = network
         self._frames = Interpolator(self._network, *size, scale=1.0, ensemble=False)
         modulus = self._network.module.modulus()
         self.canvas = -(-size[1] // modulus) * modulus, -(-size[0] // modulus) * modulus
