@@ -1,5 +1,6 @@
 import inspect
 import logging
+import re
 from fractions import Fraction
 
 import pytest
@@ -170,6 +171,60 @@ def test_what_has_an_effect_is_not_noticed(passed_on, caplog):
 def test_negative_device_index():
     with pytest.raises(ArgumentError, match=r"device_index \(-1\) must be a whole number from 0"):
         vs_rife_arguments(single=True, device_index=-1)
+
+
+@pytest.mark.parametrize(
+    ("count", "expected"),
+    [
+        (0, r"RIFE: device_index \(3\) cannot be used: [^;]+; leave it out for the CPU$"),
+        (1, r"RIFE: device_index \(3\) out of range; 1 device, counted from 0$"),
+    ],
+)
+def test_a_gpu_that_is_not_there_is_named_by_the_argument_that_was_passed(monkeypatch, average_model, count, expected):
+    import torch
+
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: count > 0)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: count)
+    with pytest.raises(vs.Error, match=expected) as caught:
+        rife(clip(), device_index=3, model=average_model)
+    assert not re.search(r"\bdevice \(|device=|cuda:", str(caught.value))
+    assert caught.value.__suppress_context__, "the error about `device` would be shown as well"
+
+
+@pytest.mark.parametrize(
+    ("right", "way_out"), [("cuda:0", "device_index=0"), (None, r"core\.set_vulkan_device\(\) .*")]
+)
+def test_a_gpu_that_has_not_the_frames_is_named_so_too(monkeypatch, right, way_out):
+    import torch
+
+    from vsrife.plugin import resident
+    from vsrife.plugin.vulkan import Device
+
+    monkeypatch.setattr(resident, "cuda_device", lambda uuid: right and torch.device(right))
+    monkeypatch.setattr(resident, "uuid_of", lambda device: b"\1")
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: "A GPU")
+    device = Device(name="Another", uuid=b"\2", exports_memory=True, exports_timelines=True)
+    text = resident._elsewhere(device, "cuda:1", torch.device("cuda", 1))
+
+    def refuse(clip, **keywords):
+        raise vs.Error(f"RIFE: {text}")
+
+    monkeypatch.setattr(_compat, "RIFE", refuse)
+    with pytest.raises(vs.Error, match=rf"RIFE: device_index \(1, A GPU, UUID 01\) must be .*; pass {way_out}, or"):
+        rife(clip(), device_index=1)
+
+
+def test_other_errors_stay_as_they_are(monkeypatch):
+    said = vs.Error('RIFE: the GPU failed; device (cuda:1) is not device="cuda:0"')
+
+    def refuse(clip, **keywords):
+        raise said
+
+    monkeypatch.setattr(_compat, "RIFE", refuse)
+    for index in (None, 0):
+        with pytest.raises(vs.Error) as caught:
+            rife(clip(), device_index=index)
+        assert caught.value is said
 
 
 def test_trt_is_accepted_with_one_notice(passed_on, caplog):

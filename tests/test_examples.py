@@ -305,6 +305,21 @@ def test_mpv(player, average_model, variables, factor):
     assert max(player.asked) <= 4
 
 
+@pytest.mark.parametrize("user_data", ["abc", "60fps", "0", "-2", "5/0", "nan", "inf", "2:1", "2,5"])
+def test_mpv_says_what_is_wrong_with_user_data(player, user_data):
+    with pytest.raises(ValueError, match=r"^user-data \(") as caught:
+        player.evaluate(container_fps=25.0, display_fps=60.0, user_data=user_data)
+    assert str(caught.value) == f"user-data ({user_data}) must be a number above 0, such as 2, 2.5 or 5/2"
+    assert caught.value.__suppress_context__, "Python's own error about a Fraction would be shown as well"
+
+
+@pytest.mark.parametrize(("user_data", "frames", "kinds"), [("1", 2**27 - 1, {None}), ("1/2", 2**26, {"source"})])
+def test_mpv_takes_a_factor_of_your_own_however_small(player, average_model, user_data, frames, kinds):
+    clip = player.evaluate(container_fps=25.0, display_fps=60.0, user_data=user_data, model=average_model)
+    assert clip.num_frames == frames
+    assert {clip.get_frame(n).props.get("RifeKind") for n in range(2)} == kinds
+
+
 def test_mpv_leaves_a_film_as_fast_as_the_display_alone(player, average_model):
     clip = player.evaluate(container_fps=60000 / 1001, display_fps=60.0, user_data="", model=average_model)
     assert clip.num_frames == 2**27 - 1

@@ -4,6 +4,7 @@ import os
 import re
 import subprocess
 import sys
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -105,6 +106,22 @@ def test_the_table_is_the_signature():
     assert [name for cell in cells for name in re.findall(r"`(\w+)`", cell)] == [
         entry.split(":")[0] for entry in SIGNATURE.split(";") if entry
     ]
+
+
+def test_what_install_says_is_there():
+    section = README.split("## Install")[1].split("\n## ")[0]
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    (chosen,) = re.findall(r"pip install '\.\[([\w,]+)\]'", section)
+    explained = re.findall(r"^- `\[(\w+)\]`", section, re.MULTILINE)
+    assert chosen.split(",") == explained
+    assert set(explained) <= set(extras)
+
+    sizes = re.findall(r"(\d+) GB on disk", section) + re.findall(r"(\d+) GB", (ROOT / "dev").read_text())
+    assert len(sizes) >= 3
+    assert len(set(sizes)) == 1, "the README and ./dev name one size"
+
+    (answer,) = re.findall(r"`vapoursynth config` .* If it says `(.*?)`", section, re.DOTALL)
+    assert " ".join(answer.split()) in (Path(vs.__file__).parent / "_utils.py").read_text()
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))

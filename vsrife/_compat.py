@@ -5,6 +5,7 @@ What differs, and why, is told in the docstring of `rife`.
 
 import logging
 import os
+import re
 from collections.abc import Sequence
 from numbers import Integral
 from typing import TYPE_CHECKING, Any
@@ -71,7 +72,7 @@ def rife(
     Args:
         clip: The clip to interpolate.
         device_index: GPU n is ``device="cuda:n"``. Default: "auto", which is their GPU 0 where there is one, and
-            the CPU on a machine without, where vs-rife fails.
+            the CPU on a machine without, where vs-rife fails. Errors name it, with its own way out.
         model: The same names. Default: "4.25".
         auto_download: Fetch the model now if it is not on this machine. Default: False, an error that gives the
             command.
@@ -133,7 +134,15 @@ def rife(
     )
     if auto_download:
         _fetch_if_missing(os.fspath(model))
-    return RIFE(clip, **translated)
+    from vapoursynth import Error
+
+    try:
+        return RIFE(clip, **translated)
+    except Error as error:
+        text = _in_their_words(str(error), device_index)
+        if text == str(error):
+            raise
+        raise Error(text) from None
 
 
 def vs_rife_arguments(
@@ -194,6 +203,17 @@ def _device(index: int | None) -> str:
             f"device_index ({index}) must be a whole number from 0; leave it out for the first GPU, or the CPU"
         )
     return f"cuda:{int(index)}"
+
+
+def _in_their_words(text: str, index: int | None) -> str:
+    """An error of `RIFE`; one about the device names ``device_index``, since `rife` has no ``device``."""
+    named = text.replace(f"device (cuda:{index}", f"device_index ({index}", 1)
+    if named == text:
+        return text
+    named = named.replace('try device="cpu"', "leave it out for the CPU").replace(
+        "counted from cuda:0", "counted from 0"
+    )
+    return re.sub(r'device="cuda:(\d+)"', r"device_index=\1", named)
 
 
 def _whole(name: str, value: object) -> object:

@@ -1,6 +1,9 @@
+import json
 import os
 import subprocess
 import sys
+import types
+from pathlib import Path
 
 import pytest
 
@@ -157,6 +160,80 @@ def test_as_a_module(folder):
     assert f"folder: {folder}" in done.stdout
 
 
+PACKAGE = Path(vsrife.__path__[0]).resolve()
+OURS = "org.vapoursynth-rife.rife"
+UUID = "6d65736132352e302e372d327e627000"
+DOWNLOADED = "A GPU, frames on it are downloaded:"
+REMEDY = "they need a driver and a loader for Vulkan 1.4"
+OTHERS = "core.lsmas (/plugins/lsmas.so), core.ffms2 (/plugins/ffms2.so)"
+NO_BS = "no core.bs, which the README's examples read files with: python -m pip install vapoursynth-bestsource"
+
+
+class Plugin:
+    def __init__(self, namespace, plugin_path, identifier="some.one", names=()):
+        self.namespace, self.plugin_path, self.identifier, self.names = namespace, plugin_path, identifier, names
+
+    def functions(self):
+        return [types.SimpleNamespace(name=name) for name in self.names]
+
+
+class Core:
+    """VapourSynth's core with some plugins and, of API 4.2, no Vulkan. Its RIFE() refuses what ours does."""
+
+    def __init__(self, plugins):
+        self.plugins = lambda: plugins
+        self.std = types.SimpleNamespace(BlankClip=lambda length: None)
+        self.rife = types.SimpleNamespace(RIFE=self.refuse)
+
+    def refuse(self, clip, multi):
+        raise RuntimeError(f"multi ({multi})")
+
+
+def stand_in(monkeypatch, *plugins):
+    """Puts a core with ``plugins`` in VapourSynth's place."""
+    fake = types.ModuleType("vapoursynth")
+    fake.core, fake.Error = Core(plugins), RuntimeError
+    monkeypatch.setitem(sys.modules, "vapoursynth", fake)
+    return fake.core
+
+
+def give_vulkan(core, said):
+    """Vulkan devices of ``core`` as ``said``; None: it knows no Vulkan."""
+    if said is None:
+        return
+    device = {"name": "A GPU", "uuid": said.get("uuid"), "export_handle_type": said.get("shares", 1)}
+    listed = device | {"usable": said.get("usable", True), "reason": "needs Vulkan 1.4,\n has 1.3"}
+
+    class Vulkan(Core):
+        @property
+        def vulkan_devices(self):
+            if "error" in said:
+                raise RuntimeError(said["error"])
+            return said.get("devices", [listed])
+
+        @property
+        def vulkan_device_info(self):
+            assert listed["usable"], "starting a device that cannot be used fills the log"
+            return device
+
+    core.__class__ = Vulkan
+
+
+def give_cuda(monkeypatch, uuid):
+    """One CUDA device of that UUID, or none, and stand-ins for what takes frames there."""
+    import torch
+
+    grouped = f"{str(uuid)[:8]}-{str(uuid)[8:]}"  # as torch writes them
+    properties = types.SimpleNamespace(name="cuda", total_memory=0, major=9, minor=0, uuid=grouped)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: uuid is not None)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: int(uuid is not None))
+    monkeypatch.setattr(torch.cuda, "get_device_properties", lambda index: properties)
+    for name in ("cupy", "cuda", "cuda.bindings", "cuda.bindings.runtime"):
+        module = types.ModuleType(name)
+        module.__version__ = "0"
+        monkeypatch.setitem(sys.modules, name, module)
+
+
 class TestDoctor:
     def lines(self, out):
         return {line[4:].split()[0]: (line[:2], line[4:].split(maxsplit=1)[1]) for line in out.splitlines()}
@@ -215,27 +292,141 @@ class TestDoctor:
         ("plugins", "mark", "text"),
         [
             ([], "--", "not loaded"),
-            ([("rife", "org.vapoursynth-rife.rife", ["RIFE"])], "ok", "org.vapoursynth-rife.rife (/plugins/rife.so)"),
-            ([("rife", "another.one", ["RIFE2"])], "--", "another plugin took the name"),
+            ([("rife", "/plugins/rife.so", OURS, ["RIFE"])], "ok", "org.vapoursynth-rife.rife (/plugins/rife.so)"),
+            ([("rife", "/plugins/rife.so", "another.one", ["RIFE2"])], "--", "another plugin took the name"),
         ],
     )
     def test_the_plugin(self, capsys, monkeypatch, plugins, mark, text):
-        class Plugin:
-            plugin_path = "/plugins/rife.so"
-
-            def __init__(self, namespace, identifier, names):
-                self.namespace, self.identifier, self.names = namespace, identifier, names
-
-            def functions(self):
-                return [type("Function", (), {"name": name}) for name in self.names]
-
-        core = type("Core", (), {"plugins": lambda _self: [Plugin(*each) for each in plugins]})()
-        fake = type(os)("vapoursynth")
-        fake.core = core
-        monkeypatch.setitem(sys.modules, "vapoursynth", fake)
+        stand_in(monkeypatch, *(Plugin(*each) for each in plugins))
         found = self.lines(run(capsys, "doctor")[1])["core.rife"]
         assert found[0] == mark
         assert text in found[1]
+
+    def finding(self, capsys, subject):
+        """The line about ``subject``, or None; whatever it says, it makes no call fail."""
+        found = self.lines(run(capsys, "doctor")[1]).get(subject)
+        assert found is None or found[0] in ("ok", "..")
+        return found
+
+    @pytest.mark.parametrize(
+        ("namespaces", "expected"),
+        [
+            (["std", "bs"], ("ok", "core.bs (/plugins/bs.so); the README's examples take core.bs")),
+            (
+                ["ffms2", "lsmas", "bs"],
+                ("ok", f"core.bs (/plugins/bs.so), {OTHERS}; the README's examples take core.bs"),
+            ),
+            (["std"], ("..", NO_BS)),
+            (["ffms2", "lsmas"], ("..", f"{NO_BS} (there is {OTHERS})")),
+        ],
+    )
+    def test_what_reads_files(self, capsys, monkeypatch, namespaces, expected):
+        stand_in(monkeypatch, *(Plugin(name, f"/plugins/{name}.so") for name in namespaces))
+        assert self.finding(capsys, "sources") == expected
+
+    def test_the_ffmpeg_that_encode_sh_runs(self, capsys, monkeypatch, tmp_path):
+        monkeypatch.setenv("PATH", str(tmp_path))
+        program = tmp_path / "inside"
+        monkeypatch.setenv("IMAGEIO_FFMPEG_EXE", str(program))
+        assert self.finding(capsys, "ffmpeg") == ("ok", f"{program} (not on PATH; examples/encode.sh finds it)")
+
+        on_path = tmp_path / ("ffmpeg.exe" if os.name == "nt" else "ffmpeg")
+        on_path.write_text("")
+        on_path.chmod(0o755)
+        assert self.finding(capsys, "ffmpeg") == ("ok", str(on_path))
+
+        on_path.unlink()
+        monkeypatch.setitem(sys.modules, "imageio_ffmpeg", None)
+        mark, text = self.finding(capsys, "ffmpeg")
+        assert mark == ".."
+        assert text.startswith("none, and only what encodes needs it (ModuleNotFoundError: ")
+        assert text.endswith("; python -m pip install imageio-ffmpeg")
+
+    @pytest.mark.parametrize(
+        ("vulkan", "cuda", "expected"),
+        [
+            ({"uuid": UUID}, UUID, ("ok", "A GPU, frames on it are used in place")),
+            ({"uuid": UUID}, UUID[::-1], ("..", f"{DOWNLOADED} it is no CUDA device of torch")),
+            ({"uuid": UUID}, None, ("..", f"{DOWNLOADED} it is no CUDA device of torch")),
+            ({"uuid": UUID, "shares": 0}, UUID, ("..", f"{DOWNLOADED} its driver shares no memory")),
+            (
+                {"uuid": UUID, "usable": False},
+                UUID,
+                ("..", "no frames on the GPU (A GPU: needs Vulkan 1.4, has 1.3)"),
+            ),
+            ({"devices": []}, UUID, ("..", "no frames on the GPU (no device)")),
+            (
+                {"error": "Failed to load\nthe loader"},
+                UUID,
+                ("..", f"no frames on the GPU (RuntimeError: Failed to load the loader); {REMEDY}"),
+            ),
+            (None, UUID, ("..", "no frames on the GPU (VapourSynth R81 is the first that has them there)")),
+        ],
+    )
+    def test_frames_on_the_gpu(self, capsys, monkeypatch, vulkan, cuda, expected):
+        core = stand_in(monkeypatch)
+        give_vulkan(core, vulkan)
+        give_cuda(monkeypatch, cuda)
+        assert self.finding(capsys, "vulkan") == expected
+
+    @pytest.mark.parametrize("name", ["cupy", "cuda.bindings.runtime"])
+    def test_frames_on_the_gpu_without_what_takes_them(self, capsys, monkeypatch, name):
+        give_vulkan(stand_in(monkeypatch), {"uuid": UUID})
+        give_cuda(monkeypatch, UUID)
+        monkeypatch.setitem(sys.modules, name, None)
+        mark, text = self.finding(capsys, "vulkan")
+        assert mark == ".."
+        assert text.startswith(f"{DOWNLOADED} ModuleNotFoundError: ")
+        assert text.endswith("; install it: python -m pip install cupy-cuda13x")
+
+    @pytest.mark.parametrize(
+        ("installed_from", "two"),
+        [("this folder", False), ("a folder above", False), ("another folder", True), ("an index", True)],
+    )
+    def test_the_plugin_of_another_install(self, capsys, monkeypatch, tmp_path, installed_from, two):
+        """`python -m vsrife` in a clone imports the clone: what was installed from there belongs to it."""
+        site = tmp_path / "site-packages"
+        library = site / "vapoursynth" / "plugins" / "rife" / "rife.so"
+        about = site / "vapoursynth_rife-0.1.0.dist-info"
+        about.mkdir(parents=True)
+        library.parent.mkdir(parents=True)
+        library.touch()
+        (about / "METADATA").write_text("Metadata-Version: 2.1\nName: vapoursynth-rife\nVersion: 0.1.0\n")
+        (about / "RECORD").write_text("vsrife/__init__.py,,\nvapoursynth/plugins/rife/rife.so,,\n")
+        folders = {"this folder": PACKAGE.parent, "a folder above": PACKAGE.parents[1], "another folder": tmp_path}
+        if installed_from in folders:
+            (about / "direct_url.json").write_text(
+                json.dumps({"url": folders[installed_from].as_uri(), "dir_info": {}})
+            )
+        monkeypatch.syspath_prepend(site)
+        stand_in(monkeypatch, Plugin("rife", str(library), OURS, ["RIFE"]))
+        found = self.finding(capsys, "installs")
+        assert (found is not None) == two
+        if two:
+            assert found[0] == ".."
+            assert f"VapourSynth has loaded {library}, and Python imports {PACKAGE}, which was not" in found[1]
+            assert "`python -m pip uninstall -y vapoursynth-rife`" in found[1]
+
+    def test_the_plugin_beside_the_package_and_a_copy(self, capsys, monkeypatch, tmp_path):
+        beside = PACKAGE.parent / "vapoursynth" / "plugins" / "rife" / "rife.so"
+        stand_in(monkeypatch, Plugin("rife", str(beside), OURS, ["RIFE"]))
+        assert self.finding(capsys, "installs") is None
+        stand_in(monkeypatch, Plugin("rife", str(tmp_path / "rife.so"), OURS, ["RIFE"]))
+        assert self.finding(capsys, "installs") is not None
+
+    def test_this_install_is_one(self, capsys):
+        pytest.importorskip("vapoursynth")
+        if self.lines(run(capsys, "doctor")[1])["core.rife"][0] != "ok":
+            pytest.skip("the plugin is not installed")
+        assert self.finding(capsys, "installs") is None
+
+    def test_without_vapoursynth_the_rest_is_told(self, capsys, monkeypatch):
+        monkeypatch.setitem(sys.modules, "vapoursynth", None)
+        status, out, err = run(capsys, "doctor")
+        assert (status, err) == (1, "")
+        lines = self.lines(out)
+        assert not {"sources", "vulkan", "installs", "core.rife"} & set(lines)
+        assert {"ffmpeg", "models", "torch"} < set(lines)
 
 
 def test_a_closed_pipe_is_no_error():

@@ -7,9 +7,21 @@ import numpy as np
 import pytest
 import vapoursynth as vs
 
+from vsrife.plugin import vsapi
+
 from .clips import numbered, samples, scene, textured, with_props
 
 core = vs.core
+
+
+@pytest.fixture
+def logged():
+    """The lines that VapourSynth logs, as they come."""
+    lines = []
+    handle = core.add_log_handler(lambda kind, text: lines.append(text))
+    vsapi._told.clear()
+    yield lines
+    core.remove_log_handler(handle)
 
 
 def rife(clip, model, **options):
@@ -98,6 +110,23 @@ class TestProperties:
         out = rife(with_props(numbered(2), {0: broken}), average_model, multi=2)
         props = out.get_frame(0).props
         assert Fraction(props["_DurationNum"], props["_DurationDen"]) == Fraction(1, 48)
+
+    @pytest.mark.parametrize(
+        ("rate", "first", "told"),
+        [
+            (24, {"_DurationNum": 1, "_DurationDen": 20}, "though its rate varies: each counts as 1/24 s"),
+            (24, {}, None),
+            (0, {}, "and it has no frame rate"),
+        ],
+    )
+    def test_a_clip_that_mostly_lacks_durations_is_one_line_of_the_log(self, average_model, logged, rate, first, told):
+        bare = {n: {"_DurationNum": None, "_DurationDen": None} for n in range(1, 8)}
+        source = with_props(numbered(8, fpsnum=rate, fpsden=1), {0: first} | bare)
+        list(rife(source, average_model, multi=2).frames())
+        list(rife(source, average_model, multi=2).frames())  # a player evaluates its script at every seek
+        lines = [line for line in logged if "no duration" in line]
+        assert len(lines) == (told is not None)
+        assert told is None or (lines[0].startswith("RIFE: many frames of the clip") and told in lines[0])
 
     def test_alpha_is_warped_with_the_picture(self, average_model, moving_model):
         clip = textured(2, format=vs.RGB24)

@@ -1,3 +1,4 @@
+from concurrent.futures import ThreadPoolExecutor
 from fractions import Fraction
 from itertools import pairwise
 from math import ceil, floor
@@ -7,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from vsrife.errors import ArgumentError
-from vsrife.plugin.timeline import ENDLESS_FRAMES, MAX_FRAMES, MAX_INT32, Timeline, fit_duration
+from vsrife.plugin.timeline import ENDLESS_FRAMES, MAX_FRAMES, MAX_INT32, MissingDurations, Timeline, fit_duration
 
 F = Fraction
 relaxed = settings(deadline=None, max_examples=120)
@@ -323,6 +324,56 @@ def test_missing_durations_fall_back_to_the_rate_or_stay_missing(missing):
     unknown = Timeline(ratio=F(3, 2), source_frames=3)
     # Outputs: [0, 2/3), [2/3, 4/3), [4/3, 2), [2, 8/3), [8/3, 3).
     assert durations(unknown, source) == [F(1, 30), None, None, F(1, 45), F(1, 90)]
+
+
+EVEN, UNEVEN = F(1, 25), F(1, 20)
+
+
+@pytest.mark.parametrize(
+    ("fps", "lengths", "told_at"),
+    [
+        (F(25), [UNEVEN, None, None, None, None, UNEVEN], 3),
+        (F(25), [None, None, None, EVEN, UNEVEN, None], 4),  # in whatever order frames are asked for
+        (F(25), [None, EVEN, None, EVEN, None, EVEN], None),  # a constant rate: 1 / fps is right
+        (F(25), [UNEVEN, None, EVEN, UNEVEN, None, UNEVEN], None),  # the ends of two files, joined
+        (F(25), [UNEVEN, EVEN, UNEVEN], None),
+        (None, [None, EVEN, None, None, None], 3),
+        (None, [EVEN, UNEVEN, None, None], None),
+        (F(24000, 1001), [None, None, None, F(1001, 24000), F(1001, 24000)], None),
+    ],
+)
+def test_many_missing_durations_are_told_of_once(fps, lengths, told_at):
+    missing = MissingDurations(fps)
+    told = [bool(missing.see(frame, length)) for frame, length in enumerate(lengths)]
+    assert told == [frame == told_at for frame in range(len(lengths))]
+    if told_at is not None:
+        assert not any(missing.see(frame, length) for frame, length in enumerate(lengths))
+
+
+def test_one_missing_duration_that_is_seen_often_is_one():
+    missing = MissingDurations(F(25))
+    assert not missing.see(0, UNEVEN)
+    assert not any(missing.see(7, None) for _ in range(20))
+
+
+def test_what_is_told_of_missing_durations():
+    known, unknown = MissingDurations(F(24000, 1001)), MissingDurations(None)
+    known.see(9, UNEVEN)
+    lack = "many frames of the clip have no duration (_DurationNum, _DurationDen)"
+    assert [known.see(frame, None) for frame in range(3)][2] == (
+        f"{lack}, though its rate varies: each counts as 1001/24000 s, one over the average rate, and sound may drift"
+    )
+    assert [unknown.see(frame, None) for frame in range(3)][2] == (
+        f"{lack}, and it has no frame rate: what is made of them has no duration either"
+    )
+
+
+def test_missing_durations_are_told_of_by_one_thread_of_many():
+    for _ in range(20):
+        missing = MissingDurations(None)
+        with ThreadPoolExecutor(8) as pool:
+            lines = list(pool.map(lambda frame, seen=missing: seen.see(frame, None), range(64)))
+        assert len([line for line in lines if line]) == 1
 
 
 def test_only_covered_frames_are_asked_for_their_duration():

@@ -18,7 +18,7 @@ from vsrife.plugin.properties import Kind, Stamp
 from vsrife.plugin.resident import Exchange, interop_for
 from vsrife.plugin.scenes import Cut, Scenes
 from vsrife.plugin.signature import ARGUMENTS
-from vsrife.plugin.timeline import ENDLESS_FRAMES, Moment, Timeline
+from vsrife.plugin.timeline import ENDLESS_FRAMES, MissingDurations, Moment, Timeline
 from vsrife.plugin.vsapi import Core, Frame, Map
 from vsrife.plugin.vulkan import Gpu, understood
 from vsrife.video import colour
@@ -60,6 +60,7 @@ class Filter:
             streaming=frames >= ENDLESS_FRAMES,
             cause=settings.cause,
         )
+        self._missing_durations = MissingDurations(fps)
         self._info = vsapi.ffi().new("VSVideoInfo *", info[0])
         self._info.numFrames = self._timeline.length
         if fps is not None:
@@ -147,9 +148,12 @@ class Filter:
             kind = self._kind(moment, left, right, cut)
             stamp = Stamp(
                 kind=kind,
-                duration=self._timeline.duration(n, lambda index: self._source_duration(sources[index])),
+                duration=self._timeline.duration(n, lambda index: self._source_duration(index, sources[index])),
                 time=properties.interpolated_time(
-                    left.props, None if right is None else right.props, moment.t, self._source_duration(left)
+                    left.props,
+                    None if right is None else right.props,
+                    moment.t,
+                    self._source_duration(moment.left, left),
                 ),
                 starts_scene=self._starts_scene(n, sources),
                 ends_scene=self._ends_scene(n, sources),
@@ -198,12 +202,16 @@ class Filter:
             return True
         return None if None in known else False
 
-    def _source_duration(self, frame: Frame) -> Fraction | None:
+    def _source_duration(self, index: int, frame: Frame) -> Fraction | None:
         """The frame's own duration in seconds; where it has no usable one 1/fps, and None where that is unknown too."""
         numerator, denominator = frame.props.integer("_DurationNum"), frame.props.integer("_DurationDen")
-        if numerator is None or denominator is None or numerator <= 0 or denominator <= 0:
+        duration = None
+        if numerator is not None and denominator is not None and numerator > 0 and denominator > 0:
+            duration = Fraction(numerator, denominator)
+        if line := self._missing_durations.see(index, duration):
+            self._core.inform_once(f"RIFE: {line}")
+        if duration is None:
             return None if self._timeline.fps is None else 1 / self._timeline.fps
-        duration = Fraction(numerator, denominator)
         if self._settings.fps is not None and duration * (self._timeline.fps or 0) != 1:
             self._core.inform_once(
                 f"RIFE: {self._settings.cause} became multi={self._timeline.ratio}, by the clip's average rate; its "

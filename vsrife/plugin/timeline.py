@@ -6,6 +6,7 @@ Time is counted in source frames: source frame i is shown during [i, i + 1), a c
 frame n begins at x(n) = n / ratio and lasts until x(n + 1), the last one until N. docs/timeline.md has examples.
 """
 
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -13,7 +14,17 @@ from math import lcm
 
 from vsrife.errors import ArgumentError
 
-__all__ = ["ENDLESS_FRAMES", "MAX_FRAMES", "MAX_INT32", "MAX_INT64", "Moment", "Span", "Timeline", "fit_duration"]
+__all__ = [
+    "ENDLESS_FRAMES",
+    "MAX_FRAMES",
+    "MAX_INT32",
+    "MAX_INT64",
+    "MissingDurations",
+    "Moment",
+    "Span",
+    "Timeline",
+    "fit_duration",
+]
 
 MAX_INT32 = 2**31 - 1
 """Largest numerator and denominator of a duration that is written."""
@@ -37,6 +48,11 @@ _USUAL, _MICRO, _NANO = 720_000, 1_000_000, 1_000_000_000
 
 _LARGEST_USUAL = 90_000
 """Up to here a denominator that is in none of these bases is a container's own (12800, 15360, 44100, ...)."""
+
+
+_MANY = 3
+"""From so many frames without a duration on, the log is told. The last one often has none, as each that was last in its
+file in a clip joined of a few."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -222,6 +238,45 @@ class Timeline:
         # A clip of constant rate has one length only: no other time base to get along with, so parts that fit may stay.
         constant = self.fps is not None and length * self.fps == 1
         return constant and (length / self.ratio.numerator).denominator <= MAX_INT32
+
+
+class MissingDurations:
+    """Notices that many frames of one clip lack a duration and that this matters. Any number of threads may use it.
+
+    It matters where the clip's rate varies, which a frame that does not last 1 / ``fps`` tells, or is unknown (None).
+    """
+
+    __slots__ = ("_fps", "_lock", "_missing", "_told", "_varies")
+
+    def __init__(self, fps: Fraction | None) -> None:
+        self._fps = fps
+        self._varies = fps is None
+        self._missing: set[int] = set()
+        self._told = False
+        self._lock = threading.Lock()
+
+    def see(self, frame: int, length: Fraction | None) -> str:
+        """Take note of source frame ``frame``'s own duration in seconds, None where it has none that is above 0.
+
+        Returns a line for the log the first time that there is something to tell, else an empty text.
+        """
+        if self._told:
+            return ""
+        with self._lock:
+            if length is None and len(self._missing) < _MANY:
+                self._missing.add(frame)
+            elif length is not None and self._fps is not None and length * self._fps != 1:
+                self._varies = True
+            if self._told or not self._varies or len(self._missing) < _MANY:
+                return ""
+            self._told = True
+        lack = "many frames of the clip have no duration (_DurationNum, _DurationDen)"
+        if self._fps is None:
+            return f"{lack}, and it has no frame rate: what is made of them has no duration either"
+        return (
+            f"{lack}, though its rate varies: each counts as {1 / self._fps} s, one over the average rate, and sound "
+            "may drift"
+        )
 
 
 def _time_base(b: int) -> int:
