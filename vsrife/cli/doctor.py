@@ -2,13 +2,11 @@
 
 import argparse
 import importlib
-import importlib.metadata
 import json
 import platform
 import shutil
 import sys
 import urllib.parse
-import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
@@ -201,13 +199,17 @@ def _belongs(library: Path, package: Path) -> bool:
     Both in one site-packages, or the package in the folder that the library was installed from: an editable install, or
     `python -m` in a clone, which imports what lies there.
     """
+    # Both import sockets, which no other command but `models fetch` needs.
+    from importlib import metadata
+    from urllib.request import url2pathname
+
     if library.parents[3:4] == (package.parent,):  # of site-packages/vapoursynth/plugins/rife/rife.so
         return True
-    for installed in importlib.metadata.distributions(name=DISTRIBUTION):
+    for installed in metadata.distributions(name=DISTRIBUTION):
         if any(Path(str(installed.locate_file(file))).resolve() == library for file in installed.files or ()):
             origin = urllib.parse.urlsplit(json.loads(installed.read_text("direct_url.json") or "{}").get("url", ""))
             if origin.scheme == "file":
-                return package.is_relative_to(Path(urllib.request.url2pathname(origin.path)).resolve())
+                return package.is_relative_to(Path(url2pathname(origin.path)).resolve())
     return False
 
 
