@@ -4,7 +4,6 @@ import torch
 from tests.network.small import ARCHITECTURES, frames, infer
 from vsrife.errors import ArgumentError
 from vsrife.network import IFNet, Taught, backward_warp
-from vsrife.network.teacher import VariedBlock
 
 EVERY = pytest.mark.parametrize("name", ARCHITECTURES)
 
@@ -142,9 +141,3 @@ def test_a_coarser_look_is_taken_where_it_is_asked_for():
     with torch.no_grad():
         got = model(left, right, 0.5, scale=0.5).stages[-1].motion.flow
     torch.testing.assert_close(got, infer(model.network, left, right, scale=0.5).flow, atol=1e-5, rtol=1e-5)
-
-
-def test_a_varied_block_halves_once_less_where_it_is_told():
-    x = torch.rand(1, 7, 16, 24)
-    for stride, size in ((2, (8, 12)), (1, (16, 24))):
-        assert VariedBlock(ARCHITECTURES["A"], 3, inputs=7, stride=stride)(x).shape == (1, 5, *size)

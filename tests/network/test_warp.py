@@ -2,6 +2,7 @@ import pytest
 import torch
 
 from vsrife.network import backward_warp
+from vsrife.network.warp import resize, resize_flow, swapped
 
 
 def picture(height, width, channels=2, dtype=torch.float32):
@@ -50,3 +51,35 @@ def test_leaves_its_inputs_alone():
     backward_warp(image, flow)
     assert torch.equal(image, before[0])
     assert torch.equal(flow, before[1])
+
+
+def test_resizing_by_one_is_the_tensor_itself():
+    image = picture(5, 7)
+    assert resize(image, 1) is image
+    assert resize(image, 1.0) is image
+
+
+@pytest.mark.parametrize(("factor", "rows"), [(1 / 2, slice(0, 2)), (1 / 4, slice(1, 3)), (1 / 8, slice(3, 5))])
+def test_a_smaller_pixel_is_the_mean_of_the_four_in_its_middle(factor, rows):
+    cell = round(1 / factor)
+    image = picture(3 * cell, 5 * cell, dtype=torch.float64)
+    cells = image.unflatten(3, (5, cell)).unflatten(2, (3, cell))  # [1, C, 3, cell, 5, cell]
+    expected = cells[:, :, :, rows][..., rows].mean((3, 5))
+    torch.testing.assert_close(resize(image, factor), expected, atol=1e-12, rtol=0)
+
+
+def test_a_larger_picture_lies_between_pixel_centres():
+    image = torch.tensor([0.0, 4.0]).view(1, 1, 1, 2)
+    assert resize(image, 2)[0, 0, 0].tolist() == [0.0, 1.0, 3.0, 4.0]
+
+
+@pytest.mark.parametrize("factor", [1 / 4, 1 / 2, 1, 2])
+def test_a_resized_flow_is_in_pixels_of_its_own_size(factor):
+    flow = constant_flow(8, 16, 4.0, -6.0)
+    expected = constant_flow(round(8 * factor), round(16 * factor), 4.0 * factor, -6.0 * factor)
+    assert torch.equal(resize_flow(flow, factor), expected)
+
+
+def test_a_flow_to_both_frames_changes_sides():
+    flow = picture(3, 4, channels=4)
+    assert torch.equal(swapped(flow), flow[:, [2, 3, 0, 1]])

@@ -100,7 +100,7 @@ def test_the_papers_networks_learn_too(make, preset):
     moved = run.weights.named(run.weights.row.detach() - before)
     assert all(each.any() for each in moved.values())
     (path,) = config.run.folder.glob("*.safetensors")
-    network = checkpoint.load_any(path)
+    network = checkpoint.load(path)
     assert isinstance(network, PaperNet)
     assert network.architecture == run.pupil.architecture
 

@@ -226,7 +226,7 @@ class _Run:
             pieces[0] if len(pieces) == 1 else torch.cat(pieces, 2),
             shuffled=shuffled,
             channels=sampling.MASK + (0 if last else self._architecture.hidden),
-            scale=scale if shuffled else 2 * scale,
+            scale=scale * self._architecture.answer_scale,
         )
 
     def _strip(self, index: int, gather: Gather, rows: slice, height: int, width: int) -> Tensor:

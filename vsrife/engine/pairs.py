@@ -16,6 +16,7 @@ from vsrife.engine.networks import WholeNetwork
 from vsrife.engine.packing import RGB, Packing
 from vsrife.engine.synthesis import Part
 from vsrife.network import Motion, Prediction, halvings
+from vsrife.network.paper.pair import refined
 from vsrife.video.picture import Layer
 
 __all__ = ["PairEstimator", "Predicted", "nearest", "parents"]
@@ -81,7 +82,7 @@ class PairEstimator(Packing):
         if prediction.residual is None:
             return None
         before = self._module.picture(left, right, [Prediction(motion=prediction.motion)])
-        return Drawing(before=before, after=(before + prediction.residual).clamp(0.0, 1.0))
+        return Drawing(before=before, after=refined(before, prediction.residual))
 
 
 def nearest(t: Fraction) -> Fraction:

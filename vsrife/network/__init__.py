@@ -5,6 +5,7 @@ It knows nothing of files, devices' memory, colour or VapourSynth. The networks 
 
 from vsrife.network.architecture import USER_SCALES, Architecture, Head, Trunk
 from vsrife.network.ifnet import IFNet
+from vsrife.network.lesson import Lesson, Stage
 from vsrife.network.motion import Motion
 from vsrife.network.paper import (
     HDArchitecture,
@@ -17,7 +18,7 @@ from vsrife.network.paper import (
     Prediction,
     halvings,
 )
-from vsrife.network.teacher import Lesson, Stage, Taught
+from vsrife.network.teacher import Taught
 from vsrife.network.warp import backward_warp
 
 __all__ = [

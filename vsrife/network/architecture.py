@@ -19,14 +19,24 @@ from enum import StrEnum
 
 from vsrife.errors import ArgumentError
 
+__all__ = ["CONV_STRIDE", "HIDDEN_CHANNELS", "USER_SCALES", "Architecture", "Head", "Trunk", "modulus_at"]
+
 USER_SCALES = (0.25, 0.5, 1.0, 2.0, 4.0)
-"""The values `scale` may have: below 1 the flow is looked for at a lower resolution."""
+"""The values the user's ``scale`` may have: below 1 the flow is looked for at a lower resolution."""
 
 HIDDEN_CHANNELS = 8
 """Channels that a block of groups I to K hands to the next one."""
 
 CONV_STRIDE = 4
 """A block halves its input twice before its trunk."""
+
+
+def modulus_at(scale: float, least: int) -> int:
+    """The number that a canvas' width and height must be multiples of at the user's ``scale``.
+
+    least: the same at a scale of 1. A larger scale lets no canvas be smaller.
+    """
+    return max(least, int(least / scale))
 
 
 class Trunk(StrEnum):
@@ -90,6 +100,11 @@ class Architecture:
         return self.outputs != 5
 
     @property
+    def answer_scale(self) -> int:
+        """How much coarser a block's answer is than its input: half the size in A and B, else the same."""
+        return 1 if self.shuffled else 2
+
+    @property
     def hidden(self) -> int:
         """Channels handed from one block to the next."""
         return HIDDEN_CHANNELS if self.outputs == 52 else 0
@@ -113,11 +128,10 @@ class Architecture:
         return self.hidden == 0
 
     def block_inputs(self, index: int) -> int:
-        """Channels that block `index` takes: frames, features, time; after the first also mask, hidden and flow."""
+        """Channels that block ``index`` takes: frames, features, time; after the first also mask, hidden and flow."""
         first = 2 * 3 + 2 * self.features + 1
         return first if index == 0 else first + 1 + self.hidden + 4
 
     def modulus(self, scale: float = 1.0) -> int:
-        """The number that a canvas' width and height must be multiples of at the user's `scale`."""
-        least = CONV_STRIDE * max(self.scales) * (2 if self.reruns else 1)
-        return max(least, int(least / scale))
+        """The number that a canvas' width and height must be multiples of at the user's ``scale``."""
+        return modulus_at(scale, CONV_STRIDE * max(self.scales) * (2 if self.reruns else 1))

@@ -3,19 +3,26 @@
 Modules are named as in the official checkpoints, so that a checkpoint loads with no table of names.
 """
 
-from collections.abc import Iterator
-
 from torch import Tensor, nn, ones
 
 from vsrife.network.architecture import Architecture, Head, Trunk
 
+__all__ = ["SLOPE", "ClampedHead", "IFBlock", "NoHead", "ResidualConv", "SequentialHead", "build_head", "prelu_conv"]
+
 LAYERS = 8
+"""Of a trunk."""
+
 SLOPE = 0.2
+"""Of every leaky ReLU below 0."""
 
 
-def _activated(inputs: int, outputs: int, *, stride: int, trunk: Trunk) -> nn.Sequential:
-    activation = nn.PReLU(outputs) if trunk is Trunk.PRELU else nn.LeakyReLU(SLOPE, inplace=True)
-    return nn.Sequential(nn.Conv2d(inputs, outputs, 3, stride, 1), activation)
+def prelu_conv(inputs: int, outputs: int, stride: int = 1) -> nn.Sequential:
+    """A 3x3 convolution and a PReLU with a slope for each channel."""
+    return nn.Sequential(nn.Conv2d(inputs, outputs, 3, stride, 1), nn.PReLU(outputs))
+
+
+def _leaky_conv(inputs: int, outputs: int, stride: int = 1) -> nn.Sequential:
+    return nn.Sequential(nn.Conv2d(inputs, outputs, 3, stride, 1), nn.LeakyReLU(SLOPE, inplace=True))
 
 
 class ResidualConv(nn.Module):
@@ -34,27 +41,25 @@ class ResidualConv(nn.Module):
 class IFBlock(nn.Module):
     """Convolutions of one step: [N, inputs, h, w] to [N, 5, 6 or 13, ...]: flow (4), mask (1), hidden channels (8).
 
-    h and w are multiples of 4. Groups A and B answer at half of h and w, all others at h and w.
-    Input and output are in the dtype of the weights.
+    h and w are multiples of 4. Groups A and B answer at half of h and w, all others at h and w; with a ``stride`` of 1
+    a block answers at twice that size. Input and output are in the dtype of the weights.
     """
 
-    def __init__(self, architecture: Architecture, index: int) -> None:
+    def __init__(self, architecture: Architecture, index: int, *, inputs: int | None = None, stride: int = 2) -> None:
+        """inputs: channels it takes; None means those of block ``index``. stride: of its first layer."""
         super().__init__()
         trunk, width = architecture.trunk, architecture.widths[index]
+        if inputs is None:
+            inputs = architecture.block_inputs(index)
+        activated = prelu_conv if trunk is Trunk.PRELU else _leaky_conv
         self.adds_input = trunk is Trunk.PRELU
-        self.conv0 = nn.Sequential(
-            _activated(architecture.block_inputs(index), width // 2, stride=2, trunk=trunk),
-            _activated(width // 2, width, stride=2, trunk=trunk),
+        self.conv0 = nn.Sequential(activated(inputs, width // 2, stride), activated(width // 2, width, 2))
+        self.convblock = nn.Sequential(
+            *(
+                ResidualConv(width, architecture.groups) if trunk is Trunk.RESIDUAL else activated(width, width)
+                for _ in range(LAYERS)
+            )
         )
-
-        def layers() -> Iterator[nn.Module]:
-            for _ in range(LAYERS):
-                if trunk is Trunk.RESIDUAL:
-                    yield ResidualConv(width, architecture.groups)
-                else:
-                    yield _activated(width, width, stride=1, trunk=trunk)
-
-        self.convblock = nn.Sequential(*layers())
         last = nn.ConvTranspose2d(width, architecture.outputs, 4, 2, 1)
         self.lastconv = nn.Sequential(last, nn.PixelShuffle(2)) if architecture.shuffled else last
 
@@ -104,7 +109,7 @@ class ClampedHead(nn.Module):
 
 
 def build_head(architecture: Architecture) -> nn.Module:
-    """The encoder that `architecture` asks for."""
+    """The encoder that ``architecture`` asks for."""
     width, features = architecture.head_width, architecture.features
     match architecture.head:
         case Head.NONE:
@@ -113,9 +118,9 @@ def build_head(architecture: Architecture) -> nn.Module:
             return SequentialHead(nn.Conv2d(3, width, 3, 2, 1), nn.ConvTranspose2d(width, features, 4, 2, 1))
         case Head.SEQUENTIAL:
             return SequentialHead(
-                *_activated(3, width, stride=2, trunk=Trunk.LEAKY),
-                *_activated(width, width, stride=1, trunk=Trunk.LEAKY),
-                *_activated(width, width, stride=1, trunk=Trunk.LEAKY),
+                *_leaky_conv(3, width, 2),
+                *_leaky_conv(width, width),
+                *_leaky_conv(width, width),
                 nn.ConvTranspose2d(width, features, 4, 2, 1),
             )
         case Head.CLAMPED:

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from vsrife.errors import ArgumentError
-from vsrife.network.teacher import Lesson, Stage
+from vsrife.network import Lesson, Stage
 from vsrife.training.losses import laplacian
 
 MARGIN = 0.01

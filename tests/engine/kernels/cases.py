@@ -181,7 +181,7 @@ def check_gather(kernels: Kernels, device: torch.device, case: Gather) -> None:
 def expected_input(
     left: Tensor, right: Tensor, time: float, levels: Sequence[RawLevel], case: Gather, hidden: int
 ) -> Tensor:
-    """As IFNet._step has it, with channels in the order of `Kernels.gather`."""
+    """As IFNet.step has it, with channels in the order of `Kernels.gather`."""
     scale = (case.scales or case.net.scales)[case.block]
     images = [left.float().contiguous(), right.float().contiguous()]
     warp = exact_warp if case.exact else backward_warp

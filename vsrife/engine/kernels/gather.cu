@@ -1,5 +1,5 @@
 // What a block reads, at its own resolution: both packed sources, warped by the flow so far, then time, mask, flow and
-// hidden channels. The definition is vsrife.network (`IFNet._step`, `backward_warp`).
+// hidden channels. The definition is vsrife.network (`IFNet.step`, `backward_warp`).
 // From outside: NUMBER, CHANNELS of a packed source (a multiple of 4), SCALE (canvas pixels per cell: 1, 2, 4, ...), and
 // what levels.cuh names; without levels (LEVELS 0) nothing is warped, and of the rest there is the time alone.
 //

@@ -169,7 +169,7 @@ class Kernels:
         hidden: int = 0,
         first_row: int = 0,
     ) -> None:
-        """Make rows of a block's input: what `IFNet._step` resizes and joins, in another order of channels.
+        """Make rows of a block's input: what `IFNet.step` resizes and joins, in another order of channels.
 
         pair: of `set_pair`: two packed sources [1, channels, *canvas] of `out`'s type.
         levels: of the blocks before, coarse to fine; none for the first block.

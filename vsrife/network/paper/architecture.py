@@ -7,6 +7,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from vsrife.errors import ArgumentError
+from vsrife.network.architecture import CONV_STRIDE, modulus_at
+
+__all__ = ["FRAMES", "LEAST_MODULUS", "HDArchitecture", "HDVersion", "PaperArchitecture"]
 
 FRAMES = 2 * 3
 """Channels of both frames."""
@@ -41,6 +44,11 @@ class PaperArchitecture:
         if self.context < 0:
             raise ArgumentError(f"context ({self.context}) must be 0, for no refine network, or more")
 
+    @property
+    def answer_scale(self) -> int:
+        """How much coarser a block's answer is than its input: half the size, or as large in RIFE-Large."""
+        return 1 if self.large else 2
+
     def block_inputs(self, index: int) -> int:
         """Channels that block ``index`` takes: frames and time; after the first also warped frames, mask and flow."""
         first = FRAMES + self.timed
@@ -53,8 +61,7 @@ class PaperArchitecture:
 
     def modulus(self, scale: float = 1.0) -> int:
         """The number that a canvas' width and height must be multiples of at the user's ``scale``."""
-        least = max(LEAST_MODULUS, 4 * max(self.scales))
-        return max(least, int(least / scale))
+        return modulus_at(scale, max(LEAST_MODULUS, CONV_STRIDE * max(self.scales)))
 
 
 class HDVersion(StrEnum):
@@ -96,6 +103,11 @@ class HDArchitecture:
         return self.version in (HDVersion.V36, HDVersion.V38)
 
     @property
+    def answer_scale(self) -> int:
+        """How much coarser a block's answer is than its input: half the size, or as large in a deep one."""
+        return 1 if self.deep else 2
+
+    @property
     def mirrored(self) -> bool:
         """Whether every block always runs on the swapped pair too (3.5, 3.6)."""
         return self.version in (HDVersion.V35, HDVersion.V36)
@@ -107,4 +119,4 @@ class HDArchitecture:
 
     def modulus(self, scale: float = 1.0) -> int:
         """The number that a canvas' width and height must be multiples of at the user's ``scale``."""
-        return max(LEAST_MODULUS, int(LEAST_MODULUS / scale))
+        return modulus_at(scale, LEAST_MODULUS)

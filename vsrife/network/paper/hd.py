@@ -1,17 +1,23 @@
 """The 3.x line: the networks between the paper and 4.0, which know the middle alone."""
 
-from typing import NamedTuple, override
+from collections.abc import Sequence
+from typing import override
 
 import torch
 from torch import Tensor, nn
 
+from vsrife.network.blocks import prelu_conv
 from vsrife.network.motion import Motion
 from vsrife.network.paper.architecture import FRAMES, HDArchitecture, HDVersion
-from vsrife.network.paper.pair import PairNetwork, Prediction, swapped
-from vsrife.network.paper.refine import ContextNet, RefineNet, as_residual, prelu_conv, resize
-from vsrife.network.warp import backward_warp
+from vsrife.network.paper.pair import PairNetwork, Prediction
+from vsrife.network.paper.refine import ContextNet, RefineNet, as_residual, prelu_deconv
+from vsrife.network.steps import Pair, Step, together
+from vsrife.network.warp import resize, resize_flow
+
+__all__ = ["HDFusionNet", "HDNet", "build"]
 
 SCALES = (4, 2, 1)
+"""How much each block's input is reduced at the user's scale 1."""
 
 FAR = 16
 """3.8 doubles its scales where a first look finds a flow of more than this many pixels of what block 0 would see."""
@@ -54,32 +60,19 @@ class MaskedBlock(_Trunk):
     def __init__(self, width: int, *, deep: bool) -> None:
         super().__init__(FRAMES + 1 + 4, width, 4)
 
-        def layers(outputs: int) -> list[nn.Module]:
+        def last(outputs: int) -> nn.Sequential:
             if not deep:
-                return [nn.ConvTranspose2d(width, outputs, 4, 2, 1)]
-            half = width // 2
-            first, last = nn.ConvTranspose2d(width, half, 4, 2, 1), nn.ConvTranspose2d(half, outputs, 4, 2, 1)
-            return [first, nn.PReLU(half), last]
+                return nn.Sequential(nn.ConvTranspose2d(width, outputs, 4, 2, 1))
+            return nn.Sequential(*prelu_deconv(width, width // 2), nn.ConvTranspose2d(width // 2, outputs, 4, 2, 1))
 
-        self.conv1 = nn.Sequential(*layers(4))
-        self.conv2 = nn.Sequential(*layers(1)) if deep else layers(1)[0]
+        self.conv1 = last(4)
+        # In 3.5's checkpoint the one layer stands alone.
+        self.conv2 = last(1) if deep else last(1)[0]
 
     def forward(self, x: Tensor) -> Tensor:
         """[N, 11, h, w] to [N, 5, ...]."""
         x = self.trunk(x)
         return torch.cat((self.conv1(x), self.conv2(x)), 1)
-
-
-class _State(NamedTuple):
-    """Flow in pixels, mask before the sigmoid, and the frames as that flow warps them; float32."""
-
-    flow: Tensor
-    mask: Tensor
-    left: Tensor
-    right: Tensor
-
-    def mirrored(self) -> "_State":
-        return _State(swapped(self.flow), -self.mask, self.right, self.left)
 
 
 class HDNet(PairNetwork):
@@ -89,6 +82,8 @@ class HDNet(PairNetwork):
     batch also have their scales doubled together or not at all.
     """
 
+    architecture: HDArchitecture
+
     def __init__(self, architecture: HDArchitecture) -> None:
         super().__init__()
         self.architecture = architecture
@@ -97,10 +92,6 @@ class HDNet(PairNetwork):
         for index in range(len(SCALES)):
             self.add_module(f"block{index}", MaskedBlock(architecture.width, deep=architecture.deep))
 
-    def modulus(self, scale: float = 1.0) -> int:
-        """The number that a canvas' width and height must be multiples of at the user's ``scale``."""
-        return self.architecture.modulus(scale)
-
     @override
     def predictions(
         self, left: Tensor, right: Tensor, t: float | Tensor, *, scale: float, ensemble: bool
@@ -108,37 +99,36 @@ class HDNet(PairNetwork):
         """See PairNetwork."""
         mirrored = ensemble or self.architecture.mirrored
         if self.architecture.deep:
-            flow, mask = self._flow(left, right, [each / scale for each in SCALES], mirrored)
+            last = self._last_step(Pair.of(left, right, t), [each / scale for each in SCALES], mirrored)
         else:
-            flow, mask = self._flow(resize(left, scale), resize(right, scale), list(SCALES), mirrored)
-            flow, mask = resize(flow, 1 / scale) / scale, resize(mask, 1 / scale)
-        return (Prediction(motion=Motion(flow=flow, mask=torch.sigmoid(mask))),)
+            last = self._last_step(Pair.of(resize(left, scale), resize(right, scale), t), SCALES, mirrored)
+            last = Step(flow=resize_flow(last.flow, 1 / scale), mask=resize(last.mask, 1 / scale))
+        return (Prediction(motion=last.motion),)
 
-    def _flow(self, left: Tensor, right: Tensor, scales: list[float], mirrored: bool) -> tuple[Tensor, Tensor]:
-        """Flow and mask, before the sigmoid, at the size of the frames."""
-        nothing = torch.zeros_like(left[:, :1])
-        state = _State(nothing.expand(-1, 4, -1, -1), nothing, left, right)
+    def _last_step(self, frames: Pair, scales: Sequence[float], mirrored: bool) -> Step:
+        """What all blocks come to, at the size of ``frames``."""
+        nothing = torch.zeros_like(frames.left[0][:, :1])
+        known, pair = Step(flow=nothing.expand(-1, 4, -1, -1), mask=nothing), frames
         if self.architecture.probes:
-            flow, _ = self._answer(0, state, 2 * scales[0])
-            if bool(flow.abs().amax() > FAR * scales[0]):
+            look = self._step(0, pair, known, 2 * scales[0])
+            if bool(look.flow.abs().amax() > FAR * scales[0]):
                 scales = [2 * each for each in scales]
         for index, reduction in enumerate(scales):
-            flow, mask = self._answer(index, state, reduction)
+            if index > 0:
+                pair = frames.warped(known.flow)
+            answer = self._step(index, pair, known, reduction)
             if mirrored:
-                other_flow, other_mask = self._answer(index, state.mirrored(), reduction)
-                flow, mask = (flow + swapped(other_flow)) / 2, (mask - other_mask) / 2
-            flow, mask = state.flow + flow, state.mask + mask
-            state = _State(flow, mask, backward_warp(left, flow[:, :2]), backward_warp(right, flow[:, 2:]))
-        return state.flow, state.mask
+                other = self._step(index, pair.swapped(), known.mirrored(), reduction)
+                answer = answer.mean(other.mirrored())
+            known = together(known, answer)
+        return known
 
-    def _answer(self, index: int, state: _State, reduction: float) -> tuple[Tensor, Tensor]:
-        """A block's correction of flow and mask, at the size of the frames."""
-        seen = resize(torch.cat((state.left, state.right, state.mask), 1), 1 / reduction)
-        x = torch.cat((seen, resize(state.flow, 1 / reduction) / reduction), 1)
+    def _step(self, index: int, pair: Pair, known: Step, reduction: float) -> Step:
+        """What block ``index`` answers at the size of ``pair``; what it is given is ``reduction`` times smaller."""
+        seen = resize(torch.cat((*pair.images, known.mask), 1), 1 / reduction)
+        x = torch.cat((seen, resize_flow(known.flow, 1 / reduction)), 1)
         answer: Tensor = self.get_submodule(f"block{index}")(x.to(self.dtype)).float()
-        growth = reduction if self.architecture.deep else 2 * reduction
-        answer = resize(answer, growth)
-        return answer[:, :4] * growth, answer[:, 4:5]
+        return Step.of(answer, reduction * self.architecture.answer_scale)
 
 
 class HDFusionNet(PairNetwork):
@@ -147,6 +137,7 @@ class HDFusionNet(PairNetwork):
     In a single file its parts are `block0` to `block2`, `contextnet` and `unet`; officially they are three files.
     """
 
+    architecture: HDArchitecture
     ensemble_refused = "3.1 makes one picture of one pair"
 
     def __init__(self, architecture: HDArchitecture) -> None:
@@ -157,37 +148,33 @@ class HDFusionNet(PairNetwork):
         self.contextnet = ContextNet(architecture.context, stem=True)
         self.unet = RefineNet(FRAMES + 4, architecture.context, stem=True)
 
-    def modulus(self, scale: float = 1.0) -> int:
-        """The number that a canvas' width and height must be multiples of at the user's ``scale``."""
-        return self.architecture.modulus(scale)
-
     @override
     def predictions(
         self, left: Tensor, right: Tensor, t: float | Tensor, *, scale: float, ensemble: bool
     ) -> tuple[Prediction, ...]:
         """See PairNetwork."""
-        half = self._half_flow(resize(left, scale), resize(right, scale))
-        half = resize(half, 1 / scale) / scale
+        half = self._half_flow(Pair.of(resize(left, scale), resize(right, scale), t))
+        half = resize_flow(half, 1 / scale)
         from_left = self.contextnet(left.to(self.dtype), half[:, :2])
         from_right = self.contextnet(right.to(self.dtype), half[:, 2:])
-        flow = resize(half, 2.0) * 2
-        x = torch.cat((backward_warp(left, flow[:, :2]), backward_warp(right, flow[:, 2:]), flow), 1)
+        flow = resize_flow(half, 2.0)
+        x = torch.cat((*Pair.of(left, right, t).warped(flow).images, flow), 1)
         answer = self.unet(x.to(self.dtype), from_left, from_right).float()
         motion = Motion(flow=flow, mask=torch.sigmoid(answer[:, 3:4]))
         return (Prediction(motion=motion, residual=as_residual(answer[:, :3])),)
 
-    def _half_flow(self, left: Tensor, right: Tensor) -> Tensor:
+    def _half_flow(self, frames: Pair) -> Tensor:
         """The flow in pixels of half the frames' size, at that size."""
         total: Tensor | None = None
-        seen = torch.cat((left, right), 1)
         for index, reduction in enumerate(SCALES):
-            small = [resize(seen, 1 / reduction)]
-            if total is not None:
-                flow = resize(total, 2.0) * 2
-                warped = torch.cat((backward_warp(left, flow[:, :2]), backward_warp(right, flow[:, 2:])), 1)
-                small = [resize(warped, 1 / reduction), resize(flow, 1 / reduction) / reduction]
+            if total is None:
+                small = [resize(torch.cat(frames.images, 1), 1 / reduction)]
+            else:
+                flow = resize_flow(total, 2.0)
+                warped = torch.cat(frames.warped(flow).images, 1)
+                small = [resize(warped, 1 / reduction), resize_flow(flow, 1 / reduction)]
             answer: Tensor = self.get_submodule(f"block{index}")(torch.cat(small, 1).to(self.dtype)).float()
-            correction = resize(answer, reduction) * reduction
+            correction = resize_flow(answer, reduction)
             total = correction if total is None else total + correction
         assert total is not None
         return total

@@ -10,10 +10,12 @@ import torch
 from torch import Tensor, nn
 
 from vsrife.errors import ArgumentError
-from vsrife.network.architecture import USER_SCALES
-from vsrife.network.motion import Motion
+from vsrife.network.frames import check_canvas, check_scale, limited
+from vsrife.network.motion import Motion, merged
+from vsrife.network.paper.architecture import HDArchitecture, PaperArchitecture
 from vsrife.network.paper.recursion import halvings
-from vsrife.network.warp import backward_warp
+
+__all__ = ["MIDDLE", "PairNetwork", "Prediction", "refined", "turned"]
 
 MIDDLE = 0.5
 
@@ -32,19 +34,18 @@ class Prediction:
 
     def turned(self) -> Self:
         """The same prediction for both frames turned by 180 degrees (flipped both ways)."""
-        flow, mask = (field.flip(-2, -1) for field in (self.motion.flow, self.motion.mask))
-        residual = None if self.residual is None else self.residual.flip(-2, -1)
-        return type(self)(motion=Motion(flow=-flow, mask=mask), residual=residual)
-
-
-def limited(frame: Tensor) -> Tensor:
-    """A frame as networks take it: float32, limited to 0..1."""
-    return frame.float().clamp(0.0, 1.0)
+        motion = Motion(flow=-turned(self.motion.flow), mask=turned(self.motion.mask))
+        return type(self)(motion=motion, residual=None if self.residual is None else turned(self.residual))
 
 
 def turned(frame: Tensor) -> Tensor:
     """[..., H, W] turned by 180 degrees."""
     return frame.flip(-2, -1)
+
+
+def refined(picture: Tensor, residual: Tensor | None) -> Tensor:
+    """A merged picture with what the refine network draws, limited to 0..1; the picture itself where that is None."""
+    return picture if residual is None else (picture + residual).clamp(0.0, 1.0)
 
 
 class PairNetwork(nn.Module, ABC):
@@ -54,10 +55,12 @@ class PairNetwork(nn.Module, ABC):
     ``modulus(scale)``; zeros on the right and at the bottom bring a frame to that size. Convolutions run in the dtype
     of the weights; flow, mask, residual and every sample are float32.
 
+    architecture: the numbers it was built from.
     any_time: whether `interpolate` takes any time; else only 0.5, and other times come by `halvings`.
     ensemble_refused: None where ``ensemble=True`` is taken, else why not, as the end of a sentence.
     """
 
+    architecture: PaperArchitecture | HDArchitecture
     any_time: bool = False
     ensemble_refused: str | None = None
 
@@ -71,9 +74,9 @@ class PairNetwork(nn.Module, ABC):
         """The dtype of the weights, which the convolutions run in."""
         return next(self.parameters()).dtype
 
-    @abstractmethod
     def modulus(self, scale: float = 1.0) -> int:
         """The number that a canvas' width and height must be multiples of at the user's ``scale``."""
+        return self.architecture.modulus(scale)
 
     @abstractmethod
     def predictions(
@@ -104,10 +107,7 @@ class PairNetwork(nn.Module, ABC):
     def picture(self, left: Tensor, right: Tensor, predictions: Sequence[Prediction]) -> Tensor:
         """The frame that ``predictions`` describe, float32 [N, 3, H, W] in 0..1: the reference for a clip of RGB."""
         left, right = limited(left), limited(right)
-        pictures = [merged(left, right, each.motion) for each in predictions]
-        for index, each in enumerate(predictions):
-            if each.residual is not None:
-                pictures[index] = (pictures[index] + each.residual).clamp(0.0, 1.0)
+        pictures = [refined(merged(left, right, each.motion), each.residual) for each in predictions]
         return torch.stack(pictures).mean(0)
 
     def frame(
@@ -128,35 +128,12 @@ class PairNetwork(nn.Module, ABC):
 
     def check_options(self, *, scale: float, ensemble: bool) -> None:
         """Raise ArgumentError for a ``scale`` that no network takes, or an ``ensemble`` that this one does not."""
-        if scale not in USER_SCALES:
-            raise ArgumentError(f"scale ({scale:g}) must be one of 0.25, 0.5, 1, 2, 4")
+        check_scale(scale)
         if ensemble and self.ensemble_refused is not None:
             raise ArgumentError(f"ensemble (1) must be 0 for this model: {self.ensemble_refused}")
 
     def check_pair(self, left: Tensor, right: Tensor, t: float | Tensor, *, scale: float) -> None:
         """Raise ArgumentError for a canvas or a time that this network does not take."""
-        height, width = left.shape[-2:]
-        modulus = self.modulus(scale)
-        if left.shape != right.shape or height % modulus or width % modulus:
-            raise ArgumentError(
-                f"canvas ({width}x{height}, {right.shape[-1]}x{right.shape[-2]}) must be one size for both frames, "
-                f"a multiple of {modulus} each way at scale {scale:g}; pad with zeros"
-            )
+        check_canvas(left, right, modulus=self.modulus(scale), scale=scale)
         if not self.any_time and not bool((torch.as_tensor(t) == MIDDLE).all()):
             raise ArgumentError(f"t ({t}) must be 0.5 for this model, which knows the middle alone; halve the interval")
-
-
-def merged(left: Tensor, right: Tensor, motion: Motion) -> Tensor:
-    """Both frames, warped by ``motion`` and weighed by its mask: float32 [N, 3, H, W]."""
-    warped = backward_warp(left, motion.flow[:, :2]), backward_warp(right, motion.flow[:, 2:])
-    return blended(*warped, motion.mask)
-
-
-def blended(left: Tensor, right: Tensor, mask: Tensor) -> Tensor:
-    """Frames that are warped already, weighed by ``mask``."""
-    return left * mask + right * (1 - mask)
-
-
-def swapped(flow: Tensor) -> Tensor:
-    """A flow [N, 4, H, W] whose frames change places."""
-    return torch.cat((flow[:, 2:], flow[:, :2]), 1)

@@ -12,38 +12,33 @@ from torch import Tensor, nn
 
 from vsrife.errors import ArgumentError
 from vsrife.network.architecture import Architecture, Trunk
-from vsrife.network.motion import Motion
+from vsrife.network.blocks import IFBlock
+from vsrife.network.frames import limited
+from vsrife.network.lesson import Lesson, Stage
 from vsrife.network.paper.architecture import FRAMES, PaperArchitecture
-from vsrife.network.paper.pair import PairNetwork, Prediction, blended, limited, turned
-from vsrife.network.paper.refine import ContextNet, RefineNet, as_residual, resize
-from vsrife.network.teacher import Lesson, Stage, VariedBlock
-from vsrife.network.warp import backward_warp
+from vsrife.network.paper.pair import MIDDLE, PairNetwork, Prediction, refined, turned
+from vsrife.network.paper.refine import ContextNet, RefineNet, as_residual
+from vsrife.network.steps import Pair, Step, together
+from vsrife.network.warp import resize, resize_flow
+
+__all__ = ["PaperNet"]
 
 
-def _block(width: int, inputs: int, *, stride: int) -> VariedBlock:
+def _block(width: int, inputs: int, *, stride: int) -> IFBlock:
     """The block of group A with other inputs: flow (4), mask (1) at half of h and w; at h and w with a stride of 1."""
-    trunk = Architecture(widths=(width,), scales=(1,), trunk=Trunk.PRELU, outputs=5)
-    return VariedBlock(trunk, 0, inputs=inputs, stride=stride)
+    prelu = Architecture(widths=(width,), scales=(1,), trunk=Trunk.PRELU, outputs=5)
+    return IFBlock(prelu, 0, inputs=inputs, stride=stride)
 
 
 class _State(NamedTuple):
-    """What is known after a block, float32 at full resolution: flow in pixels, mask before the sigmoid, and the frames
-    as that flow warps them.
-    """
+    """What is known after a block, and the frames as its flow warps them."""
 
-    flow: Tensor
-    mask: Tensor
-    left: Tensor
-    right: Tensor
-
-    @property
-    def motion(self) -> Motion:
-        return Motion(flow=self.flow, mask=torch.sigmoid(self.mask))
+    step: Step
+    pair: Pair
 
     @property
     def stage(self) -> Stage:
-        motion = self.motion
-        return Stage(motion=motion, picture=blended(self.left, self.right, motion.mask))
+        return Stage.of(self.step, self.pair)
 
 
 class PaperNet(PairNetwork):
@@ -52,8 +47,10 @@ class PaperNet(PairNetwork):
     ``ensemble`` averages with the picture made from both frames turned by 180 degrees: the paper's 2T.
 
     architecture: the numbers it was built from.
-    block_tea: the teacher, where the network was built with one.
+    block_tea: the teacher, or None.
     """
+
+    architecture: PaperArchitecture
 
     def __init__(self, architecture: PaperArchitecture, *, teacher: bool = False) -> None:
         super().__init__()
@@ -62,31 +59,28 @@ class PaperNet(PairNetwork):
         stride = 1 if architecture.large else 2
         for index, width in enumerate(architecture.widths):
             self.add_module(f"block{index}", _block(width, architecture.block_inputs(index), stride=stride))
-        if teacher:
-            self.block_tea = _block(architecture.widths[-1], architecture.teacher_inputs, stride=stride)
+        self.block_tea = (
+            _block(architecture.widths[-1], architecture.teacher_inputs, stride=stride) if teacher else None
+        )
         if architecture.context:
             self.contextnet = ContextNet(architecture.context, stride=stride)
             self.unet = RefineNet(2 * FRAMES + 1 + 4, architecture.context, stride=stride)
-
-    def modulus(self, scale: float = 1.0) -> int:
-        """The number that a canvas' width and height must be multiples of at the user's ``scale``."""
-        return self.architecture.modulus(scale)
 
     @override
     def predictions(
         self, left: Tensor, right: Tensor, t: float | Tensor, *, scale: float, ensemble: bool
     ) -> tuple[Prediction, ...]:
         """See PairNetwork."""
-        made = [self._prediction(left, right, t, scale)]
+        made = [self._prediction(Pair.of(left, right, t), scale)]
         if ensemble:
-            made.append(self._prediction(turned(left), turned(right), t, scale).turned())
+            made.append(self._prediction(Pair.of(turned(left), turned(right), t), scale).turned())
         return tuple(made)
 
     def forward(
         self,
         left: Tensor,
         right: Tensor,
-        t: float | Tensor = 0.5,
+        t: float | Tensor = MIDDLE,
         truth: Tensor | None = None,
         *,
         scale: float = 1.0,
@@ -98,75 +92,59 @@ class PaperNet(PairNetwork):
         """
         self.check_options(scale=scale, ensemble=False)
         self.check_pair(left, right, t, scale=scale)
-        if truth is not None and not hasattr(self, "block_tea"):
+        if truth is not None and self.block_tea is None:
             raise ArgumentError("truth must be None for a network without a teacher; build it with teacher=True")
-        left, right = limited(left), limited(right)
-        states = self._states(left, right, t, scale)
+        frames = Pair.of(limited(left), limited(right), t)
+        states = self._states(frames, scale)
         stages = tuple(state.stage for state in states)
         teacher = None
         if truth is not None:
-            inputs = self._inputs(left, right, t, states[-1], limited(truth))
-            teacher = self._answer(self.block_tea, inputs, left, right, states[-1], 1.0).stage
-        picture = stages[-1].picture
-        residual = self._residual(left, right, states[-1])
-        if residual is not None:
-            picture = (picture + residual).clamp(0.0, 1.0)
+            assert self.block_tea is not None
+            teacher = self._after(self.block_tea, frames, states[-1], 1.0, limited(truth)).stage
+        picture = refined(stages[-1].picture, self._residual(frames, states[-1]))
         return Lesson(stages=stages, picture=picture, teacher=teacher)
 
-    def _prediction(self, left: Tensor, right: Tensor, t: float | Tensor, scale: float) -> Prediction:
-        last = self._states(left, right, t, scale)[-1]
-        return Prediction(motion=last.motion, residual=self._residual(left, right, last))
+    def _prediction(self, frames: Pair, scale: float) -> Prediction:
+        last = self._states(frames, scale)[-1]
+        return Prediction(motion=last.step.motion, residual=self._residual(frames, last))
 
-    def _states(self, left: Tensor, right: Tensor, t: float | Tensor, scale: float) -> list[_State]:
+    def _states(self, frames: Pair, scale: float) -> list[_State]:
         """What is known after each block."""
         states: list[_State] = []
         for index, reduction in enumerate(self.architecture.scales):
-            before = states[-1] if states else None
-            inputs = self._inputs(left, right, t, before)
-            block = self.get_submodule(f"block{index}")
-            states.append(self._answer(block, inputs, left, right, before, reduction / scale))
+            block, before = self.get_submodule(f"block{index}"), states[-1] if states else None
+            states.append(self._after(block, frames, before, reduction / scale))
         return states
 
-    def _inputs(
-        self, left: Tensor, right: Tensor, t: float | Tensor, before: _State | None, truth: Tensor | None = None
-    ) -> list[Tensor]:
-        """What a block sees beside the flow, at full resolution."""
-        inputs = [left, right]
-        if self.architecture.timed:
-            time = torch.as_tensor(t, dtype=torch.float32, device=left.device).reshape(-1, 1, 1, 1)
-            inputs.append(time.expand(left.shape[0], 1, *left.shape[-2:]))
-        if before is not None:
-            inputs += [before.left, before.right, before.mask]
-        if truth is not None:
-            inputs.append(truth)
-        return inputs
-
-    def _answer(
-        self,
-        block: nn.Module,
-        inputs: list[Tensor],
-        left: Tensor,
-        right: Tensor,
-        before: _State | None,
-        reduction: float,
+    def _after(
+        self, block: nn.Module, frames: Pair, before: _State | None, reduction: float, truth: Tensor | None = None
     ) -> _State:
-        """What is known after ``block``, whose input is reduced by ``reduction`` and whose answer is brought back."""
-        small = [resize(torch.cat(inputs, 1), 1 / reduction)]
-        if before is not None:
-            small.append(resize(before.flow, 1 / reduction) / reduction)
-        answer: Tensor = block(torch.cat(small, 1).to(self.dtype)).float()
-        growth = reduction if self.architecture.large else 2 * reduction
-        answer = resize(answer, growth)
-        flow, mask = answer[:, :4] * growth, answer[:, 4:5]
-        if before is not None:
-            flow, mask = before.flow + flow, before.mask + mask
-        return _State(flow, mask, backward_warp(left, flow[:, :2]), backward_warp(right, flow[:, 2:]))
+        """What is known after ``block``, whose input is reduced by ``reduction`` and whose answer is brought back.
 
-    def _residual(self, left: Tensor, right: Tensor, last: _State) -> Tensor | None:
+        truth: the true frame, for the teacher.
+        """
+        seen = frames.images
+        if self.architecture.timed:
+            seen.append(frames.time_like(frames.left[0]))
+        if before is not None:
+            seen += [*before.pair.images, before.step.mask]
+        if truth is not None:
+            seen.append(truth)
+        small = [resize(torch.cat(seen, 1), 1 / reduction)]
+        if before is not None:
+            small.append(resize_flow(before.step.flow, 1 / reduction))
+        answer: Tensor = block(torch.cat(small, 1).to(self.dtype)).float()
+        correction = Step.of(answer, reduction * self.architecture.answer_scale)
+        step = together(None if before is None else before.step, correction)
+        return _State(step, frames.warped(step.flow))
+
+    def _residual(self, frames: Pair, last: _State) -> Tensor | None:
         """What the refine network draws; None without one."""
         if not self.architecture.context:
             return None
-        from_left = self.contextnet(left.to(self.dtype), last.flow[:, :2])
-        from_right = self.contextnet(right.to(self.dtype), last.flow[:, 2:])
-        x = torch.cat((left, right, last.left, last.right, last.mask, last.flow), 1)
+        left, right = frames.images
+        step = last.step
+        from_left = self.contextnet(left.to(self.dtype), step.flow[:, :2])
+        from_right = self.contextnet(right.to(self.dtype), step.flow[:, 2:])
+        x = torch.cat((left, right, *last.pair.images, step.mask, step.flow), 1)
         return as_residual(self.unet(x.to(self.dtype), from_left, from_right))

@@ -3,6 +3,8 @@
 from fractions import Fraction
 from typing import NamedTuple
 
+__all__ = ["NEAR_ENOUGH", "Halving", "halvings"]
+
 NEAR_ENOUGH = Fraction(1, 64)
 """How far a made frame's time may be from the one asked for: less than this. At most six halvings get there, and
 64ths (so 2x, 4x ... 64x) are met exactly."""

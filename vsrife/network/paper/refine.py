@@ -8,19 +8,11 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
-from vsrife.network.warp import backward_warp
+from vsrife.network.blocks import prelu_conv
+from vsrife.network.warp import backward_warp, resize_flow
 
-
-def resize(x: Tensor, factor: float) -> Tensor:
-    """Bilinear resize of [N, C, H, W] by ``factor``; where that is 1, the tensor itself."""
-    return x if factor == 1 else functional.interpolate(x, scale_factor=factor, mode="bilinear")
-
-
-def prelu_conv(inputs: int, outputs: int, stride: int = 1) -> nn.Sequential:
-    """A 3x3 convolution and a PReLU with a slope for each channel."""
-    return nn.Sequential(nn.Conv2d(inputs, outputs, 3, stride, 1), nn.PReLU(outputs))
+__all__ = ["ContextNet", "DoubleConv", "RefineNet", "as_residual", "prelu_deconv"]
 
 
 def prelu_deconv(inputs: int, outputs: int) -> nn.Sequential:
@@ -70,7 +62,7 @@ class ContextNet(nn.Module):
         for level, stride in ((self.conv1, self.stride), (self.conv2, 2), (self.conv3, 2), (self.conv4, 2)):
             x = level(x)
             if stride == 2:
-                flow = resize(flow, 0.5) * 0.5
+                flow = resize_flow(flow, 0.5)
             warped.append(backward_warp(x, flow).to(x.dtype))
         return warped
 
