@@ -1,5 +1,6 @@
 """The kernels and the graphs against plain torch on the same device, and half precision against float32."""
 
+from concurrent.futures import ThreadPoolExecutor
 from fractions import Fraction
 from pathlib import Path
 
@@ -9,8 +10,9 @@ import torch
 import vapoursynth as vs
 
 from tests.engine.kernels.inputs import gray, rgb, yuv
-from tests.engine.test_fused import made
+from tests.engine.test_fused import made, picture
 from tests.network.small import ARCHITECTURES, frames, infer, network
+from tests.network.test_paper import KINDS, small
 from tests.plugin.clips import samples
 from vsrife.cli.bench.scenery import ARCHITECTURES as OFFICIAL
 from vsrife.cli.bench.scenery import moving_frames, save_seeded, seeded_network
@@ -18,6 +20,7 @@ from vsrife.engine import graphs
 from vsrife.engine.device import computing, slot
 from vsrife.engine.estimator import Estimator
 from vsrife.engine.graphs import field_in
+from vsrife.engine.interpolator import Interpolator
 from vsrife.engine.networks import Network, load_network
 from vsrife.engine.streams import LANES, lane
 
@@ -108,6 +111,36 @@ def test_pictures_of_every_network(cuda, kernels, name):
         made(Network.of(network(name), cuda, torch.float32, kernels), fmt, *size, TIMES), plain, strict=True
     ):
         assert_same_planes(found, expected, fmt)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_pictures_of_the_networks_before_4_0(cuda, kernels, kind):
+    fmt, size, halves = yuv(1, 1), (150, 98), TIMES[:1] * 4
+    expected = made(Network.of(small(kind), torch.device("cpu"), torch.float32), fmt, *size, halves)
+    for each in (None, kernels):
+        found = made(Network.of(small(kind), cuda, torch.float32, each), fmt, *size, halves)
+        for one, other in zip(found, expected, strict=True):
+            assert_same_planes(one, other, fmt)
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.float32])
+def test_middles_of_middles_are_the_same_from_many_threads(cuda, kernels, dtype):
+    """Each middle is made in some lane, and read in others."""
+    fmt, size, times = yuv(1, 1), (150, 98), [Fraction(n, 8) for n in (1, 6, 3, 7, 2, 5)]
+    alone = made(Network.of(small("3.8"), cuda, dtype, kernels), fmt, *size, times)
+    pictures = [picture(fmt, *size, number, 4.0 * number) for number in range(3)]
+    frames = Interpolator(Network.of(small("3.8"), cuda, dtype, kernels), *size, scale=1.0, ensemble=False)
+
+    def one(index):
+        into = picture(fmt, *size, 9, 0.0, write=True)
+        with computing():
+            frames.interpolate(pictures[index % 2], pictures[index % 2 + 1], times[index], into)
+        return into.layer.views
+
+    with ThreadPoolExecutor(6) as pool:
+        for found, expected in zip(pool.map(one, range(len(times))), alone, strict=True):
+            assert all(map(torch.equal, found, expected))
+    frames.close()
 
 
 @pytest.mark.parametrize(
