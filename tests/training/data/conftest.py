@@ -10,6 +10,7 @@ from PIL import Image
 from torch import Tensor
 
 from vsrife.training.data.bank import CUTOUT, TILE, Bank
+from vsrife.training.data.text import Text, make_text
 
 
 def smooth_tiles(count: int, size: int, fastest: int, seed: int = 5) -> Tensor:
@@ -25,30 +26,37 @@ def smooth_tiles(count: int, size: int, fastest: int, seed: int = 5) -> Tensor:
 
 
 @pytest.fixture(scope="session")
-def smooth_bank() -> Bank:
-    """Pictures whose shortest wave is 170 texels, at least 85 pixels."""
-    return Bank(backgrounds=smooth_tiles(8, TILE, 6), cutouts=torch.zeros((0, 4, CUTOUT, CUTOUT), dtype=torch.uint8))
+def text() -> Text:
+    return make_text()
 
 
 @pytest.fixture(scope="session")
-def flat_bank() -> Bank:
+def smooth_bank(text: Text) -> Bank:
+    """Pictures whose shortest wave is 170 texels, at least 85 pixels."""
+    no_cutouts = torch.zeros((0, 4, CUTOUT, CUTOUT), dtype=torch.uint8)
+    return Bank(backgrounds=smooth_tiles(8, TILE, 6), cutouts=no_cutouts, text=text)
+
+
+@pytest.fixture(scope="session")
+def flat_bank(text: Text) -> Bank:
     """Tiles of one colour each, no two alike."""
     colours = torch.randint(30, 180, (64, 3, 1, 1), generator=torch.Generator().manual_seed(3), dtype=torch.uint8)
     return Bank(
         backgrounds=colours.expand(-1, -1, TILE, TILE),
         cutouts=torch.zeros((0, 4, CUTOUT, CUTOUT), dtype=torch.uint8),
+        text=text,
     )
 
 
 @pytest.fixture(scope="session")
-def noise_bank() -> Bank:
+def noise_bank(text: Text) -> Bank:
     """Noise, with cut-outs: the finest pictures there are."""
     generator = torch.Generator().manual_seed(4)
     tiles = torch.randint(0, 256, (6, 3, TILE, TILE), generator=generator, dtype=torch.uint8)
     disc = torch.linspace(-1, 1, CUTOUT).square()
     alpha = (disc.view(-1, 1) + disc < 0.8).to(torch.uint8)
     cutouts = torch.cat((tiles[:3, :, :CUTOUT, :CUTOUT] * alpha, (alpha * 255).expand(3, 1, -1, -1)), dim=1)
-    return Bank(backgrounds=tiles, cutouts=cutouts)
+    return Bank(backgrounds=tiles, cutouts=cutouts, text=text)
 
 
 def moving_square(count: int, height: int, width: int, seed: int = 1) -> list[Tensor]:

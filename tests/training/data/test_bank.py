@@ -45,6 +45,12 @@ def test_no_picture_is_an_error() -> None:
         make_bank([])
 
 
+def test_banks_hold_the_same_text() -> None:
+    first, second = (make_bank([picture(64, side)]).text for side in (64, 80))
+    assert torch.equal(first.signs, second.signs)
+    assert torch.equal(first.lines, second.lines)
+
+
 @pytest.mark.parametrize("size", [64, 256])
 def test_shapes_are_neither_empty_nor_everything_and_leave_the_border_clear(size: int) -> None:
     alpha = draw_alpha(Draws(2, torch.device("cpu")), 32, size)

@@ -8,12 +8,31 @@ from torch import Tensor
 
 from vsrife.errors import ArgumentError
 from vsrife.network.warp import backward_warp
+from vsrife.training.data import lettering
 from vsrife.training.data.bank import Bank
 from vsrife.training.data.batch import Batch
 from vsrife.training.data.synthetic import Synthetic, SyntheticSettings
 
-PLAIN = SyntheticSettings(height=112, width=144, any_time=1.0, blurred=0, drifting=0, noisy=0, barred=0, faded=0)
-"""Motion alone."""
+NOTHING = dict.fromkeys(
+    (
+        "lettered",
+        "scrolled",
+        "blurred",
+        "drifting",
+        "shaded",
+        "noisy",
+        "compressed",
+        "titled",
+        "marked",
+        "barred",
+        "faded",
+    ),
+    0.0,
+)
+PLAIN = SyntheticSettings(height=112, width=144, any_time=1.0, **NOTHING)
+"""Motion alone, of shapes filled with pictures."""
+
+WIDE = dataclasses.replace(PLAIN, height=96, width=160)
 
 TOLERANCE = 1 / 255
 """Of a warped frame against the frame at t. With waves of at least 85 pixels and of amplitude below 0.5, bilinear
@@ -164,12 +183,134 @@ def test_bars_are_black_and_stand_still(noise_bank: Bank) -> None:
         assert (batch.known[:, :, row] == 1).all()
 
 
-def test_titles_stand_still_before_what_moves(smooth_bank: Bank) -> None:
-    settings = dataclasses.replace(PLAIN, layers=1, titled=1.0)
-    batch = Synthetic(smooth_bank, settings).draw(16, 8)
-    still = (batch.flow == 0).all(1) & (batch.known[:, 0] > 0.999)
-    moving = (batch.flow != 0).any(1)
-    assert (still.any(-1).any(-1) & moving.any(-1).any(-1)).sum() >= 6
+def still(batch: Batch) -> Tensor:
+    """Where nothing moves at all and all is known [N, H, W]."""
+    return (batch.flow == 0).all(1) & (batch.known[:, 0] > 0.999) & (batch.visible > 0.999).all(1)
+
+
+@pytest.mark.parametrize(
+    "shares",
+    [{"lettered": 1.0}, {"scrolled": 1.0}, {"titled": 1.0}, {"marked": 1.0}, {"shaded": 1.0}, {"barred": 1.0}],
+    ids=lambda shares: next(iter(shares)),
+)
+def test_the_truth_holds_with_text_logos_and_shades(
+    smooth_bank: Bank, shares: dict[str, float], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All of these have edges, or change colours: where the truth says that nothing is hidden, none of it may be.
+
+    Letters on a board are left out: they are edges within one surface, which sampling blurs.
+    """
+    monkeypatch.setattr(lettering, "_BOARDS", 0.0)
+    batch = Synthetic(smooth_bank, dataclasses.replace(WIDE, **shares)).draw(12, 21)
+    difference, clear, _ = errors(batch)
+    assert clear.float().mean() > 0.4
+    assert difference.amax(2)[clear].max() < TOLERANCE
+    plain = Synthetic(smooth_bank, WIDE).draw(12, 21)
+    assert (batch.truth - plain.truth).abs().amax((1, 2, 3)).gt(0.1).float().mean() > 0.8
+
+
+@pytest.mark.parametrize("share", ["lettered", "scrolled"])
+def test_letters_move_with_a_flow_of_their_own(flat_bank: Bank, share: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In scenes of one moving colour all that the truth follows wholly is that colour or the text."""
+    monkeypatch.setattr(lettering, "_BOARDS", 0.0)
+    settings = dataclasses.replace(WIDE, layers=1, **{share: 1.0})
+    batch = Synthetic(flat_bank, settings).draw(20, 22)
+    ground = Synthetic(flat_bank, dataclasses.replace(settings, layers=0)).draw(20, 22)
+    difference, clear, hidden = errors(batch)
+    letters = (batch.truth - ground.truth).abs().amax(1) > 0.1
+    moved = (batch.flow - ground.flow).abs().amax(1) > 0.5
+    assert (letters & moved & clear[0]).flatten(1).any(1).sum() >= 8
+    assert difference.amax(2)[clear].max() < TOLERANCE
+    assert hidden.any()
+
+
+def test_credits_move_evenly(smooth_bank: Bank) -> None:
+    batch = Synthetic(smooth_bank, dataclasses.replace(WIDE, layers=1, scrolled=1.0)).draw(16, 23)
+    ground = Synthetic(smooth_bank, dataclasses.replace(WIDE, layers=0)).draw(16, 23)
+    # No more than what the credits cover differs, and there all pixels of a scene have one flow.
+    letters = (batch.flow - ground.flow).abs().amax(1) > 0.5
+    assert letters.flatten(1).any(1).sum() >= 10
+    for flow, where in zip(batch.flow[:, 2:] - batch.flow[:, :2], letters, strict=True):
+        steps = flow[:, where]
+        assert (steps - steps[:, :1]).abs().sum() < 1e-3 * max(1, steps.shape[1])
+        assert (steps <= 0).all()
+        assert (steps.abs().amin(0) == 0).all()
+
+
+@pytest.mark.parametrize(("share", "least"), [("titled", 9), ("marked", 4)])  # half of the logos are translucent
+def test_subtitles_and_logos_stand_still_before_what_moves(smooth_bank: Bank, share: str, least: int) -> None:
+    batch = Synthetic(smooth_bank, dataclasses.replace(WIDE, **{share: 1.0})).draw(16, 8)
+    plain = Synthetic(smooth_bank, WIDE).draw(16, 8)
+    stands = still(batch) & ~still(plain)
+    assert stands.flatten(1).any(1).sum() >= least
+    assert stands.float().mean() < 0.3
+    for a, b in ((batch.left, batch.truth), (batch.right, batch.truth)):
+        assert (a - b).abs().amax(1)[stands].max() < 0.002
+    # All else moves as it did, and is hidden where something now lies over it.
+    changed = (batch.truth != plain.truth).any(1)
+    same = ~changed
+    assert torch.equal(batch.flow.permute(0, 2, 3, 1)[same], plain.flow.permute(0, 2, 3, 1)[same])
+    assert (batch.visible.permute(0, 2, 3, 1)[same] <= plain.visible.permute(0, 2, 3, 1)[same] + 1e-6).all()
+    assert (batch.visible.permute(0, 2, 3, 1)[same] < plain.visible.permute(0, 2, 3, 1)[same] - 0.5).any()
+
+
+def test_subtitles_are_bright_letters_with_dark_around_them_mostly_below(smooth_bank: Bank) -> None:
+    settings = dataclasses.replace(PLAIN, height=144, width=256, layers=0, titled=1.0)
+    batch = Synthetic(smooth_bank, settings).draw(40, 8)
+    plain = Synthetic(smooth_bank, dataclasses.replace(settings, titled=0.0)).draw(40, 8)
+    changed = (batch.truth - plain.truth).abs().amax(1) > 0.02
+    share = changed.float().mean((1, 2))
+    assert share.min() > 0.003
+    assert share.max() < 0.5
+    luma = batch.truth.mean(1)
+    assert (batch.truth.amax(1).where(changed, 0.0).amax((1, 2)) > 0.6).all()
+    assert (luma.where(changed, 1.0).amin((1, 2)) < 0.25).all()
+    rows = torch.arange(144.0)
+    middle = (changed.float().sum(2) * rows).sum(1) / changed.sum((1, 2))
+    assert 0.55 < float((middle > 90).float().mean()) < 0.95
+    columns = torch.arange(256.0)
+    across = (changed.float().sum(1) * columns).sum(1) / changed.sum((1, 2))
+    assert (across - 127.5).abs().max() < 16
+
+
+def test_logos_are_small_and_in_corners(smooth_bank: Bank) -> None:
+    settings = dataclasses.replace(WIDE, layers=0, marked=1.0)
+    batch = Synthetic(smooth_bank, settings).draw(40, 9)
+    plain = Synthetic(smooth_bank, dataclasses.replace(settings, marked=0.0)).draw(40, 9)
+    changed = (batch.truth != plain.truth).any(1)
+    assert changed.flatten(1).any(1).sum() >= 36
+    assert not changed[:, 46:50].any()
+    assert not changed[:, :, 48:112].any()
+    quarters = [
+        changed[:, rows, columns] for rows in (slice(48), slice(48, 96)) for columns in (slice(80), slice(80, 160))
+    ]
+    assert all(quarter.any() for quarter in quarters)
+
+
+def test_shades_are_not_what_the_flow_is_of(smooth_bank: Bank) -> None:
+    plain = Synthetic(smooth_bank, WIDE).draw(16, 13)
+    shaded = Synthetic(smooth_bank, dataclasses.replace(WIDE, shaded=1.0)).draw(16, 13)
+    assert torch.equal(shaded.flow, plain.flow)
+    change = (shaded.truth / plain.truth.clamp(min=1 / 255)).mean(1, keepdim=True)
+    brightness, own = change.log().abs(), shaded.known / plain.known
+    assert (change < 0.8).any()
+    assert (change > 1.1).any()
+    unclipped = shaded.truth.amax(1, keepdim=True) < 0.99
+    assert (own - (-brightness).exp())[unclipped].abs().max() < 0.02
+    assert ((shaded.visible < plain.visible - 0.2) & (shaded.known > 0.99)).any(), "only the input is in the shade"
+
+
+def test_coding_changes_all_three_frames_and_no_more(noise_bank: Bank) -> None:
+    plain = Synthetic(noise_bank, WIDE).draw(6, 14)
+    coded = Synthetic(noise_bank, dataclasses.replace(WIDE, compressed=1.0)).draw(6, 14)
+    for name, tensor in coded.tensors().items():
+        before = getattr(plain, name)
+        if name in ("left", "truth", "right"):
+            error = (tensor - before).square().mean((1, 2, 3)).sqrt()
+            assert error.min() > 0.002
+            assert error.max() < 0.15
+        else:
+            assert torch.equal(tensor, before), name
 
 
 def test_blur_follows_motion(noise_bank: Bank) -> None:
@@ -192,6 +333,8 @@ def test_blurred_scenes_keep_their_truth(smooth_bank: Bank) -> None:
     ("options", "message"),
     [
         ({"noisy": 1.5}, "noisy (1.5) must be from 0 to 1; it is a share of the samples"),
+        ({"compressed": -0.1}, "compressed (-0.1) must be from 0 to 1; it is a share of the samples"),
+        ({"lettered": 2}, "lettered (2) must be from 0 to 1; it is a share of the layers"),
         ({"height": 16}, "height (16) must be at least 32; give a larger number"),
         ({"layers": -1}, "layers (-1) must be at least 0; give a larger number"),
     ],

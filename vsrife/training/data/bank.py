@@ -1,4 +1,4 @@
-"""The pictures that synthetic scenes are made of, as two stacks of tiles, so that a batch is gathered in one step."""
+"""The pictures that synthetic scenes are made of, as stacks of tiles, so that a batch is gathered in one step."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -9,13 +9,14 @@ from torch import Tensor
 from torch.nn.functional import interpolate, pad
 
 from vsrife.errors import ArgumentError
+from vsrife.training.data.text import SIGN, Text, make_text
 
 __all__ = ["CUTOUT", "TILE", "Bank", "make_bank"]
 
 TILE: Final = 512
 """Side of a background's tile."""
 
-CUTOUT: Final = 256
+CUTOUT: Final = SIGN
 """Side of a cut-out's tile. Its outermost 2 pixels are transparent, so that nothing ends at the tile's edge."""
 
 _MOST_TILES: Final = 4  # of one picture
@@ -25,15 +26,16 @@ _SHARES: Final = (1.0, 0.5, 0.25)  # of a cut-out's tile that its picture fills,
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Bank:
     """backgrounds: uint8 [P, 3, TILE, TILE]; cutouts: uint8 [S, 4, CUTOUT, CUTOUT], R, G, B times alpha, then alpha.
-    S may be 0. Both on one device.
+    S may be 0. All on one device.
     """
 
     backgrounds: Tensor
     cutouts: Tensor
+    text: Text
 
     def to(self, device: torch.device) -> "Bank":
         """The same tiles on another device."""
-        return Bank(backgrounds=self.backgrounds.to(device), cutouts=self.cutouts.to(device))
+        return Bank(backgrounds=self.backgrounds.to(device), cutouts=self.cutouts.to(device), text=self.text.to(device))
 
 
 def make_bank(pictures: Iterable[Tensor], cutouts: Iterable[Tensor] = ()) -> Bank:
@@ -41,7 +43,8 @@ def make_bank(pictures: Iterable[Tensor], cutouts: Iterable[Tensor] = ()) -> Ban
 
     A picture gives one tile of its middle with its shorter side made 512, two when it is a third longer than high or
     the other way round, and two more at its own size where that is larger. A cut-out gives three tiles, in which it is
-    256, 128 and 64 pixels large at most. Raises ArgumentError when there is no picture.
+    256, 128 and 64 pixels large at most. The text is invented, and the same for all banks. Raises ArgumentError when
+    there is no picture, RifeError without Pillow.
     """
     tiles = [tile for picture in pictures for tile in _background_tiles(picture)]
     if not tiles:
@@ -52,6 +55,7 @@ def make_bank(pictures: Iterable[Tensor], cutouts: Iterable[Tensor] = ()) -> Ban
     return Bank(
         backgrounds=torch.stack(tiles),
         cutouts=torch.stack(cards) if cards else torch.zeros((0, 4, CUTOUT, CUTOUT), dtype=torch.uint8),
+        text=make_text(),
     )
 
 

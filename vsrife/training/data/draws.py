@@ -50,6 +50,10 @@ class Draws:
         """Booleans that are true with probability `of`."""
         return self._placed(torch.rand(shape, generator=self._host) < of)
 
+    def chosen(self, count: int, *, of: float) -> Tensor:
+        """Which of `count` are chosen, each with probability `of`: int64, ascending, how many is known on the host."""
+        return self._placed((torch.rand(count, generator=self._host) < of).nonzero()[:, 0])
+
     def order(self, count: int) -> Tensor:
         """A permutation, int64."""
         return self._placed(torch.randperm(count, generator=self._host))

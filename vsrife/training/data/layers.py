@@ -10,10 +10,11 @@ from torch.nn.functional import grid_sample, interpolate
 
 from vsrife.training.data.bank import CUTOUT, TILE, Bank
 from vsrife.training.data.draws import Draws
+from vsrife.training.data.lettering import draw_credits, draw_signs
 from vsrife.training.data.motion import Camera, Motion, draw_motion, pixel_places
 from vsrife.training.data.shapes import draw_alpha
 
-__all__ = ["Layers", "draw_backgrounds", "draw_cards"]
+__all__ = ["Layers", "draw_backgrounds", "draw_cards", "draw_pictures"]
 
 _SPRITES: Final = 0.45  # share of the cards that are cut-out pictures, where the bank has any
 _TRANSLUCENT: Final = 0.05
@@ -111,29 +112,51 @@ def draw_backgrounds(draws: Draws, bank: Bank, camera: Camera, picture: float) -
     )
 
 
-def draw_cards(draws: Draws, bank: Bank, camera: Camera, picture: float, still: Tensor) -> Layers:
-    """A layer before the background for each entry of `camera`: a cut-out picture, or a procedural shape filled with a
-    picture. `still`: [M], those that stand still whatever else moves, as a logo or a subtitle does.
+def draw_cards(draws: Draws, bank: Bank, camera: Camera, picture: float, lettered: float, scrolled: Tensor) -> Layers:
+    """A layer before the background for each entry of `camera`, as `draw_pictures`, with its own place and motion.
+    `scrolled`: [n], the numbers of those that are credits: text that fills the view and moves evenly up or along.
     """
     count = len(camera.distance)
+    texture, text = draw_pictures(draws, bank, count, lettered)
+    density = (draws.uniform(count, low=0.9, high=1.9) * (256 / picture)).clamp(max=2.0)
+    centre = draws.uniform(count, 2, low=-0.5, high=0.5) * picture
+    to_texture = _mapping(draws, density, torch.zeros_like(centre), centre, CUTOUT, text)
+    motion = draw_motion(draws, camera, picture, centre)
+    if len(scrolled):
+        texture[scrolled] = draw_credits(draws, bank.text, len(scrolled))
+        scale = draws.uniform(len(scrolled), 1, 1, low=0.8, high=1.3) * (256 / picture * 2 / (CUTOUT - 1))
+        to_texture[scrolled] = torch.eye(2, 3, device=draws.device) * scale
+        motion = motion.sliding(scrolled, _scrolling(draws, len(scrolled), picture))
+    return Layers(texture=texture, to_texture=to_texture, motion=motion)
+
+
+def draw_pictures(draws: Draws, bank: Bank, count: int, lettered: float) -> tuple[Tensor, Tensor]:
+    """Cut-out pictures, procedural shapes filled with a picture, and, a share `lettered` of all, text: as
+    `Layers.texture`, with alpha; and [count], which of them are text, which is not to be mirrored.
+    """
     alpha = draw_alpha(draws, count, CUTOUT)
     top, left = (draws.number(TILE - CUTOUT + 1) for _ in range(2))  # one place for all: the pictures differ
     tiles = bank.backgrounds[
         draws.integers(count, high=len(bank.backgrounds)), :, top : top + CUTOUT, left : left + CUTOUT
     ]
-    texture = torch.cat((_coloured(draws, tiles) * alpha, alpha), dim=1)
+    tiles = _coloured(draws, tiles)
+    texture = torch.cat((tiles * alpha, alpha), dim=1)
     if len(bank.cutouts):
         sprites = bank.cutouts[draws.integers(count, high=len(bank.cutouts))].float() / 255
         texture = torch.where(draws.chance(count, 1, 1, 1, of=_SPRITES), sprites, texture)
+    written = draws.chosen(count, of=lettered)
+    if len(written):
+        texture[written] = draw_signs(draws, bank.text, tiles[written])
     opacity = draws.uniform(count, 1, 1, 1, low=0.3, high=0.8)
     texture = texture * torch.where(draws.chance(count, 1, 1, 1, of=_TRANSLUCENT), opacity, 1.0)
-    density = (draws.uniform(count, low=0.9, high=1.9) * (256 / picture)).clamp(max=2.0)
-    centre = draws.uniform(count, 2, low=-0.5, high=0.5) * picture
-    return Layers(
-        texture=texture,
-        to_texture=_mapping(draws, density, torch.zeros_like(centre), centre, CUTOUT),
-        motion=draw_motion(draws, camera, picture, centre).standing(still),
-    )
+    return texture, torch.zeros(count, dtype=torch.bool, device=draws.device).index_fill(0, written, True)
+
+
+def _scrolling(draws: Draws, count: int, picture: float) -> Tensor:
+    """Half the way of credits between the inputs [count, 2]: up, or, one in four, to the left, as a crawl."""
+    way = draws.uniform(count, low=-8.0, high=-0.5) * (picture / 256)
+    along = draws.chance(count, of=0.25)
+    return torch.stack((way * along, way * ~along), dim=1)
 
 
 def _coloured(draws: Draws, tiles: Tensor) -> Tensor:
@@ -143,12 +166,16 @@ def _coloured(draws: Draws, tiles: Tensor) -> Tensor:
     return (tiles.float() * (gain * tint)).clamp_(max=1.0)
 
 
-def _mapping(draws: Draws, density: Tensor, centre: Tensor, place: Tensor, size: int) -> Tensor:
+def _mapping(
+    draws: Draws, density: Tensor, centre: Tensor, place: Tensor, size: int, text: Tensor | None = None
+) -> Tensor:
     """From places to a texture's -1..1: `density` [M] texels to a pixel, turned by any angle or not at all, half of
-    them mirrored; `place` [M, 2] of the picture falls on `centre` [M, 2] texels from the texture's middle.
+    those that are no `text` [M] mirrored; `place` [M, 2] of the picture falls on `centre` [M, 2] texels from the
+    texture's middle.
     """
     axis = draws.direction(len(density))
-    mirror = torch.where(draws.chance(len(density), of=0.5), -1.0, 1.0)
+    mirrored = draws.chance(len(density), of=0.5)
+    mirror = torch.where(mirrored if text is None else mirrored & ~text, -1.0, 1.0)
     # Pictures are mostly upright in clips, and so are three in four of these.
     upright = draws.chance(len(density), of=0.75)
     cosine, sine = torch.where(upright, 1.0, axis[:, 0]), torch.where(upright, 0.0, axis[:, 1])

@@ -1,4 +1,4 @@
-"""What happens to synthetic frames beside motion: light that drifts, noise, bars, one scene fading into another."""
+"""What happens to synthetic frames beside motion: light that drifts, noise, one scene fading into another."""
 
 from dataclasses import dataclass
 from typing import Final
@@ -18,14 +18,13 @@ _NOISE: Final = 0.025  # deviation, at most
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Changes:
     """Of N scenes: gain and gamma [N, 1, 1, 1], their change from left to right; noise [N, 1, 1, 1], its deviation;
-    bar [N, 1, 1, 1], the share of the height that each bar covers; partner [N], the scene that each fades into, itself
-    for most; followed [N, 1, 1, 1], 0 where a scene fades, as its flow is that of two pictures.
+    partner [N], the scene that each fades into, itself for most; followed [N, 1, 1, 1], 0 where a scene fades, as its
+    flow is that of two pictures.
     """
 
     gain: Tensor
     gamma: Tensor
     noise: Tensor
-    bar: Tensor
     partner: Tensor
     followed: Tensor
 
@@ -40,14 +39,8 @@ class Changes:
         """With noise, where a scene has any."""
         return (picture + draws.noise(*picture.shape) * self.noise).clamp_(0.0, 1.0)
 
-    def bars(self, height: int, width: int) -> Tensor:
-        """Where bars lie: booleans [N, 1, height, width]."""
-        row = torch.arange(height, device=self.bar.device).view(1, 1, height, 1)
-        nearest = torch.minimum(row, height - 1 - row)
-        return (nearest < (self.bar * height).round()).expand(-1, -1, -1, width)
 
-
-def draw_changes(draws: Draws, count: int, drifting: float, noisy: float, barred: float, faded: float) -> Changes:
+def draw_changes(draws: Draws, count: int, drifting: float, noisy: float, faded: float) -> Changes:
     """Each share as in `SyntheticSettings`."""
     shape = (count, 1, 1, 1)
     drifts = draws.chance(*shape, of=drifting)
@@ -58,7 +51,6 @@ def draw_changes(draws: Draws, count: int, drifting: float, noisy: float, barred
         gain=draws.uniform(*shape, low=-_GAIN, high=_GAIN) * drifts,
         gamma=draws.uniform(*shape, low=-_GAMMA, high=_GAMMA) * drifts,
         noise=draws.uniform(*shape, high=_NOISE) * draws.chance(*shape, of=noisy),
-        bar=draws.uniform(*shape, low=0.04, high=0.16) * draws.chance(*shape, of=barred),
         partner=partner,
         followed=(partner == itself).float().view(shape),
     )

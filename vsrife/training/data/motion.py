@@ -46,13 +46,12 @@ class Motion:
     field: Tensor
     reach: float
 
-    def standing(self, still: Tensor) -> "Motion":
-        """The same motions, but none where `still` [N]."""
-        moving = (~still).float()
+    def sliding(self, which: Tensor, shift: Tensor) -> "Motion":
+        """The same motions, but those named by number, [n], are nothing but a shift [n, 2]."""
         return Motion(
-            linear=self.linear * moving[:, None, None],
-            shift=self.shift * moving[:, None],
-            field=self.field * moving[:, None, None, None],
+            linear=self.linear.index_fill(0, which, 0.0),
+            shift=self.shift.index_copy(0, which, shift),
+            field=self.field.index_fill(0, which, 0.0),
             reach=self.reach,
         )
 

@@ -62,7 +62,7 @@ def _frames(data: bytes) -> Iterator[Tensor]:
 
 
 def encode(picture: Tensor, kind: str, quality: int) -> bytes:
-    """A picture, uint8 [3 or 4, h, w], as a file of kind "AVIF", "WEBP" or "JPEG" at quality 0 to 100."""
+    """A picture, uint8 [3 or 4, h, w], as a file of kind "AVIF", "WEBP" or "JPEG" at quality 0 to 100, or "PNG"."""
     return _saved([picture], kind, quality)
 
 

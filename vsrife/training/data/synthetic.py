@@ -1,10 +1,12 @@
 """Synthetic motion: pictures that move over each other, with the exact flow and what is hidden.
 
 Every scene is a background and one to six layers, cards, before it. The cards of all scenes are one batch: a batch is
-some hundred operations, however many samples it has, and there is no work per pixel in Python.
+some hundred operations, however many samples it has, and there is no work per pixel in Python. What stands still over
+a scene, and shades that pass over it, are drawn for those scenes alone that have them.
 """
 
 from dataclasses import dataclass
+from typing import Final
 
 import torch
 from torch import Tensor
@@ -13,12 +15,20 @@ from vsrife.errors import ArgumentError
 from vsrife.network.warp import backward_warp
 from vsrife.training.data.bank import Bank
 from vsrife.training.data.batch import Batch, concatenate
+from vsrife.training.data.compression import code
 from vsrife.training.data.draws import Draws, mixed_seed
 from vsrife.training.data.layers import Look, draw_backgrounds, draw_cards
-from vsrife.training.data.light import Changes, draw_changes
+from vsrife.training.data.light import draw_changes
 from vsrife.training.data.motion import draw_camera, pixel_places
+from vsrife.training.data.overlays import draw_overlays
+from vsrife.training.data.shades import draw_shades
 
 __all__ = ["Synthetic", "SyntheticSettings"]
+
+_SHARES: Final = (
+    *("any_time", "lettered", "scrolled", "blurred", "drifting", "shaded", "noisy", "compressed"),
+    *("titled", "marked", "barred", "faded"),
+)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -28,10 +38,14 @@ class SyntheticSettings:
     height, width: of the frames, pixels, at least 32.
     layers: before the background, at most; a batch has as many samples of each number from 1 up. 0 for none.
     any_time: with t anywhere in 0..1; the others are at 1/2.
+    lettered: of the layers, not the samples: those that are writing, as signs are.
+    scrolled: in which the foremost layer is credits, text that moves evenly up or along.
     blurred: with motion blur over up to half of the way between the inputs and 12 pixels.
     drifting: whose brightness and gamma change evenly with time.
+    shaded: over which a soft shadow or light passes.
     noisy: whose inputs, not the truth, have noise.
-    titled: in which the foremost layer stands still, as a title or logo. barred: with black bars above and below.
+    compressed: whose three frames are as if they had been coded, with one step of rounding.
+    titled: with a subtitle. marked: with a logo in a corner. barred: with black bars above and below.
     faded: which are two scenes, one fading into the other.
     """
 
@@ -39,18 +53,24 @@ class SyntheticSettings:
     width: int = 224
     layers: int = 6
     any_time: float = 0.5
+    lettered: float = 0.12
+    scrolled: float = 0.02
     blurred: float = 0.3
     drifting: float = 0.1
+    shaded: float = 0.05
     noisy: float = 0.3
-    titled: float = 0.1
+    compressed: float = 0.25
+    titled: float = 0.06
+    marked: float = 0.04
     barred: float = 0.05
     faded: float = 0.03
 
     def __post_init__(self) -> None:
-        for name in ("any_time", "blurred", "drifting", "noisy", "titled", "barred", "faded"):
+        for name in _SHARES:
             share = getattr(self, name)
             if not 0 <= share <= 1:
-                raise ArgumentError(f"{name} ({share}) must be from 0 to 1; it is a share of the samples")
+                of = "layers" if name == "lettered" else "samples"
+                raise ArgumentError(f"{name} ({share}) must be from 0 to 1; it is a share of the {of}")
         for name, least in (("height", 32), ("width", 32), ("layers", 0)):
             number = getattr(self, name)
             if number < least:
@@ -100,17 +120,26 @@ class Synthetic:
         looks = [draw_backgrounds(draws, self.bank, camera, longer).look(*size, times, shutter if blur else None)]
         heads = _heads(count, settings.layers)
         if heads:
-            scenes = torch.cat([torch.arange(head) for head in heads]).to(draws.device)
-            last = torch.cat([torch.arange(head) >= after for head, after in zip(heads, [*heads[1:], 0], strict=True)])
-            still = draws.chance(count, of=settings.titled)[scenes] & last.to(draws.device)
-            cards = draw_cards(draws, self.bank, camera.of(scenes), longer, still)
+            scenes = torch.cat([torch.arange(head) for head in heads]).to(draws.device, non_blocking=True)
+            scrolled = _foremost(heads).to(draws.device, non_blocking=True)[draws.chosen(count, of=settings.scrolled)]
+            cards = draw_cards(draws, self.bank, camera.of(scenes), longer, settings.lettered, scrolled)
             lasting = None
             if blur:
                 fastest = 2 * cards.motion.shift.norm(dim=1).clamp(min=1.0)
                 lasting = torch.minimum(shutter[scenes], 12 / fastest)
             looks.append(cards.look(*size, times[scenes], lasting))
-        changes = draw_changes(draws, count, settings.drifting, settings.noisy, settings.barred, settings.faded)
-        return _batch(_view(looks, heads, count), t, draws, changes)
+        view = _view(looks, heads, count)
+        through = draw_shades(draws, count, longer, settings.shaded).fall(view.picture, times)
+        changes = draw_changes(draws, count, settings.drifting, settings.noisy, settings.faded)
+        overlay = draw_overlays(draws, self.bank, count, size, settings.titled, settings.marked, settings.barred)
+        left, truth, right = (
+            _over(overlay, changes.lit(view.picture[:, :, frame], moment)) for frame, moment in enumerate(times.T)
+        )
+        frames = torch.stack((changes.noisy(draws, left), truth, changes.noisy(draws, right)), dim=1)
+        coded = draws.chosen(count, of=settings.compressed)
+        if len(coded):
+            frames[coded] = code(draws, frames[coded])
+        return _batch(frames, view, through, overlay[:, 3:], changes.followed, t.view(-1, 1, 1, 1))
 
 
 def _heads(count: int, most: int) -> list[int]:
@@ -120,6 +149,12 @@ def _heads(count: int, most: int) -> list[int]:
     numbers = [1 + index * most // count for index in range(count)] if most else []
     heads = [sum(number > index for number in numbers) for index in range(most)]
     return [head for head in heads if head]
+
+
+def _foremost(heads: list[int]) -> Tensor:
+    """The number of each scene's last card, among those of `_heads`."""
+    first = [sum(heads[:index]) for index in range(len(heads))]
+    return torch.tensor([first[sum(head > scene for head in heads) - 1] + scene for scene in range(heads[0])])
 
 
 def _view(looks: list[Look], heads: list[int], count: int) -> _View:
@@ -146,28 +181,37 @@ def _view(looks: list[Look], heads: list[int], count: int) -> _View:
     return _View(picture=picture.clamp_(0.0, 1.0), shares=shares, way=way)
 
 
-def _batch(view: _View, t: Tensor, draws: Draws, changes: Changes) -> Batch:
-    height, width = view.picture.shape[-2:]
-    known, surface = view.shares[:, :, 1].max(1, keepdim=True)
+def _over(overlay: Tensor, picture: Tensor) -> Tensor:
+    return overlay[:, :3] + picture * (1 - overlay[:, 3:])
+
+
+def _batch(frames: Tensor, view: _View, through: Tensor, still: Tensor, followed: Tensor, t: Tensor) -> Batch:
+    """The samples whose left, truth, right are `frames` [N, 3, 3, H, W].
+
+    through: [N, 1, 3, H, W], how much of a pixel is as its surface alone would have it, but for what lies over the
+    scene and stands still, which has the share `still` [N, 1, H, W]. followed: [N, 1, 1, 1], 0 where the surface is
+    not known. t: [N, 1, 1, 1].
+    """
+    through = through * (1 - still.unsqueeze(2))
+    share, surface = view.shares[:, :, 1].max(1, keepdim=True)
     way = view.way.gather(1, surface.unsqueeze(2).expand(-1, -1, 2, -1, -1))[:, 0]
-    time = t.view(-1, 1, 1, 1)
-    to_left, to_right = -2 * time * way, 2 * (1 - time) * way
-    seen = [_seen(view.shares[:, :, frame], surface, flow) for frame, flow in ((0, to_left), (2, to_right))]
-    bars = changes.bars(height, width)
-    known = torch.where(bars, 1.0, known) * changes.followed
-    visible = torch.where(bars, 1.0, torch.cat(seen, dim=1)) * changes.followed
-    left, truth, right = (
-        torch.where(bars, 0.0, changes.lit(view.picture[:, :, frame], moment))
-        for frame, moment in enumerate((torch.zeros_like(t), t, torch.ones_like(t)))
-    )
+    known = share * through[:, :, 1] * followed
+    stands = still > known
+    way = torch.where(stands, 0.0, way * followed)
+    flows = (-2 * t * way, 2 * (1 - t) * way)
+    seen = [
+        _seen(view.shares[:, :, frame] * through[:, :, frame], surface, flow) * followed
+        for frame, flow in ((0, flows[0]), (2, flows[1]))
+    ]
+    left, truth, right = (frames[:, frame].contiguous() for frame in range(3))
     return Batch(
-        left=changes.noisy(draws, left),
-        right=changes.noisy(draws, right),
+        left=left,
+        right=right,
         truth=truth,
-        t=time.clone(),
-        flow=torch.where(bars, 0.0, torch.cat((to_left, to_right), dim=1)) * changes.followed,
-        visible=visible,
-        known=known,
+        t=t.clone(),
+        flow=torch.cat(flows, dim=1),
+        visible=torch.where(stands, still, torch.cat(seen, dim=1)),
+        known=torch.where(stands, still, known),
     )
 
 
@@ -175,6 +219,6 @@ def _seen(shares: Tensor, surface: Tensor, flow: Tensor) -> Tensor:
     """The share that a pixel's surface has of the place in a frame that its flow points to; 0 outside of the frame."""
     height, width = surface.shape[-2:]
     share = backward_warp(shares, flow).gather(1, surface)
-    limits = torch.tensor(((width - 1) / 2, (height - 1) / 2), device=flow.device).view(1, 2, 1, 1)
-    inside = ((pixel_places(height, width, flow.device) + flow).abs() <= limits + 1e-3).all(1, keepdim=True)
+    away = (pixel_places(height, width, flow.device) + flow).abs()
+    inside = (away[:, :1] <= (width - 1) / 2 + 1e-3) & (away[:, 1:] <= (height - 1) / 2 + 1e-3)
     return share.clamp(0.0, 1.0) * inside
