@@ -3,26 +3,33 @@
     python tools/run_ablations.py OUT --set data.pack=FOLDER --set validation.clips=FOLDER [--only l1 one-block]
 
 The runs are vsrife/training/configs/ablations; OUT gets a folder for each, and ablations.md, .json and .svg. A run that
-is there in part is carried on, one that is there whole is not repeated.
+is there in part is carried on, one that is there whole is not repeated. Several GPUs: torchrun --nproc-per-node N.
 """
 
 import argparse
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
+import torch
+
 from vsrife.errors import RifeError
-from vsrife.training.ablation import ABLATIONS, BASE, configs, report, run_all
+from vsrife.training.ablation import ABLATIONS, ASKED, BASE, configs, report, run_all
 from vsrife.training.config import Config
 from vsrife.training.loop import End, Trainer
-from vsrife.training.parallel import join
+from vsrife.training.parallel import Group, join
 from vsrife.training.validation import HeldOut
 
 
-def train(config: Config) -> End:
-    """One run, whole or what is left of it."""
-    print(f"== {config.run.folder.name}", flush=True)
-    group, device = join(config.run.device)
-    return Trainer(config, group, device).run()
+def trained(group: Group, device: torch.device) -> Callable[[Config], End]:
+    """One run, whole or what is left of it, by all processes together."""
+
+    def train(config: Config) -> End:
+        if group.leads:
+            print(f"== {config.run.folder.name}", flush=True)
+        return Trainer(config, group, device).run()
+
+    return train
 
 
 def main() -> int:
@@ -30,15 +37,26 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("out", type=Path, help="folder of the runs and of the report")
     parser.add_argument("--only", nargs="+", default=list(ABLATIONS), metavar="NAME", help=f"of {', '.join(ABLATIONS)}")
+    parser.add_argument(
+        "--width", type=float, default=1.0, metavar="SHARE", help="of the networks' channels; 0.5 for a CPU (1)"
+    )
     parser.add_argument("--set", action="append", default=[], dest="changes", metavar="KEY=VALUE", help="for all runs")
     options = parser.parse_args()
     try:
-        runs = configs(options.only, options.out, options.changes)
-        outcomes = run_all(runs, train)
+        runs = configs(options.only, options.out, options.changes, width=options.width)
+        group, device = join(runs[BASE].run.device)
+        try:
+            outcomes = run_all(runs, trained(group, device))
+        finally:
+            group.leave()
         asked = runs[BASE].validation
         assert asked.clips is not None
-        average = HeldOut(asked.clips, samples=asked.samples, multi=asked.multi).average.mean
-        print(report(outcomes, runs, options.out, average))
+        if outcomes[-1].failure == ASKED:
+            print("stopped; the same command goes on")
+            return 1
+        if group.leads:
+            average = HeldOut(asked.clips, samples=asked.samples, multi=asked.multi).average.mean
+            print(report(outcomes, runs, options.out, average))
     except RifeError as error:
         print(f"run_ablations: {error}", file=sys.stderr)
         return 2

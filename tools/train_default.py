@@ -1,6 +1,6 @@
 """Remake the model that the package carries: pack the data, train, evaluate, and put it where it belongs.
 
-    python tools/train_default.py DATA OUT [--set KEY=VALUE ...] [--budget SECONDS]
+    python tools/train_default.py DATA OUT [--set KEY=VALUE ...] [--seconds SECONDS] [--budget SECONDS]
 
 DATA is what tools/pack_data.py takes, with clips_eval beside: nothing is learnt from that, it measures. OUT gets the
 pack, the run and the evaluation; what is there already is not made again, so that the same command goes on after a
@@ -48,6 +48,7 @@ def main() -> int:
     parser.add_argument("out", type=Path, help="folder of the pack, the run and the evaluation")
     parser.add_argument("--config", default="default", help="a .toml file (default: the one the package carries)")
     parser.add_argument("--set", action="append", default=[], dest="changes", metavar="KEY=VALUE")
+    parser.add_argument("--seconds", type=float, default=0.0, help="of the whole training; sets run.steps")
     parser.add_argument("--budget", type=float, default=0.0, metavar="SECONDS", help="of this call's training")
     parser.add_argument("--least", type=float, default=LEAST, metavar="DB", help="default: %(default)s")
     parser.add_argument("--name", default="default", help="of the weights' file (default: %(default)s)")
@@ -64,18 +65,23 @@ def main() -> int:
 def remake(options: argparse.Namespace) -> int:
     """See `main`."""
     pack, run = options.out / "pack", options.out / "run"
-    if not (pack / "pack.json").is_file():
-        write_pack(options.data, pack, PackSettings(), print)
-    own = [f"run.folder={run}", f"data.pack={pack}", f"run.budget={options.budget}"]
-    config = read_config(options.config, [*own, f"validation.clips={options.data / HELD_OUT}", *options.changes])
+    pack.mkdir(parents=True, exist_ok=True)
+    own = [f"data.pack={pack}", f"validation.clips={options.data / HELD_OUT}"]
+    own += [f"run.folder={run}", f"run.budget={options.budget}", f"run.fit={options.seconds}"]
+    config = read_config(options.config, [*own, *options.changes])
     group, device = join(config.run.device)
-    trainer = Trainer(config, group, device)
-    end = trainer.run()
-    group.leave()
+    try:
+        if group.leads and not (pack / "pack.json").is_file():
+            write_pack(options.data, pack, PackSettings(), print)
+        group.wait()
+        trainer = Trainer(config, group, device)
+        end = trainer.run()
+    finally:
+        group.leave()
     if not group.leads:
         return 0
     if end != "done":
-        print(f"not finished: {trainer.step} of {config.run.steps} steps are made; the same command goes on")
+        print(f"not finished: {trainer.step} of {trainer.config.run.steps} steps are made; the same command goes on")
         return 1
     made = exported(run, trainer.pupil)
     score = measure(made, options)

@@ -48,12 +48,13 @@ every = 1
 
 @pytest.fixture(scope="session")
 def folders(tmp_path_factory) -> dict[str, Path]:
-    """pictures: smooth ones. held_out: a clip of a square that moves."""
+    """pictures: smooth ones. clips, held_out: a clip of a square that moves."""
     folder = tmp_path_factory.mktemp("data")
     for index, tile in enumerate(smooth_tiles(4, 512, 12)):
         save_picture(tile, folder / "pictures" / f"{index}.png")
     save_clip(moving_square(5, 80, 112), folder / "held_out" / "square.y4m")
-    return {"pictures": folder / "pictures", "held_out": folder / "held_out"}
+    save_clip(moving_square(7, 80, 112, seed=3), folder / "clips" / "square.y4m")
+    return {name: folder / name for name in ("pictures", "clips", "held_out")}
 
 
 @pytest.fixture

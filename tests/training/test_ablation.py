@@ -45,6 +45,32 @@ def test_every_ablation_is_a_file_that_changes_one_thing(runs):
         build_pupil(config.network)
 
 
+def test_narrower_networks_differ_as_the_whole_ones_do(tmp_path):
+    changes = ("data.pictures=x", "validation.clips=x", "data.mix=[{synthetic = 1.0}]")
+    made = configs([*ABLATIONS], tmp_path, changes, width=0.5)
+    widths = {name: tuple(config.network.widths) for name, config in made.items()}
+    assert widths["base"] == widths["l1"] == (60, 38, 24)
+    assert (widths["one-block"], widths["two-blocks"]) == ((24,), (38, 24))
+    assert {config.network.context for config in made.values()} == {4}
+    for width in (0, 1.5):
+        with pytest.raises(ArgumentError, match=rf"^width \({width}\) must be above 0 and at most 1"):
+            configs([], tmp_path, changes, width=width)
+
+
+def test_one_that_is_asked_to_end_ends_them_all(runs):
+    made, begun = runs("one-block", "l1"), []
+
+    def train(config):
+        begun.append(config.run.folder.name)
+        config.run.folder.mkdir(parents=True)
+        config.run.folder.joinpath("log.jsonl").write_text("")
+        return "asked" if len(begun) == 2 else "done"
+
+    outcomes = run_all(made, train)
+    assert begun == ["base", "one-block"]
+    assert outcomes[-1].failure == ablation.ASKED
+
+
 def test_an_ablation_that_is_none(runs):
     with pytest.raises(ArgumentError, match=r"^ablation \(no-luck\) must be one of no-distillation, "):
         runs("no-luck")

@@ -1,6 +1,10 @@
 """tools/train_default.py on data of a few pictures: everything but the quality."""
 
+import json
+import os
 import runpy
+import socket
+import subprocess
 import sys
 
 import numpy as np
@@ -69,3 +73,28 @@ def test_one_command_remakes_the_model(data, tmp_path, monkeypatch, capsys):
     (weights / "default.safetensors").rename(weights / "other.safetensors")
     assert call("--least=0") == 2
     assert "must hold no other model than default, but has other.safetensors" in capsys.readouterr().err
+
+
+def test_one_of_several_processes_packs(data, tmp_path):
+    """The others wait for it, and learn with it."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = str(free.getsockname()[1])
+    out = tmp_path / "out"
+    command = [sys.executable, "-W", "ignore", str(ROOT / "tools" / "train_default.py"), str(data), str(out)]
+    command += [f"--weights={tmp_path / 'weights'}", "--budget=0.1"]
+    command += [f"--set={each}" for each in (*SETTINGS, "run.steps=9")]
+    environment = os.environ | {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
+    environment |= {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
+    processes = [
+        subprocess.Popen(
+            command, env=environment | {"RANK": str(rank), "LOCAL_RANK": str(rank)}, stdout=subprocess.PIPE, text=True
+        )
+        for rank in (0, 1)
+    ]
+    told = [process.communicate(timeout=150)[0] for process in processes]
+    assert [process.returncode for process in processes] == [1, 0]
+    assert "photos: 2 files" in told[0]
+    assert told[1] == ""
+    step = json.loads((out / "run" / "config.json").read_text())["step"]
+    assert f"not finished: {step} of 9 steps are made; the same command goes on" in told[0]

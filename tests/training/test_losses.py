@@ -120,6 +120,47 @@ def test_the_census_is_blind_to_brightness():
     assert census(a, b) > 0.5
 
 
+@pytest.mark.parametrize(("size", "radius"), [((20, 21), 3), ((9, 14), 2), ((7, 7), 3)])
+def test_the_census_by_its_definition(size, radius):
+    """Each sample with each of its neighbours; here every pair is looked at from both sides."""
+
+    def transform(picture):
+        luma = 255 * (0.2989 * picture[:, 0] + 0.5870 * picture[:, 1] + 0.1140 * picture[:, 2])
+        windows = luma.unfold(1, 2 * radius + 1, 1).unfold(2, 2 * radius + 1, 1)
+        apart = windows - luma[:, radius:-radius, radius:-radius, None, None]
+        return apart / (0.81 + apart.square()).sqrt()
+
+    def definition(a, b):
+        squares = (transform(a) - transform(b)).square()
+        return (squares / (0.1 + squares)).mean()
+
+    a, b = (each.requires_grad_() for each in pictures(*size, dtype=torch.float64))
+    torch.testing.assert_close(census(a, b, radius), definition(a, b))
+    for mine, theirs in zip(*(torch.autograd.grad(loss, (a, b)) for loss in (census(a, b, radius), definition(a, b))),
+                            strict=True):  # fmt: skip
+        torch.testing.assert_close(mine, theirs)
+
+
+@pytest.mark.parametrize("size", [(64, 96), (45, 70), (33, 34), (50, 37)])
+def test_the_pyramid_by_its_definition(size):
+    """Halving: every second sample under the window. Doubling: zeros between the samples, the window times 4."""
+    row = torch.tensor([1.0, 4.0, 6.0, 4.0, 1.0], dtype=torch.float64) / 16
+    window = (row[:, None] * row)[None, None]
+
+    def blurred(x):
+        return torch.nn.functional.conv2d(torch.nn.functional.pad(x, (2, 2, 2, 2), mode="reflect"), window)
+
+    a, b = pictures(*size, dtype=torch.float64)
+    current, expected = (a - b).flatten(0, 1)[:, None], 0.0
+    for _ in range(5):
+        below = blurred(current)[..., ::2, ::2]
+        spread = torch.zeros_like(current)
+        spread[..., ::2, ::2] = below
+        expected += (current - 4 * blurred(spread)).abs().mean()
+        current = below
+    torch.testing.assert_close(laplacian(a, b), expected)
+
+
 def test_the_census_does_not_see_the_border():
     a, _ = pictures(20, 21)
     b = a.clone()

@@ -30,6 +30,9 @@ ABLATIONS: Final[Mapping[str, str]] = MappingProxyType(
 )
 """Each a file of `configs/ablations`, and what the paper says of it (of `no-privilege` it implies it)."""
 
+ASKED: Final = "not finished (asked)"
+"""The failure of a run that Ctrl-C or SIGTERM has ended."""
+
 NOISE: Final = 0.05
 """Decibels within which two short runs count as equal."""
 
@@ -49,30 +52,46 @@ class Outcome:
         return self.curve[-1][1] if self.curve and not self.failure else None
 
 
-def configs(names: Sequence[str], out: Path, changes: Sequence[str] = ()) -> dict[str, Config]:
+def configs(names: Sequence[str], out: Path, changes: Sequence[str] = (), *, width: float = 1.0) -> dict[str, Config]:
     """The base and what is to be compared with it, by name, each with a folder of its own in `out`.
 
-    changes: as of `read_config`, for all of them. Raises ArgumentError for a name that is none, and without validation.
+    changes: as of `read_config`, for all of them. width: how many of their channels the networks keep, above 0 to 1.
+    Raises ArgumentError for a name that is none, and without validation.
     """
+    if not 0 < width <= 1:
+        raise ArgumentError(f"width ({width:g}) must be above 0 and at most 1; it is a share of the channels")
     found: dict[str, Config] = {}
     base = read_table(f"ablations/{BASE}")
     for name in (BASE, *(name for name in names if name != BASE)):
         if name not in (BASE, *ABLATIONS):
             raise ArgumentError(f"ablation ({name}) must be one of {', '.join(ABLATIONS)}")
         table = base if name == BASE else merged(base, read_table(f"ablations/{name}"))
-        config = config_of(table, changes)
+        config = config_of(_narrowed(table, width), changes)
         if config.validation.clips is None:
             raise ArgumentError("validation.clips (missing) must be a folder; the runs are compared by it")
         found[name] = replace(config, run=replace(config.run, folder=out / name))
     return found
 
 
+def _narrowed(table: Mapping[str, Any], width: float) -> dict[str, Any]:
+    """The table of a configuration with that share of the network's channels, in even numbers."""
+    network = dict(table["network"])
+    network["widths"] = [max(2, 2 * round(each * width / 2)) for each in network["widths"]]
+    network["context"] = max(1, round(network["context"] * width))
+    return {**table, "network": network}
+
+
 def run_all(runs: Mapping[str, Config], train: Callable[[Config], End]) -> list[Outcome]:
-    """Train each, one after the other; one that diverges does not end the others.
+    """Train each, one after the other, up to one that is asked to end; one that diverges does not end the others.
 
     A run that was made in part is carried on. Raises RifeError for a run that could not begin.
     """
-    return [_outcome(name, config, train) for name, config in runs.items()]
+    outcomes: list[Outcome] = []
+    for name, config in runs.items():
+        outcomes.append(_outcome(name, config, train))
+        if outcomes[-1].failure == ASKED:
+            break
+    return outcomes
 
 
 def _outcome(name: str, config: Config, train: Callable[[Config], End]) -> Outcome:
@@ -80,7 +99,7 @@ def _outcome(name: str, config: Config, train: Callable[[Config], End]) -> Outco
     try:
         end = train(config)
         if end != "done":
-            failure = f"not finished ({end})"
+            failure = ASKED if end == "asked" else f"not finished ({end})"
     except RifeError as error:
         if not (config.run.folder / "log.jsonl").is_file():
             raise

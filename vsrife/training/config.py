@@ -24,7 +24,7 @@ SOURCES: Final = ("synthetic", "clips", "vimeo")
 """What samples are drawn from."""
 
 _FREE: Final = (
-    *("run.budget", "run.device", "run.folder", "log", "save", "validation"),
+    *("run.budget", "run.fit", "run.device", "run.graph", "run.folder", "log", "save", "validation"),
     *("data.pack", "data.pictures", "data.cutouts", "data.clips", "data.vimeo", "data.prefetch", "data.threads"),
 )
 """What may change when a run is carried on: it does not change what is learnt, nor does where the same data lie."""
@@ -42,7 +42,11 @@ def _share(name: str, value: float) -> None:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Run:
-    """folder: of the run. batch: samples of a step, over all processes. budget: seconds, 0 for no end but `steps`."""
+    """folder: of the run. batch: samples of a step, over all processes. budget: seconds, 0 for no end but `steps`.
+
+    fit: seconds of a whole run, 0 for as many as `steps` take; else those are set, before the first one, to what fits.
+    graph: whether forward and backward are a CUDA graph, where that can be.
+    """
 
     folder: Path
     steps: int
@@ -51,11 +55,14 @@ class Run:
     device: str = "auto"
     precision: Literal["bfloat16", "float32"] = "bfloat16"
     budget: float = 0.0
+    fit: float = 0.0
+    graph: Literal["auto", "off"] = "auto"
 
     def __post_init__(self) -> None:
         for name, value, least in (("steps", self.steps, 1), ("batch", self.batch, 1), ("seed", self.seed, 0)):
             _at_least(f"run.{name}", value, least)
         _at_least("run.budget", self.budget, 0)
+        _at_least("run.fit", self.fit, 0)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -7,12 +7,9 @@ up, which CUDA leaves open.
 
 import contextlib
 import math
-import signal
-import threading
 import time
 from collections import deque
-from collections.abc import Iterator
-from types import FrameType
+from dataclasses import replace
 from typing import Final, Literal
 
 import torch
@@ -20,17 +17,23 @@ from torch import Tensor
 
 from vsrife.errors import ArgumentError, RifeError
 from vsrife.network import Lesson
+from vsrife.training.arithmetic import exact_arithmetic, untried
+from vsrife.training.checks import check
 from vsrife.training.config import Config, same_run
 from vsrife.training.data.batch import Batch
+from vsrife.training.data.samples import Samples
 from vsrife.training.export import export
-from vsrife.training.networks import Pupil, build_pupil
+from vsrife.training.fit import fitted_steps
+from vsrife.training.networks import build_pupil
 from vsrife.training.objective import PARTS, objective
 from vsrife.training.optimiser import Descent, rate_at
 from vsrife.training.parallel import Group
 from vsrife.training.record import Record, spoken
+from vsrife.training.replay import Replay
+from vsrife.training.signals import signals
 from vsrife.training.sources import make_samples, make_sources
 from vsrife.training.state import ROWS, Snapshot, largest_state, read_carry, read_state, write_carry, write_state
-from vsrife.training.validation import HeldOut
+from vsrife.training.validation import HeldOut, Scores
 from vsrife.training.weights import Weights
 
 __all__ = ["End", "Trainer"]
@@ -51,11 +54,12 @@ class Trainer:
 
     def __init__(self, config: Config, group: Group, device: torch.device) -> None:
         """Reads all data and checks all there is to check. Raises RifeError for what is not as it must be."""
+        self._begun = time.monotonic()
         self.config, self.group, self.device = config, group, device
-        _exact_arithmetic(device)
+        exact_arithmetic(device)
         torch.manual_seed(config.run.seed)
         self.pupil = build_pupil(config.network)
-        _check(config, self.pupil, group)
+        check(config, self.pupil, group)
         self.weights = Weights(self.pupil.module, device, _DTYPES[config.run.precision])
         self.descent = Descent(self.weights.row, config.optimiser)
         self.best = -math.inf
@@ -64,7 +68,8 @@ class Trainer:
         self.record = Record(config.run.folder if group.leads else None)
         self._resume()
         self.sources = make_sources(config, device)
-        self.samples = make_samples(config, self.sources, device, group, self.step)
+        self.samples = self._samples()
+        self._teach = self._as_graph() if self._can_be_graph() else self._launched
         asked = config.validation
         self.held_out = (
             HeldOut(asked.clips, samples=asked.samples, multi=asked.multi) if asked.clips and group.leads else None
@@ -80,11 +85,18 @@ class Trainer:
         """How many steps were made."""
         return self.descent.step
 
+    @property
+    def rows(self) -> tuple[Tensor, ...]:
+        """All that a step changes, but for the buffers: a row for each of ROWS."""
+        return (self.weights.row, self.descent.average, self.descent.first, self.descent.second)
+
     def run(self, until: int | None = None) -> End:
         """Make steps until all are made, the budget is used up or a signal comes; then save. Raises RifeError on NaN.
 
         until: stop as if told to when so many steps are made.
         """
+        if self.config.run.fit and not self.step:
+            self._fit()
         config = self.config
         self._started = time.monotonic()
         self._began = self.step
@@ -94,7 +106,7 @@ class Trainer:
         last = min(config.run.steps, until or config.run.steps)
         stopped = False
         batches = iter(self.samples)
-        with _signals(self), contextlib.closing(batches):  # type: ignore[type-var]
+        with signals(self.ask_to_stop), contextlib.closing(batches):  # type: ignore[type-var]
             while self.step < last and not stopped:
                 batch = next(batches)
                 lesson = self.learn(batch)
@@ -133,7 +145,13 @@ class Trainer:
         return lesson
 
     def teach(self, batch: Batch) -> tuple[Lesson, Tensor]:
-        """Forward and backward: the gradient is in the row; the lesson and the PARTS of the loss, without gradients."""
+        """Forward and backward: the gradient is in the row; the lesson and the PARTS of the loss, without gradients.
+
+        As a graph they lie where those of the next batch will.
+        """
+        return self._teach(batch)
+
+    def _launched(self, batch: Batch) -> tuple[Lesson, Tensor]:
         t = batch.t if self.pupil.any_time else 0.5
         lesson: Lesson = self.weights(batch.left, batch.right, t, self.pupil.seen_by_teacher(batch.truth))
         parts = objective(lesson, batch, self.config.loss)
@@ -153,10 +171,8 @@ class Trainer:
 
     def snapshot(self) -> Snapshot:
         """All that is needed to carry on."""
-        descent = self.descent
-        rows = (self.weights.row, descent.average, descent.first, descent.second)
         return Snapshot(
-            rows={name: self.weights.named(row) for name, row in zip(ROWS, rows, strict=True)},
+            rows={name: self.weights.named(row) for name, row in zip(ROWS, self.rows, strict=True)},
             buffers=dict(self.pupil.module.named_buffers()),
             about={
                 "step": self.step,
@@ -170,11 +186,14 @@ class Trainer:
         """Write the state and the exported network, where that is not done yet for this step."""
         if self._saved == self.step:
             return
-        if self.group.leads:
-            folder = self.config.run.folder
-            write_state(folder, self.snapshot(), keep=self.config.save.keep)
-            self._export()
+        self.write()
         self._saved = self.step
+
+    def write(self) -> None:
+        """As `save`, whether it is done or not; the other processes wait until it is."""
+        if self.group.leads:
+            write_state(self.config.run.folder, self.snapshot(), keep=self.config.save.keep)
+            self._export()
         self.group.wait()
 
     def _export(self) -> None:
@@ -215,20 +234,44 @@ class Trainer:
             self.group.share(self.weights.row.data, self.descent.average)
             return
         snapshot = read_carry(folder / "carry") if place is None else read_state(place)
+        if self.config.run.fit:
+            self._set_steps(int(snapshot.about["config"]["run"]["steps"]))
         different = same_run(snapshot.about["config"], self.config.as_plain())
         if different is not None:
             raise ArgumentError(f"{different} must stay as it was to carry on the run in {folder}; or set run.folder")
-        descent = self.descent
-        rows = (self.weights.row, descent.average, descent.first, descent.second)
-        for name, row in zip(ROWS, rows, strict=True):
+        for name, row in zip(ROWS, self.rows, strict=True):
             self.weights.take(row, snapshot.rows[name])
         for name, buffer in self.pupil.module.named_buffers():
             buffer.copy_(snapshot.buffers[name])
-        descent.set_step(int(snapshot.about["step"]))
+        self.descent.set_step(int(snapshot.about["step"]))
         self.seconds = float(snapshot.about["seconds"])
         self.best = -math.inf if snapshot.about["best"] is None else float(snapshot.about["best"])
         compact = "the compact state of " if place is None else ""
         self.record.say(f"carrying on from {compact}step {self.step}")
+
+    def _samples(self) -> Samples:
+        return make_samples(self.config, self.sources, self.device, self.group, self.step)
+
+    def _can_be_graph(self) -> bool:
+        """Normalisation's buffers are changed by each forward pass, also by those that a graph is made with."""
+        asked = self.config.run.graph == "auto" and self.device.type == "cuda"
+        return asked and not any(True for _ in self.pupil.module.buffers())
+
+    def _as_graph(self) -> Replay:
+        return Replay(self._launched, self.weights.row, self.record.say)
+
+    def _fit(self) -> None:
+        self._set_steps(fitted_steps(self, self.config.run.fit - (time.monotonic() - self._begun)))
+        # From the first batch again, and other sources' shares begin at other steps.
+        self.samples = self._samples()
+
+    def _set_steps(self, steps: int) -> None:
+        self.config = replace(self.config, run=replace(self.config.run, steps=steps))
+
+    def catch_up(self) -> None:
+        """Wait for all that the device was told to do."""
+        if self.device.type == "cuda":
+            torch.cuda.synchronize(self.device)
 
     def _greet(self) -> None:
         learnt = sum(each.numel() for each in self.pupil.module.parameters() if each.requires_grad)
@@ -249,7 +292,7 @@ class Trainer:
 
     def _budget_is_used(self) -> bool:
         budget = self.config.run.budget
-        return bool(budget) and time.monotonic() - self._started >= budget
+        return bool(budget) and time.monotonic() - self._begun >= budget
 
     def _seconds(self) -> float:
         return self.seconds + time.monotonic() - self._started
@@ -284,10 +327,10 @@ class Trainer:
 
     def _tell(self, step: int, values: dict[str, float]) -> None:
         rate = rate_at(step - 1, self.config.run.steps, self.config.optimiser)
-        elapsed = time.monotonic() - self._started
+        elapsed = max(time.monotonic() - self._started, 1e-9)
         made = max(1, step - self._began)
         each = elapsed / made
-        values |= {"rate": rate, "seconds per step": each, "waited": self.samples.waited / max(elapsed, 1e-9)}
+        values |= {"rate": rate, "seconds per step": each, "waited": self.samples.waited / elapsed}
         self.record.numbers(step, "training", values)
         parts = "  ".join(f"{name} {values[name]:.4f}" for name in PARTS if values[name])
         left = spoken((self.config.run.steps - step) * each)
@@ -312,10 +355,17 @@ class Trainer:
             self.save()
         return stop
 
-    def _validate(self) -> None:
+    def scores(self) -> Scores | None:
+        """Of the averaged weights; None where there is nothing to measure, or another process does."""
         if self.held_out is None:
+            return None
+        with untried():
+            return self.held_out.scores(self.predict, self.device, self.pupil.module.modulus())
+
+    def _validate(self) -> None:
+        scores = self.scores()
+        if self.held_out is None or scores is None:
             return
-        scores = self.held_out.scores(self.predict, self.device, self.pupil.module.modulus())
         self.best = max(self.best, scores.mean)
         self.record.numbers(self.step, "validation", {"mean": scores.mean, **scores.clips})
         self.record.say(
@@ -332,63 +382,3 @@ class Trainer:
             f"{words[end]} at step {self.step} of {self.config.run.steps}; {self.config.run.folder} holds all of it"
         )
         return end
-
-
-def _check(config: Config, pupil: Pupil, group: Group) -> None:
-    modulus = pupil.module.modulus()
-    if any(side % modulus for side in config.data.crop):
-        raise ArgumentError(
-            f"data.crop ({list(config.data.crop)}) must be multiples of {modulus} for this network; "
-            f"{[side - side % modulus or modulus for side in config.data.crop]} would be"
-        )
-    if config.run.batch % group.world:
-        raise ArgumentError(f"run.batch ({config.run.batch}) must be a multiple of the {group.world} processes")
-    if pupil.any_time:
-        return
-    timed = {
-        "data.synthetic.any_time": config.data.synthetic_settings.any_time if "synthetic" in config.data.used else 0,
-        "data.shots.any_time": config.data.shot_settings.any_time,
-    }
-    for key, value in timed.items():
-        if value:
-            zero = "false" if value is True else "0"
-            raise ArgumentError(
-                f"{key} ({value}) must be {zero} for {config.network.preset}, which knows the middle alone"
-            )
-    if config.validation.multi != 2:
-        raise ArgumentError(
-            f"validation.multi ({config.validation.multi}) must be 2 for {config.network.preset}, "
-            "which knows the middle alone"
-        )
-
-
-def _exact_arithmetic(device: torch.device) -> None:
-    """float32 is float32, and no algorithm is chosen by timing: what is not bfloat16 on purpose is not rounded."""
-    if device.type == "cuda":
-        torch.backends.cudnn.conv.fp32_precision = "ieee"  # type: ignore[attr-defined]
-        torch.backends.cuda.matmul.fp32_precision = "ieee"
-        torch.backends.cudnn.benchmark = False
-        torch.backends.cudnn.deterministic = True
-
-
-@contextlib.contextmanager
-def _signals(trainer: Trainer) -> Iterator[None]:
-    """Ctrl-C and SIGTERM ask for a clean end; the second one ends at once."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-
-    def ask(number: int, frame: FrameType | None) -> None:
-        if trainer.ask_to_stop():
-            handler = before[number]
-            if callable(handler):
-                handler(number, frame)
-
-    before = {int(number): signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-    for number in before:
-        signal.signal(number, ask)
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

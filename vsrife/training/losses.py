@@ -6,9 +6,11 @@ arithmetic is float32 (float64 where that comes in). Gradients are finite everyw
 
 import functools
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
 from vsrife.errors import ArgumentError
@@ -68,21 +70,38 @@ def laplacian(picture: Tensor, truth: Tensor, levels: int = LEVELS) -> Tensor:
         raise ArgumentError(f"picture ({width}x{height}) must be at least {least}x{least} for {levels} levels")
     # The pyramid is linear: that of the difference is the difference of both.
     current = (picture - truth).flatten(0, 1)[:, None]
-    total = current.new_zeros(())
+    halving, doubling = _windows(current.device, current.dtype)
+    apart = []
     for _ in range(levels):
-        below = _blurred(current, stride=2)
-        spread = torch.zeros_like(current)
-        spread[..., ::2, ::2] = below
-        total = total + (current - 4 * _blurred(spread)).abs().mean()
+        below = functional.conv2d(functional.pad(current, (2, 2, 2, 2), mode="reflect"), halving, stride=2)
+        apart.append((current - _doubled(below, current.shape[-2:], doubling)).abs().mean())
         current = below
-    return total
+    return torch.stack(apart).sum()
 
 
-def _blurred(x: Tensor, stride: int = 1) -> Tensor:
-    """[N, 1, H, W] under a binomial window of 5x5, at every ``stride``-th sample."""
-    row = x.new_tensor(_BINOMIAL) / 16
-    window = (row[:, None] * row)[None, None]
-    return functional.conv2d(functional.pad(x, (2, 2, 2, 2), mode="reflect"), window, stride=stride)
+@functools.cache
+def _windows(device: torch.device, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+    """The binomial window of 5x5 [1, 1, 5, 5]; and what it does to samples with a zero behind each, times 4, as one
+    window for each place of a square of 2x2: [4, 1, 3, 3].
+
+    Kept, because to bring numbers to a GPU the host waits until that has done all it was told before.
+    """
+    with torch.inference_mode(mode=False):
+        row = torch.tensor(_BINOMIAL, device=device, dtype=dtype) / 16
+        rows = torch.tensor((_BINOMIAL[::2], (0.0, *_BINOMIAL[1::2])), device=device, dtype=dtype) / 8
+        squares = rows[:, None, :, None] * rows[None, :, None, :]
+        return (row[:, None] * row)[None, None], squares.reshape(4, 1, 3, 3)
+
+
+def _doubled(below: Tensor, size: torch.Size, doubling: Tensor) -> Tensor:
+    """[N, 1, h, w] with zeros between its samples under the binomial window times 4: [N, 1, *size], borders reflected.
+
+    Reflected are those zeros too: at an even size the last sample stands next to itself.
+    """
+    odd_rows, odd_columns = size[0] % 2, size[1] % 2
+    wide = functional.pad(below, (1, odd_columns, 1, odd_rows), mode="reflect")
+    wide = functional.pad(wide, (0, 1 - odd_columns, 0, 1 - odd_rows), mode="replicate")
+    return functional.pixel_shuffle(functional.conv2d(wide, doubling), 2)[..., : size[0], : size[1]]
 
 
 @_exactly
@@ -99,16 +118,85 @@ def census(picture: Tensor, truth: Tensor, radius: int = 3) -> Tensor:
     height, width = picture.shape[-2:]
     if min(height, width) < size:
         raise ArgumentError(f"picture ({width}x{height}) must be at least {size}x{size} for a radius of {radius}")
-    apart = _transform(picture, radius) - _transform(truth, radius)
-    return (apart.square() / (0.1 + apart.square())).mean()
+    loss: Tensor = _Census.apply(_luma(picture), _luma(truth), radius)
+    return loss
 
 
-def _transform(picture: Tensor, radius: int) -> Tensor:
-    """[N, 3, H, W] to [N, neighbours, (H - 2 radius) * (W - 2 radius)]."""
-    luma = 255 * (picture * picture.new_tensor(_LUMA).view(1, 3, 1, 1)).sum(1, keepdim=True)
-    neighbours = functional.unfold(luma, 2 * radius + 1)
-    differences = neighbours - neighbours[:, neighbours.shape[1] // 2, None]
-    return differences / (0.81 + differences.square()).sqrt()
+def _luma(picture: Tensor) -> Tensor:
+    """[N, 1, H, W] in 0..255."""
+    return (picture * _luma_weights(picture.device, picture.dtype)).sum(1, keepdim=True)
+
+
+@functools.cache
+def _luma_weights(device: torch.device, dtype: torch.dtype) -> Tensor:
+    with torch.inference_mode(mode=False):
+        return 255 * torch.tensor(_LUMA, device=device, dtype=dtype).view(1, 3, 1, 1)
+
+
+@functools.cache
+def _pairs(height: int, width: int, radius: int, device: torch.device, dtype: torch.dtype) -> Tensor:
+    """[1, radius + 1, ...] as `_neighbours`: how often each sample's pair with a neighbour counts. Once for either of
+    both that is not at the border.
+    """
+    with torch.inference_mode(mode=False):
+        inner = torch.zeros(1, 1, height, width, device=device, dtype=dtype)
+        inner[..., radius : height - radius, radius : width - radius] = 1
+        often = (_neighbours(inner, radius) + _centre(inner, radius)).contiguous()
+        often[:, 0, : radius + 1] = 0  # what comes before a sample in its row, and itself
+        return often
+
+
+def _neighbours(x: Tensor, radius: int) -> Tensor:
+    """Of [N, 1, H, W] a view [N, radius + 1, 2 radius + 1, H - radius, W]: what is ``radius`` or less to the left,
+    right and below of each sample of all rows but the last ``radius``; beyond the sides are zeros.
+    """
+    height, width = x.shape[-2:]
+    return functional.pad(x, (radius, radius))[:, 0].unfold(1, height - radius, 1).unfold(2, width, 1)
+
+
+def _centre(x: Tensor, radius: int) -> Tensor:
+    """Those samples themselves, [N, 1, 1, H - radius, W]."""
+    return x[:, None, :, : x.shape[-2] - radius]
+
+
+class _Census(torch.autograd.Function):
+    """Of two lumas [N, 1, H, W]. Each pair of neighbours is looked at once, not from either side, and the gradient is
+    made together with the loss, in place: this is half of a training step's memory traffic otherwise.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, picture: Tensor, truth: Tensor, radius: int) -> Tensor:
+        height, width = picture.shape[-2:]
+        often = _pairs(height, width, radius, picture.device, picture.dtype)
+        number = len(picture) * (height - 2 * radius) * (width - 2 * radius) * (2 * radius + 1) ** 2
+        sides, slopes = [], []
+        for luma in (picture, truth):
+            around = _neighbours(luma, radius)
+            apart = torch.sub(around, _centre(luma, radius), out=luma.new_empty(around.shape))
+            slopes.append(apart.square().add_(0.81).rsqrt_())
+            sides.append(apart.mul_(slopes[-1]))
+        error, spare = sides[0].sub_(sides[1]), sides[1]
+        share = torch.mul(error, error, out=spare).add_(0.1).reciprocal_()
+        weighed = error * share
+        loss: Tensor = (error.mul_(weighed).sum(0) * often[0]).sum() / number
+        # Of e^2 / (0.1 + e^2) by e: 0.2 e / (0.1 + e^2)^2. Of d / sqrt(0.81 + d^2) by d: 0.81 / sqrt(0.81 + d^2)^3.
+        weighed.mul_(share).mul_(often)
+        gradients: list[Tensor | None] = [None, None]
+        for index, (slope, sign) in enumerate(zip(slopes, (1, -1), strict=True)):
+            if ctx.needs_input_grad[index]:
+                by = weighed.mul(slope).mul_(slope).mul_(slope)
+                window = (radius + 1, 2 * radius + 1)
+                wide = functional.fold(by.flatten(3).flatten(1, 2), (height, width + 2 * radius), window)
+                to = wide[..., radius : width + radius].contiguous()
+                to[:, 0, : height - radius] -= by.sum((1, 2))
+                gradients[index] = to.mul_(sign * 0.2 * 0.81 / number)
+        ctx.save_for_backward(*gradients)
+        return loss
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
+        return (*(None if each is None else each * gradient for each in ctx.saved_tensors), None)
 
 
 @_exactly

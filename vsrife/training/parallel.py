@@ -7,6 +7,8 @@ first step, so that a run that was carried on would sum in another order than on
 
 import os
 from dataclasses import dataclass
+from datetime import timedelta
+from typing import Final
 
 import torch
 from torch import Tensor, distributed
@@ -14,6 +16,9 @@ from torch import Tensor, distributed
 from vsrife.errors import ArgumentError
 
 __all__ = ["Group", "join"]
+
+PATIENCE: Final = timedelta(hours=2)
+"""What one process waits for the others: one alone packs data, validates and writes."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -62,10 +67,13 @@ def join(device: str) -> tuple[Group, torch.device]:
         int(os.environ.get(name, one)) for name, one in (("WORLD_SIZE", 1), ("RANK", 0), ("LOCAL_RANK", 0))
     )
     chosen = _device(device, local if world > 1 else 0)
+    on_gpu = chosen.type == "cuda"
+    if on_gpu:
+        torch.cuda.set_device(chosen)  # streams and events are the current device's
     if world > 1:
-        if chosen.type == "cuda":
-            torch.cuda.set_device(chosen)
-        distributed.init_process_group("nccl" if chosen.type == "cuda" else "gloo")
+        distributed.init_process_group(
+            "nccl" if on_gpu else "gloo", timeout=PATIENCE, device_id=chosen if on_gpu else None
+        )
     return Group(rank=rank, world=world), chosen
 
 

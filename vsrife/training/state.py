@@ -93,10 +93,14 @@ def write_carry(folder: Path, snapshot: Snapshot, *, most: int) -> int:
     if _bytes(packed) > most:
         raise ArgumentError(f"save.carry ({most}) must be {_bytes(packed)} bytes or more for this network")
     shards: list[dict[str, Tensor]] = [{}]
+    filled = 0
     for key, each in packed.items():
-        if _bytes({**shards[-1], key: each}) > MOST_IN_FILE:
+        size = _bytes({key: each})
+        if filled + size > MOST_IN_FILE:
             shards.append({})
+            filled = 0
         shards[-1][key] = each
+        filled += size
     files = {f"carry-{index}.safetensors": shard for index, shard in enumerate(shards)}
     _write(folder / "carry", "carry.json", files, snapshot.about)
     return sum(each.stat().st_size for each in (folder / "carry").iterdir())

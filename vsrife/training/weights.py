@@ -19,7 +19,9 @@ from torch import Tensor, nn
 __all__ = ["Weights"]
 
 ALIGNMENT: Final = 64
-"""Numbers that a tensor's place in the row is a multiple of: 128 bytes of bfloat16, as tensor cores like it."""
+"""Numbers that the place of a convolution's weight in the row is a multiple of: 128 bytes of bfloat16, as tensor cores
+like it. Biases and the like stand behind all of them as they come: each gap in the row costs a step an operation.
+"""
 
 
 class Weights:
@@ -39,10 +41,14 @@ class Weights:
         }
         # Normalisation multiplies by numbers that bfloat16 would round by a part in 256.
         self._exact = {name for name in parameters if any(name.startswith(norm) for norm in norms)}
+        parameters = dict(sorted(parameters.items(), key=lambda item: not _is_kernel(item[1])))
         self._shapes = {name: each.shape for name, each in parameters.items()}
         self._splits: list[int] = []
+        self._parts: list[int] = []
         for each in parameters.values():
-            self._splits += [each.numel(), -each.numel() % ALIGNMENT]
+            self._parts.append(len(self._splits))
+            gap = -each.numel() % ALIGNMENT if _is_kernel(each) else 0
+            self._splits += [each.numel(), gap] if gap else [each.numel()]
         self.row = torch.zeros(sum(self._splits), device=device)
         for name, view in self.views(self.row).items():
             view.copy_(parameters[name].detach())
@@ -54,8 +60,10 @@ class Weights:
 
         Weights of convolutions lie in it with their channels last, which is how the GPU's convolutions read them.
         """
-        parts = torch.split(row, self._splits)[::2]
-        return {name: _shaped(part, self._shapes[name]) for name, part in zip(self._shapes, parts, strict=True)}
+        parts = torch.split(row, self._splits)
+        return {
+            name: _shaped(parts[at], self._shapes[name]) for name, at in zip(self._shapes, self._parts, strict=True)
+        }
 
     def __call__(self, *arguments: Any) -> Any:
         """Call the module, its convolutions in `dtype`."""
@@ -84,6 +92,10 @@ class Weights:
         """Write tensors into a row: those of `named`, all of its parts, in their shapes."""
         for name, view in self.views(row).items():
             view.copy_(named[name])
+
+
+def _is_kernel(parameter: Tensor) -> bool:
+    return parameter.dim() == 4 and parameter.shape[2:].numel() > 1
 
 
 def _shaped(part: Tensor, shape: torch.Size) -> Tensor:

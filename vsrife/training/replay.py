@@ -1,0 +1,99 @@
+"""Forward and backward of a step as one CUDA graph: two thousand launches become one.
+
+Nothing in them depends on the host: batches have one size, no number is asked for, and nothing is random. What does,
+the mean over processes and the update, is a dozen operations and stays outside.
+"""
+
+from collections.abc import Callable
+from dataclasses import fields, is_dataclass, replace
+from typing import Any, Final
+
+import torch
+from torch import Tensor
+
+from vsrife.network import Lesson
+from vsrife.training.data.batch import Batch
+
+__all__ = ["Replay"]
+
+Teach = Callable[[Batch], tuple[Lesson, Tensor]]
+"""Forward and backward of a batch: the gradient is in the row's `grad`; the lesson and numbers."""
+
+_WARM: Final = 3
+"""Times that it is done before, outside of the graph: libraries choose algorithms and get their memory then."""
+
+
+class Replay:
+    """`Teach`, captured at the first batch and replayed for that and every other.
+
+    What it answers, without autograd's graph, and the gradient lie in the same memory each time: they are to be used,
+    by work on the current stream, before the next call. Where it cannot be captured it is done launch by launch, and
+    `report` is called with the reason.
+    """
+
+    def __init__(self, teach: Teach, row: Tensor, report: Callable[[str], None]) -> None:
+        """row: the leaf whose gradient `teach` makes; nothing but that and its answer may be changed by it."""
+        self._teach, self._row, self._report = teach, row, report
+        self._inputs: Batch | None = None
+        self._graph: tuple[Callable[[], None], tuple[Lesson, Tensor, Tensor]] | None = None
+        self._refused = False
+
+    def __call__(self, batch: Batch) -> tuple[Lesson, Tensor]:
+        """As `Teach`."""
+        if self._graph is None and not self._refused:
+            self._capture(batch)
+        if self._graph is None or self._inputs is None:
+            return self._teach(batch)
+        given = batch.tensors()
+        for name, into in self._inputs.tensors().items():
+            into.copy_(given[name])
+        replay, (lesson, numbers, gradient) = self._graph
+        replay()
+        self._row.grad = gradient
+        return lesson, numbers
+
+    def _capture(self, batch: Batch) -> None:
+        self._inputs = Batch(**{name: each.clone() for name, each in batch.tensors().items()})
+        before = torch.cuda.current_stream()
+        stream: torch.cuda.Stream = torch.cuda.Stream()  # type: ignore[no-untyped-call]
+        try:
+            stream.wait_stream(before)
+            with torch.cuda.stream(stream):
+                for _ in range(_WARM):
+                    self._work()
+            before.wait_stream(stream)
+            self._graph = _captured(self._work, stream)
+        except RuntimeError as error:  # of CUDA, memory too: then it may do launch by launch, which needs less
+            torch.cuda.set_stream(before)  # a capture that fails at its end leaves its own
+            self._row.grad = self._inputs = None
+            self._refused = True
+            reason = " ".join(str(error).split())[:200]
+            self._report(f"no CUDA graph ({reason}); steps are launched one operation at a time")
+
+    def _work(self) -> tuple[Lesson, Tensor, Tensor]:
+        assert self._inputs is not None
+        lesson, numbers = self._teach(self._inputs)
+        gradient = self._row.grad
+        assert gradient is not None
+        self._row.grad = None
+        return _detached(lesson), numbers, gradient
+
+
+def _captured[T](work: Callable[[], T], stream: torch.cuda.Stream) -> tuple[Callable[[], None], T]:
+    """What replays `work`, and where its results will lie each time."""
+    graph = torch.cuda.CUDAGraph()
+    # Batches are made by another thread at the same time, on a stream of its own, which does no harm.
+    with torch.cuda.graph(graph, stream=stream, capture_error_mode="thread_local"):
+        answer = work()
+    return graph.replay, answer
+
+
+def _detached(value: Any) -> Any:
+    """The same without autograd's graph, whose nodes know the stream that they were made on."""
+    if isinstance(value, Tensor):
+        return value.detach()
+    if isinstance(value, tuple):
+        return tuple(_detached(each) for each in value)
+    if is_dataclass(value) and not isinstance(value, type):
+        return replace(value, **{field.name: _detached(getattr(value, field.name)) for field in fields(value)})
+    return value
