@@ -45,8 +45,11 @@ def test_every_ablation_is_a_file_that_changes_one_thing(runs):
         build_pupil(config.network)
 
 
-def test_narrower_networks_differ_as_the_whole_ones_do(tmp_path):
-    changes = ("data.pictures=x", "validation.clips=x", "data.mix=[{synthetic = 1.0}]")
+def test_narrower_networks_differ_as_the_whole_ones_do(folders, tmp_path):
+    changes = (
+        *(f"data.pictures={folders['pictures']}", f"validation.clips={folders['held_out']}"),
+        "data.mix=[{synthetic = 1.0}]",
+    )
     made = configs([*ABLATIONS], tmp_path, changes, width=0.5)
     widths = {name: tuple(config.network.widths) for name, config in made.items()}
     assert widths["base"] == widths["l1"] == (60, 38, 24)
