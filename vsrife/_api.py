@@ -23,6 +23,7 @@ def RIFE(
     fps_num: int | None = None,
     fps_den: int | None = None,
     model: str | os.PathLike[str] | None = None,
+    variant: Literal["large", "3.6"] | None = None,
     scale: float | None = None,
     ensemble: bool | None = None,
     sc: bool | None = None,
@@ -55,6 +56,8 @@ def RIFE(
         fps_den: See ``fps_num``.
         model: A name (``python -m vsrife models`` lists them) or a checkpoint file (.pkl, .pth, .safetensors).
             Default: the network inside the package, else "4.0".
+        variant: Which of two networks of the same shapes a file holds: "large" for RIFE-Large, which is else RIFE, or
+            "3.6", which is else 3.8. An error for all others. Default: what the file or its name says.
         scale: Resolution at which motion is sought, relative to the network's own: 0.25, 0.5, 1, 2 or 4. 0.5 suits
             2160p. Default: 1.
         ensemble: Also run backwards in time and average; about twice the work. Not every network can. Default: False.
@@ -89,6 +92,7 @@ def RIFE(
         "fps_num": _number("fps_num", fps_num),
         "fps_den": _number("fps_den", fps_den),
         "model": _text_of(model),
+        "variant": variant,
         "scale": _number("scale", scale),
         "ensemble": _number("ensemble", ensemble),
         "sc": _number("sc", sc),

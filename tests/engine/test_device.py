@@ -1,6 +1,7 @@
 """Devices and precisions by name, and the state of a thread that computes."""
 
 import threading
+import time
 
 import pytest
 import torch
@@ -135,6 +136,34 @@ def test_every_thread_computes_with_the_same_intra_op_count_and_without_gradient
     thread.join()
     # Outside of a slot a caller's thread works alone: there may be as many callers as cores.
     assert seen == [(1, True), devices.INTRA_OP_THREADS, 1, False]
+
+
+def test_a_frame_that_takes_much_memory_takes_more_places(monkeypatch):
+    """Eight places: a frame of three waits until as many are free, and a small one that comes after it waits for it."""
+    monkeypatch.setattr(devices, "_cpu_slots", devices._Places(8))
+    order, leave, entered = [], threading.Event(), threading.Semaphore(0)
+
+    def work(name, places):
+        with devices.slot(CPU, places * devices._SLOT_MEMORY):
+            order.append(name)
+            entered.release()
+            leave.wait(10)
+
+    threads = [threading.Thread(target=work, args=each) for each in (("first", 7), ("large", 3), ("small", 0))]
+    threads[0].start()
+    assert entered.acquire(timeout=10)
+    threads[1].start()
+    while not devices._cpu_slots._turn.locked():
+        time.sleep(0.001)
+    threads[2].start()
+    assert not entered.acquire(timeout=0.05)
+    leave.set()
+    for thread in threads:
+        thread.join(10)
+    assert order == ["first", "large", "small"]
+    assert devices._cpu_slots._free == 8
+    with devices.slot(CPU, 100 * devices._SLOT_MEMORY):  # all there are, not more
+        assert devices._cpu_slots._free == 0
 
 
 def test_the_threads_are_few_again_after_a_failure():

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from tests.network.small import network
+from tests.network.test_paper import small
 from vsrife.engine import memory
 from vsrife.engine.networks import Network
 from vsrife.engine.streams import undisturbed
@@ -36,6 +37,19 @@ def test_what_is_needed_grows_with_the_picture(net):
     assert 10 < large / small < 16
     # Two sources alone: 7 channels of float32 each.
     assert small > 2 * 7 * 4 * 576 * 1024
+
+
+@pytest.mark.parametrize("scale", [0.5, 1.0, 4.0])
+def test_networks_that_are_run_whole_need_what_they_need(scale):
+    """Measured in float32, bytes a pixel at a scale of 1: 629 (3.8), 911 (RIFE) and 2284 (RIFE-Large)."""
+    plain, refined, large = (
+        memory.plan(Network.of(small(kind), CPU, torch.float32), (512, 1024), scale=scale).needed
+        for kind in ("3.8", "rife", "rife_large_2r")
+    )
+    pixels = 512 * 1024 * max(1, scale) ** 2
+    assert 600 < plain / pixels < 700
+    assert 900 < refined / pixels < 1000
+    assert 2200 < large / pixels < 2400
 
 
 OUT_OF_MEMORY = [

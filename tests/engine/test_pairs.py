@@ -145,10 +145,10 @@ def test_what_is_drawn_reaches_the_planes_of_yuv(kind, matrix):
 
 
 @pytest.mark.parametrize("kind", ["rife", "rife_large_2r", "3.1", "3.5"])
-@pytest.mark.parametrize("size", [(90, 50), (33, 17), (1, 1), (130, 67)], ids=str)
+@pytest.mark.parametrize("size", [(90, 50), (34, 18), (2, 2), (130, 68)], ids=str)
 def test_any_size_and_subsampled_planes(kind, size):
     """Bytes of 4:2:0 differ from the same frames of floats in their rounding alone."""
-    width, height = size[0] + size[0] % 2, size[1] + size[1] % 2
+    width, height = size
     luma = [(200 * waves(number, width, height)[0]).round() for number in range(2)]
     chroma = [(200 * waves(number, width // 2, height // 2)[1:]).round() for number in range(2)]
     floats = PixelFormat(family=Family.YUV, float_samples=True, bits=32, subsampling_w=1, subsampling_h=1)
@@ -200,6 +200,18 @@ def test_what_is_drawn_is_in_the_code_values_of_the_range(limited, added):
     # Some of the colour may lie beyond RGB's 0..1, where nothing more can be drawn: 100 in all planes does not.
     for plane, more in zip(result.layer.views, added, strict=True):
         assert (plane == round(100 + more)).all()
+
+
+@pytest.mark.parametrize("kind", REFINED)
+@pytest.mark.parametrize("size", [(1, 1), (33, 17), (90, 50)], ids=str)
+def test_what_is_drawn_at_the_edge_knows_no_black_beyond_it(kind, size):
+    """Nothing is lighter than white: the network's view is merged as the planes are, without the canvas' padding."""
+    planes = torch.full((3, size[1], size[0]), 0.8)
+    pair = [picture(planes, RGBS, number) for number in range(2)]
+    result = torch.stack(made(interpolator_of(kind, width=size[0], height=size[1]), *pair, HALF).layer.views)
+    assert result.isfinite().all()
+    assert result.min() >= -1e-5
+    assert result.max() <= 1 + 1e-5
 
 
 def test_alpha_is_moved_but_not_drawn_upon():
@@ -262,6 +274,19 @@ def test_middles_are_dropped_with_their_interpolator_and_belong_to_their_pair():
     kept = [key for key in interpolators._sources._values if key.serial == interpolator._serial]
     assert {key.time for key in kept} == {0, QUARTER, HALF}
     interpolator.close()
+    assert not [key for key in interpolators._sources._values if key.serial == interpolator._serial]
+
+
+def test_a_frame_that_ends_after_its_interpolator_leaves_nothing_behind(monkeypatch):
+    interpolator, pair = interpolator_of("3.8"), rgb_pair()
+    plain = interpolators.PairEstimator.field
+
+    def closing(self, *arguments):
+        interpolator.close()
+        return plain(self, *arguments)
+
+    monkeypatch.setattr(interpolators.PairEstimator, "field", closing)
+    made(interpolator, *pair, QUARTER)
     assert not [key for key in interpolators._sources._values if key.serial == interpolator._serial]
 
 

@@ -16,7 +16,7 @@ from tests.network.test_paper import small as small_older
 from vsrife.errors import ModelError
 from vsrife.models import checkpoint, store
 from vsrife.models.catalogue import CATALOGUE
-from vsrife.models.checkpoint import architecture_of, load, read_state
+from vsrife.models.checkpoint import architecture_of, files_of, load, read_state
 from vsrife.models.older import older_architecture, variant_in
 from vsrife.network import Architecture, HDArchitecture, Head, IFNet, PaperNet, Taught, Trunk
 
@@ -398,6 +398,8 @@ def test_older_networks_round_trip(kind, by_name, tmp_path):
         ("2T2R flownet.pth", "large"),
         ("flownet_v3.6.pkl", "3.6"),
         ("rife 3.6.safetensors", "3.6"),
+        ("RIFELarge.pkl", "large"),
+        ("rifeLarge_v2.pkl", "large"),
         ("flownet.pkl", None),
         ("enlarged.pkl", None),
         ("flownet_v3.8.pkl", None),
@@ -430,6 +432,24 @@ def test_a_variant_that_the_shapes_speak_against_is_an_error(kind, variant, comp
     with pytest.raises(ModelError) as error:
         load(path, variant=variant)
     assert complaint in one_line(error)
+
+
+def test_the_argument_wins_over_the_metadata_and_that_over_the_name(tmp_path):
+    def large(name, note=None, variant=None):
+        save_file(small_older("rife").state_dict(), tmp_path / name, None if note is None else {"variant": note})
+        return load(tmp_path / name, variant=variant).architecture.large
+
+    assert [large("x.safetensors"), large("x-large.safetensors")] == [False, True]
+    assert large("x.safetensors", "large")
+    assert large("x.safetensors", variant="large")
+    with pytest.raises(ModelError, match=r"variant \(3\.6\) must be large or none"):
+        large("x-large.safetensors", "large", "3.6")
+
+
+def test_a_variant_of_a_4_x_network_is_an_error(tmp_path):
+    save_file(network("J").state_dict(), tmp_path / "x.safetensors")
+    with pytest.raises(ModelError, match=r"is told by its shapes; leave out variant \(large\)"):
+        load(tmp_path / "x.safetensors", variant="large")
 
 
 @OLDER
@@ -480,8 +500,9 @@ def test_3_1_is_three_files_or_one(tmp_path):
         torch.save(parts[part], tmp_path / f"{part}_v3.1.pkl")
     left, right = frames(64, 96)
     assert torch.equal(answer(load(path), left, right)[1], answer(net, left, right)[1])
+    assert files_of(path) == [path, tmp_path / "contextnet_v3.1.pkl", tmp_path / "unet_v3.1.pkl"]
     torch.save(parts["flownet"], tmp_path / "x.pkl")
-    assert "lacks contextnet.pkl beside it" in fails(tmp_path / "x.pkl")
+    assert "its name must have flownet in it" in fails(tmp_path / "x.pkl")
 
 
 def test_the_teacher_is_read_for_training_alone(tmp_path):

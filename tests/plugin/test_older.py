@@ -2,6 +2,7 @@
 
 import hashlib
 import random
+import shutil
 from fractions import Fraction
 
 import numpy as np
@@ -10,6 +11,7 @@ import torch
 import vapoursynth as vs
 from safetensors.torch import save_file
 
+import vsrife
 from tests.network.test_paper import KINDS, small
 from vsrife.models import store
 
@@ -96,15 +98,18 @@ def test_four_times_is_twice_of_twice(model, kind):
             assert np.array_equal(one, other), n
 
 
-def test_alpha_goes_through_the_middles(model):
+@pytest.mark.parametrize("kind", ["3.1", "3.8"])
+def test_alpha_goes_through_the_middles(model, kind):
     source = textured(3, 70, 50, vs.YUV420P8)
     alpha = textured(3, 70, 50, vs.GRAY8, step=-2.0)
     clip = source.std.ClipToProp(alpha, prop="_Alpha")
-    four = rife(clip, model("3.8"), multi=4)
-    seen = [samples(four.get_frame(n).props["_Alpha"])[0].astype(float) for n in range(5)]
+    four = rife(clip, model(kind), multi=4)
+    twice = rife(rife(clip, model(kind)), model(kind))
+    seen = [samples(four.get_frame(n).props["_Alpha"])[0] for n in range(8)]
     assert np.array_equal(seen[0], samples(alpha.get_frame(0))[0])
-    assert not np.array_equal(seen[1], seen[2])
-    assert not np.array_equal(seen[3], seen[4])
+    assert len({each.tobytes() for each in seen[:5]}) == 5
+    for n, each in enumerate(seen):
+        assert np.array_equal(each, samples(twice.get_frame(n).props["_Alpha"])[0]), n
 
 
 def test_rife_m_takes_any_time_itself(model):
@@ -131,13 +136,28 @@ def test_two_t_is_the_ensemble_of_the_paper(model):
     assert (rgb_of(rife(clip, model("rife"), ensemble=1).get_frame(1)) - expected).abs().max() < 1e-4
 
 
-def test_a_name_of_the_3_x_line_runs_once_it_is_there(monkeypatch, tmp_path):
+def test_the_variant_is_an_argument_too(model, tmp_path):
+    clip = textured(2, 128, 64, vs.RGBS)
+    path = str(tmp_path / "flownet.safetensors")
+    save_file(small("rife_large_2r").state_dict(), path)
+    named = rife(clip, model("rife_large_2r")).get_frame(1)
+    assert torch.equal(rgb_of(rife(clip, path, variant="large").get_frame(1)), rgb_of(named))
+    assert not torch.equal(rgb_of(rife(clip, path).get_frame(1)), rgb_of(named))
+    made = vsrife.RIFE(clip, model=path, variant="large", device="cpu", precision="float32", sc=False, skip=False)
+    assert torch.equal(rgb_of(made.get_frame(1)), rgb_of(named))
+    with pytest.raises(vs.Error, match=r"variant \(huge\) must be one of large, 3\.6: "):
+        rife(clip, path, variant="huge")
+    with pytest.raises(vs.Error, match=r"leave out the variant \(large\)"):
+        rife(clip, model("3.5"), variant="large")
+
+
+def test_a_name_of_the_3_x_line_runs_once_it_is_there(shared, monkeypatch, tmp_path):
     monkeypatch.setenv(store.FOLDER_VARIABLE, str(tmp_path))
     clip = textured(2, 64, 64)
-    with pytest.raises(
-        vs.Error, match=r"model \(3\.5\) is not on this machine; run: python -m vsrife models fetch 3\.5"
-    ):
-        rife(clip, "3.5")
+    with pytest.raises(vs.Error, match=r"model \(3\.8\) is not on this machine; run: .* models fetch 3\.8"):
+        rife(clip, "3.8")
+    shutil.copy(shared / "weights" / "flownet_v3.8.pkl", tmp_path)
+    assert rife(clip, "3.8").get_frame(1).props["RifeKind"] == "new"
 
 
 def test_the_official_3_8_beats_the_average(shared):

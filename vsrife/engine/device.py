@@ -60,7 +60,33 @@ def total_memory(device: torch.device) -> int:
 # On a GPU, where they pass upload, arithmetic and download (see `streams`), two in each place.
 CPU_SLOTS = max(1, min(_usable_cores(), host_memory() // _SLOT_MEMORY))
 GPU_SLOTS = 3 * LANES
-_cpu_slots = threading.BoundedSemaphore(CPU_SLOTS)
+
+
+class _Places:
+    """Places of which a frame takes one or more. First come, first served: small ones do not pass a large one."""
+
+    def __init__(self, count: int) -> None:
+        self._count = self._free = count
+        self._changed = threading.Condition()
+        self._turn = threading.Lock()
+
+    @contextmanager
+    def taken(self, number: int) -> Iterator[None]:
+        """Hold ``number`` places; all there are where that is more."""
+        number = min(number, self._count)
+        with self._turn, self._changed:
+            while self._free < number:
+                self._changed.wait()
+            self._free -= number
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._free += number
+                self._changed.notify()
+
+
+_cpu_slots = _Places(CPU_SLOTS)
 _gpu_slots = threading.BoundedSemaphore(GPU_SLOTS)
 _stopped = threading.Event()
 
@@ -178,9 +204,10 @@ def computing() -> Iterator[None]:
 
 
 @contextmanager
-def slot(device: torch.device) -> Iterator[None]:
+def slot(device: torch.device, needed: int = 0) -> Iterator[None]:
     """Hold one of the few places in which frames are worked on for ``device``; on a CPU with INTRA_OP_THREADS.
 
+    needed: bytes that the frame takes. On a CPU it holds a place for each _SLOT_MEMORY of them.
     Whoever holds one waits for no other frame of VapourSynth, only for a lane and for a cache entry that another holder
     computes, so slots cannot deadlock.
     """
@@ -190,7 +217,7 @@ def slot(device: torch.device) -> Iterator[None]:
             _promise_exact_arithmetic()
             yield
         return
-    with _cpu_slots:
+    with _cpu_slots.taken(max(1, -(-needed // _SLOT_MEMORY))):
         _go_on()
         _set_threads(INTRA_OP_THREADS)
         try:

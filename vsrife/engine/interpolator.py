@@ -103,7 +103,7 @@ class Interpolator:
         self._working = plan(network, canvas, scale=scale)
         self._estimator: Estimator | PairEstimator
         if isinstance(network, WholeNetwork):
-            self._estimator = PairEstimator(network, canvas, scale=scale, ensemble=ensemble)
+            self._estimator = PairEstimator(network, canvas, (height, width), scale=scale, ensemble=ensemble)
         else:
             self._estimator = Estimator(
                 network,
@@ -114,6 +114,7 @@ class Interpolator:
                 strips=self._working.strips,
             )
         self._serial = next(_serials)
+        self._closed = False
 
     @property
     def device(self) -> torch.device:
@@ -129,11 +130,14 @@ class Interpolator:
 
         Where memory runs out, caches are emptied and the frame is tried once more; then RifeError says what it needs.
         """
-        with slot(self._device):
+        with slot(self._device, self._working.needed):
             twice(lambda: self._make(left, right, t, into), self._device, self._working.needed, _drop_all)
+        if self._closed:
+            self.close()  # what this frame has put into the cache since
 
     def close(self) -> None:
         """Drop what the cache holds for this object. Frames still being computed are not disturbed."""
+        self._closed = True
         _sources.drop(lambda key: key.serial == self._serial)
 
     def _make(self, left: Picture, right: Picture, t: Fraction, into: Picture) -> None:

@@ -32,9 +32,9 @@ _GPU_BAND: Final = 1 << 25
 _SHARE: Final = 16
 """One part in this many of the device's memory is what one frame's convolutions may take; else they work in strips."""
 
-_PLAIN_BYTES: Final = 500
-_REFINED_BYTES: Final = 800
-_LARGE_BYTES: Final = 2000
+_PLAIN_BYTES: Final = 650
+_REFINED_BYTES: Final = 950
+_LARGE_BYTES: Final = 2300
 """A pixel's, of what `pairs` runs: without a refine network, with it, and RIFE-Large. Measured in float32 on a CPU."""
 
 _NO_MEMORY: Final = (
@@ -64,7 +64,7 @@ def plan(
     what it says.
     """
     if isinstance(network, WholeNetwork):
-        return _whole(network, canvas)
+        return _whole(network, canvas, scale)
     architecture, layout = network.module.architecture, network.layout
     pixels, item = canvas[0] * canvas[1], network.dtype.itemsize
     inputs = _GPU_BAND if network.device.type == "cuda" else _CPU_BAND
@@ -84,13 +84,14 @@ def plan(
     )
 
 
-def _whole(network: WholeNetwork, canvas: tuple[int, int]) -> WorkingSet:
+def _whole(network: WholeNetwork, canvas: tuple[int, int], scale: float) -> WorkingSet:
     """Of a network that is run as it is defined: all of a frame at once."""
     module = network.module
     large = isinstance(module, PaperNet) and module.architecture.large
     refined = isinstance(module, PaperNet) and module.architecture.context > 0
     needed = _LARGE_BYTES if large else _REFINED_BYTES if refined else _PLAIN_BYTES
-    return WorkingSet(band=0, strips=1, needed=needed * canvas[0] * canvas[1])
+    # Above 1 the finest block sees more pixels than there are; below, what is at full resolution stays the most.
+    return WorkingSet(band=0, strips=1, needed=int(needed * canvas[0] * canvas[1] * max(1.0, scale) ** 2))
 
 
 def is_out_of_memory(error: BaseException) -> bool:

@@ -14,14 +14,15 @@ from vsrife.engine import convolutions
 from vsrife.engine.convolutions import Block, Layout
 from vsrife.engine.kernels import Kernels, resolve
 from vsrife.errors import ModelError
-from vsrife.models.checkpoint import load
+from vsrife.models.checkpoint import files_of, load
 from vsrife.network import IFNet, PairNetwork
 
-__all__ = ["BlockNetwork", "Network", "WholeNetwork", "load_network"]
+__all__ = ["RGB", "BlockNetwork", "Network", "WholeNetwork", "load_network"]
 
 KEPT_NETWORKS = 4
 
-RGB, ALIGNED_RGB = 3, 4
+RGB: Final = 3
+ALIGNED_RGB: Final = 4
 """Channels of a source without features, and as the kernels write it."""
 
 
@@ -122,19 +123,21 @@ _networks: OrderedDict[tuple[object, ...], BlockNetwork | WholeNetwork] = Ordere
 _networks_lock = threading.Lock()
 
 
-def load_network(path: Path, device: torch.device, dtype: torch.dtype) -> BlockNetwork | WholeNetwork:
-    """The checkpoint at ``path`` on ``device`` with convolutions in ``dtype``.
+def load_network(
+    path: Path, device: torch.device, dtype: torch.dtype, *, variant: str | None = None
+) -> BlockNetwork | WholeNetwork:
+    """The checkpoint at ``path`` on ``device`` with convolutions in ``dtype``; ``variant`` as of `checkpoint.load`.
 
     Loaded once a process (a player evaluates its script again at every seek), again only where the file has changed.
     Raises ModelError as `checkpoint.load` does, and for weights that float16 cannot hold.
     """
-    facts = path.stat()
-    # The name as well as the place: of networks with the same shapes it tells which one this is.
-    key = (path.resolve(), path.name, facts.st_mtime_ns, facts.st_size, device, dtype)
+    facts = [(each.resolve(), each.stat().st_mtime_ns, each.stat().st_size) for each in files_of(path)]
+    # The name as well as the place: of networks with the same shapes it may tell which one this is.
+    key = (*facts, path.name, variant, device, dtype)
     with _networks_lock:
         network = _networks.get(key)
         if network is None:
-            network = Network.of(load(path), device, dtype, kernels_of(device))
+            network = Network.of(load(path, variant=variant), device, dtype, kernels_of(device))
             # Only float16 has less range than the file, whose weights `load` has found finite.
             if dtype is torch.float16 and not all(
                 bool(weight.isfinite().all()) for weight in network.module.parameters()

@@ -1,16 +1,11 @@
 """What is kept of a source frame for the network: its RGB on the canvas and, beside it, what an encoder made of it."""
 
-from typing import Final
-
 import torch
 from torch import Tensor
 
-from vsrife.engine.networks import Network
+from vsrife.engine.networks import RGB, Network
 
-__all__ = ["RGB", "Packing"]
-
-RGB: Final = 3
-"""How many channels come first."""
+__all__ = ["Packing"]
 
 
 class Packing:

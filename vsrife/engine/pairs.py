@@ -12,10 +12,12 @@ from typing import override
 from torch import Tensor
 
 from vsrife.engine.estimator import Field
-from vsrife.engine.networks import WholeNetwork
-from vsrife.engine.packing import RGB, Packing
+from vsrife.engine.networks import RGB, WholeNetwork
+from vsrife.engine.packing import Packing
 from vsrife.engine.synthesis import Part
 from vsrife.network import Motion, Prediction, halvings
+from vsrife.network.frames import limited
+from vsrife.network.motion import merged
 from vsrife.network.paper.pair import refined
 from vsrife.video.picture import Layer
 
@@ -26,7 +28,7 @@ __all__ = ["PairEstimator", "Predicted", "nearest", "parents"]
 class Drawing:
     """What a network draws on a picture: that picture as it sees it, and the same with what it adds.
 
-    before, after: float32 [1, 3, H, W] RGB in 0..1 on the canvas.
+    before, after: float32 [1, 3, h, w] RGB in 0..1.
     """
 
     before: Tensor
@@ -56,14 +58,17 @@ class Predicted(Field):
 class PairEstimator(Packing):
     """A network of `network.paper` for canvases of one size. Any number of threads may use it at once.
 
-    canvas: (height, width), multiples of `PairNetwork.modulus(scale)`.
+    canvas: (height, width), multiples of `PairNetwork.modulus(scale)`. picture: of the picture on it.
     """
 
-    def __init__(self, network: WholeNetwork, canvas: tuple[int, int], *, scale: float, ensemble: bool) -> None:
+    def __init__(
+        self, network: WholeNetwork, canvas: tuple[int, int], picture: tuple[int, int], *, scale: float, ensemble: bool
+    ) -> None:
         """Raises ArgumentError for a scale or an ensemble that the network does not take."""
         network.module.check_options(scale=scale, ensemble=ensemble)
         super().__init__(network, canvas)
         self._module = network.module
+        self._picture = picture
         self._scale = scale
         self._ensemble = ensemble
 
@@ -81,8 +86,14 @@ class PairEstimator(Packing):
     def _drawing(self, left: Tensor, right: Tensor, prediction: Prediction) -> Drawing | None:
         if prediction.residual is None:
             return None
-        before = self._module.picture(left, right, [Prediction(motion=prediction.motion)])
-        return Drawing(before=before, after=refined(before, prediction.residual))
+        # Merged like the planes, which know nothing of the canvas' black: outside the picture is its edge.
+        height, width = self._picture
+        left, right, flow, mask, residual = (
+            each[..., :height, :width]
+            for each in (left, right, prediction.motion.flow, prediction.motion.mask, prediction.residual)
+        )
+        before = merged(limited(left), limited(right), Motion(flow=flow, mask=mask))
+        return Drawing(before=before, after=refined(before, residual))
 
 
 def nearest(t: Fraction) -> Fraction:

@@ -5,6 +5,7 @@ No code in a file is ever run. The bytes that are verified are the bytes that ar
 
 import hashlib
 import io
+import json
 import pickle
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -17,7 +18,7 @@ from torch import Tensor, nn
 from vsrife.errors import ModelError, RifeError
 from vsrife.models import store
 from vsrife.models.catalogue import entry_of_file
-from vsrife.models.older import Variant, older_architecture
+from vsrife.models.older import VARIANT_KEY, older_architecture
 from vsrife.network import Architecture, HDArchitecture, Head, IFNet, PairNetwork, PaperArchitecture, PaperNet, Trunk
 from vsrife.network.paper import build
 
@@ -43,6 +44,11 @@ def read_state(path: Path, *, teacher: bool = False) -> dict[str, Tensor]:
 
     Raises ModelError, naming the file, its sum and the remedy, for anything else than a sound checkpoint.
     """
+    return _read(path, teacher=teacher)[0]
+
+
+def _read(path: Path, *, teacher: bool = False) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """What `read_state` gives, and the metadata of a `.safetensors` file."""
     where = f"model ({path})"
     if path.suffix.lower() not in store.SUFFIXES:
         raise ModelError(f"{where} must end in {', '.join(store.SUFFIXES)}; {CHOOSE}")
@@ -57,8 +63,10 @@ def read_state(path: Path, *, teacher: bool = False) -> dict[str, Tensor]:
     if flaw is None and expected not in (None, digest):
         flaw = "is damaged"
     if flaw is None:
+        safetensors = path.suffix.lower() == ".safetensors"
         try:
-            return _tensors(_parse(data, safetensors=path.suffix.lower() == ".safetensors"), teacher=teacher)
+            state = _tensors(_parse(data, safetensors=safetensors), teacher=teacher)
+            return state, _metadata(data) if safetensors else {}
         except _UnsoundError as error:
             flaw = str(error)
     raise ModelError(f"{where} {flaw}; {_sums(path, digest)}; {_remedy(path)}")
@@ -81,6 +89,13 @@ def _parse(data: bytes, *, safetensors: bool) -> object:
     except Exception as error:  # noqa: BLE001 - the readers raise whatever a broken file leads them to
         reason = " ".join(str(error).split())[:120] or type(error).__name__
         raise _UnsoundError(f"cannot be read as a checkpoint, it is damaged or of another kind ({reason})") from None
+
+
+def _metadata(data: bytes) -> dict[str, str]:
+    """Of a sound `.safetensors` file: eight bytes of length, then JSON."""
+    header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
+    found: dict[str, str] = header.get("__metadata__", {})
+    return found
 
 
 def _tensors(content: object, *, teacher: bool) -> dict[str, Tensor]:
@@ -186,40 +201,53 @@ def architecture_of(state: Mapping[str, Tensor], *, where: str = "the checkpoint
         raise ModelError(f"{where} is not a RIFE 4.x checkpoint: {error}; {CHOOSE}") from None
 
 
-def load(path: Path, *, variant: Variant | None = None) -> IFNet | PairNetwork:
+def load(path: Path, *, variant: str | None = None) -> IFNet | PairNetwork:
     """The network of a checkpoint file, float32 on the CPU, `eval()`, without gradients: an IFNet for the 4.x line, a
     PairNetwork for the paper's networks and the 3.x line.
 
-    variant: which of two networks of the same shapes it is, see `older.Variant`; None lets the file's name tell. Not
-        read for 4.x.
+    variant: which of two networks of the same shapes it is, see `older.Variant`; None lets the file's metadata tell
+        (of `.safetensors`: VARIANT_KEY) and, where that says nothing, its name.
     3.1 is three files: beside the one with `flownet` in its name lie those with `contextnet` and `unet` there instead,
     or it has been saved as one.
     Keys and shapes must be those of its architecture, all of them and no others (EXTRAS apart).
     Raises ModelError, naming the file, the keys and the remedy, for any file that is no such checkpoint.
     """
     where = f"model ({path})"
-    state = read_state(path)
+    state, metadata = _read(path)
     if "block0.conv1.weight" in state and not any(key.startswith("contextnet.") for key in state):
         state |= _rest_of_31(path)
-    older = older_architecture(state, variant=variant, name=path.name, where=where)
+    older = older_architecture(state, variant=variant or metadata.get(VARIANT_KEY), name=path.name, where=where)
     if isinstance(older, PaperArchitecture):
         return _filled(lambda: PaperNet(older), state, path)
     if isinstance(older, HDArchitecture):
         return _filled(lambda: build(older), state, path)
+    if variant is not None:
+        raise ModelError(f"{where} is told by its shapes; leave out variant ({variant})")
     architecture = architecture_of(state, where=where)
     return _filled(lambda: IFNet(architecture), state, path)
 
 
+def files_of(path: Path) -> list[Path]:
+    """The files that `load` reads for ``path``, of those that are there: itself and, for 3.1, the other two."""
+    beside = [path.with_name(path.name.replace("flownet", part)) for part in REFINE]
+    return [path, *(each for each in beside if each != path and each.is_file())]
+
+
 def _rest_of_31(path: Path) -> dict[str, Tensor]:
     """The fusion network of 3.1 from the two files beside its flow network."""
+    where = f"model ({path}) is one of the three files of RIFE 3.1"
+    if "flownet" not in path.name:
+        raise ModelError(
+            f"{where}; its name must have flownet in it, so that the other two are found beside it with contextnet and "
+            "unet there instead; rename them, or fetch all three: python -m vsrife models fetch 3.1"
+        )
     state: dict[str, Tensor] = {}
     for part in REFINE:
         beside = path.with_name(path.name.replace("flownet", part))
-        if beside == path or not beside.is_file():
-            missing = beside.name if beside != path else f"{part}{path.suffix}"
+        if not beside.is_file():
             raise ModelError(
-                f"model ({path}) is one of the three files of RIFE 3.1 and lacks {missing} beside it; "
-                "put it there, its name alike, or fetch all three: python -m vsrife models fetch 3.1"
+                f"{where} and lacks {beside.name} beside it; put it there, its name alike, "
+                "or fetch all three: python -m vsrife models fetch 3.1"
             )
         state |= {f"{part}.{key}": value for key, value in read_state(beside).items()}
     return state

@@ -13,6 +13,9 @@ from vsrife.network import HDArchitecture, HDVersion, PaperArchitecture
 Variant = Literal["large", "3.6"]
 """What no shape tells: RIFE-Large, which is RIFE with other strides, and 3.6, which is 3.8 with another rule."""
 
+VARIANT_KEY: Final = "variant"
+"""Where the metadata of a `.safetensors` file says it."""
+
 _IN_NAMES: Final[Mapping[str, Variant]] = {
     "large": "large",
     "2r": "large",
@@ -26,12 +29,12 @@ _SCALES: Final = (4, 2, 1)
 
 def variant_in(name: str) -> Variant | None:
     """What the words of a file's name say: `large`, `2R` or `2T2R`, and `3.6` or `v3.6`; None where there is none."""
-    words = re.split(r"[^a-z0-9.]+", Path(name).stem.lower())
+    words = re.split(r"[^a-z0-9.]+", re.sub(r"(?<=[a-zA-Z])(?=[A-Z][a-z])", " ", Path(name).stem).lower())
     return next((_IN_NAMES[word] for word in words if word in _IN_NAMES), None)
 
 
 def older_architecture(
-    state: Mapping[str, Tensor], *, variant: Variant | None, name: str = "", where: str = "the checkpoint"
+    state: Mapping[str, Tensor], *, variant: str | None, name: str = "", where: str = "the checkpoint"
 ) -> PaperArchitecture | HDArchitecture | None:
     """The architecture of a checkpoint (keys without `module.`), or None for one that is not of these networks.
 
@@ -52,7 +55,7 @@ def older_architecture(
     return None
 
 
-def _hd(state: Mapping[str, Tensor], variant: Variant | None, name: str, where: str) -> HDArchitecture:
+def _hd(state: Mapping[str, Tensor], variant: str | None, name: str, where: str) -> HDArchitecture:
     shapes = {
         "block0.conv1.weight": HDVersion.V31,
         "block0.conv2.weight": HDVersion.V35,
@@ -72,7 +75,7 @@ def _hd(state: Mapping[str, Tensor], variant: Variant | None, name: str, where: 
     return HDArchitecture(version=version, width=width, context=context)
 
 
-def _papers(state: Mapping[str, Tensor], variant: Variant | None, name: str, where: str) -> PaperArchitecture:
+def _papers(state: Mapping[str, Tensor], variant: str | None, name: str, where: str) -> PaperArchitecture:
     if variant == "3.6":
         raise ModelError(f"{where} is one of the paper's networks by its shapes; variant (3.6) must be large or none")
     count = sum(f"block{index}.conv0.1.0.weight" in state for index in range(len(_SCALES)))

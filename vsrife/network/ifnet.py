@@ -143,7 +143,7 @@ class IFNet(nn.Module):
         check_scale(scale)
         if ensemble and not self.supports_ensemble:
             raise ArgumentError(
-                "ensemble (1) must be 0 for this model; the networks that take it are 4.0 to 4.20 and 4.24"
+                "ensemble (1) must be 0 for this model; those that take it are 4.0 to 4.20, 4.24, 3.8 and the paper's"
             )
 
     def check_pair(

@@ -19,6 +19,7 @@ __all__ = [
     "MAX_WHOLE",
     "PRECISIONS",
     "SCALES",
+    "VARIANTS",
     "Settings",
     "parse",
     "ratio_of",
@@ -34,6 +35,9 @@ MAX_SKIP_THRESHOLD = 120.0
 """Above 115 dB only identical frames pass, even at 16 bits."""
 
 SCALES = (0.25, 0.5, 1.0, 2.0, 4.0)
+
+VARIANTS = ("large", "3.6")
+"""RIFE-Large, whose shapes are RIFE's, and 3.6, whose shapes are 3.8's."""
 
 PRECISIONS = ("auto", "float32", "float16", "bfloat16")
 
@@ -67,6 +71,7 @@ class Settings:
     ``fps``: target rate in frames per second, above 0, or None. `ratio_of` makes one ratio of the two.
     ``cause``: the argument that set the rate, with its value, as errors name it.
     ``model``: a name or a path; None is the default model.
+    ``variant``: which of two networks of the same shapes it is; None leaves it to the file.
     ``sc_threshold``: cut score, 0..1, from which a pair is a cut; None is the detector's default, 1 is never reached.
     ``skip_threshold``: decibels, 0..120.
     ``device``, ``matrix_in``, ``range_in``, ``chromaloc_in``: text as passed, not empty; None was not passed.
@@ -76,6 +81,7 @@ class Settings:
     fps: Fraction | None = None
     cause: str = "multi (2)"
     model: str | None = None
+    variant: str | None = None
     scale: float = 1.0
     ensemble: bool = False
     sc: bool = True
@@ -108,6 +114,7 @@ def parse(raw: Mapping[str, str | bytes | float]) -> Settings:
         fps=fps,
         cause=cause,
         model=passed.text("model", "a name or a file; for the names: python -m vsrife models", None),
+        variant=_variant(passed),
         scale=_scale(passed),
         ensemble=passed.switch("ensemble", default=False),
         sc=sc,
@@ -285,6 +292,14 @@ def _scale(passed: _Passed) -> float:
     if value not in SCALES:
         raise passed.wrong("scale", must_be)
     return value
+
+
+def _variant(passed: _Passed) -> str | None:
+    must_be = f"one of {', '.join(VARIANTS)}: what no shape tells; leave it out for any other network"
+    text = passed.text("variant", must_be, None)
+    if text not in (None, *VARIANTS):
+        raise passed.wrong("variant", must_be)
+    return text
 
 
 def _device(passed: _Passed) -> str:

@@ -71,7 +71,12 @@ class Filter:
             self._core.inform_once(f"RIFE: device auto is the CPU: {why_no_gpu()}")
         if device.type == "cpu" and settings.precision == "float16":
             self._core.inform_once("RIFE: precision float16 on a CPU is many times slower than float32 on most")
-        network = load_network(locate(settings.model), device, resolve_precision(settings.precision, device))
+        network = load_network(
+            locate(settings.model),
+            device,
+            resolve_precision(settings.precision, device),
+            variant=settings.variant,
+        )
         self._interpolator = Interpolator(network, width, height, scale=settings.scale, ensemble=settings.ensemble)
         self._reader: Reader
         if interop is None:

@@ -71,12 +71,10 @@ class Layer:
         return self.views
 
     def difference(self, before: Tensor, after: Tensor) -> Tensor:
-        """What must be added to planes like these to bring the network's view of them, float32 RGB [1, 3, H, W] on any
-        canvas, from ``before`` to ``after``: float32 [planes, h, w] in code values, all planes at luma's size.
+        """What must be added to planes like these to bring the network's view of them, float32 RGB [1, 3, h, w], from
+        ``before`` to ``after``: float32 [planes, h, w] in code values, all planes at luma's size.
         """
-        height, width = self.views[0].shape
-        before, after = (view[0, :, :height, :width] for view in (before, after))
-        return difference(before, after, self.format, self.colour)
+        return difference(before[0], after[0], self.format, self.colour)
 
     def receive(self, planes: Sequence[Tensor]) -> None:
         """Write planes of a device into this layer's memory, whole after `settle`. Only of a frame made for writing."""
