@@ -279,8 +279,8 @@ NAN, INF = float("nan"), float("inf")
             {"skip_treshold": 60.0},
             (
                 "skip_treshold must be an argument of RIFE; did you mean skip_threshold? there are: multi, factor_num, "
-                "factor_den, fps_num, fps_den, model, variant, scale, ensemble, sc, sc_threshold, skip, skip_threshold, "
-                "device, precision, matrix_in, range_in, chromaloc_in"
+                "factor_den, fps_num, fps_den, model, variant, scale, ensemble, sc, sc_threshold, skip, "
+                "skip_threshold, device, precision, matrix_in, range_in, chromaloc_in"
             ),
         ),
     ],
