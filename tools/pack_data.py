@@ -1,6 +1,6 @@
 """Pack the pictures and clips of a folder for training on a machine that has nothing else.
 
-    python tools/pack_data.py DATA OUT [--pictures 60] [--clips 75] [--most 35000000]
+    python tools/pack_data.py DATA OUT [--pictures 60] [--clips 75] [--most 33000000]
 
 DATA holds photos, textures, sprites, clips_train, SOURCES.tsv and README.md; clips_eval, which measures, is kept out.
 What OUT then holds is told in vsrife/training/data/packing.py, the choice of formats in docs/data.md.
@@ -21,7 +21,9 @@ def main() -> int:
     parser.add_argument("out", type=Path, help="folder to write, new or empty")
     parser.add_argument("--pictures", type=int, default=60, help="quality of still pictures (default: %(default)s)")
     parser.add_argument("--clips", type=int, default=75, help="quality of clips (default: %(default)s)")
-    parser.add_argument("--most", type=int, default=35_000_000, help="bytes in all, at most (default: %(default)s)")
+    parser.add_argument(
+        "--most", type=int, default=PackSettings().most, help="bytes in all, at most (default: %(default)s)"
+    )
     options = parser.parse_args()
     settings = PackSettings(pictures=options.pictures, clips=options.clips, most=options.most)
     try:

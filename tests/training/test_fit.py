@@ -14,6 +14,16 @@ CPU = torch.device("cpu")
 NORMED = "network={preset='4.22.lite', widths=[12, 8, 8, 4], head_width=4, batch_norm=true}"
 
 
+def noted(draw, name, drawn):
+    """`draw`, that writes down whose it is."""
+
+    def told(*arguments, **named):
+        drawn.append(name)
+        return draw(*arguments, **named)
+
+    return told
+
+
 @pytest.fixture(autouse=True)
 def short(monkeypatch):
     """A few steps are timed."""
@@ -71,6 +81,46 @@ def test_it_is_the_run_of_so_many_steps(make, tmp_path, monkeypatch, capsys, net
     assert losses(config) == losses(plain)
 
 
+def test_a_number_of_steps_beside_the_time_is_not_read(make, folders, tmp_path, monkeypatch, capsys):
+    """It may be left out; the steps that are timed are of the first shares."""
+    monkeypatch.setattr(fit, "most_steps", lambda *_, **__: 5)
+    mix = "data.mix=[{start=0.5, clips=1.0}, {start=0.0, synthetic=1.0}]"
+    found = []
+    for index, run in enumerate(("", ", steps=3", ", steps=1000000")):
+        place = tmp_path / str(index)
+        config = make(
+            f"run={{folder='{place}', batch=2, device='cpu', precision='float32', fit=50{run}}}",
+            *(mix, f"data.clips={folders['clips']}"),
+        )
+        got = trainer(config)
+        drawn = []
+        for name, source in got.sources.items():
+            monkeypatch.setattr(source, "draw", noted(source.draw, name, drawn))
+        timed = fit.fitted_steps(got, 50)
+        assert timed == 5
+        assert set(drawn) == {"synthetic"}
+        assert json.loads((place / "config.json").read_text())["config"]["run"]["steps"] == 0
+
+        assert trainer(config).run(until=1) == "asked"
+        found.append(trainer(config))
+        assert found[-1].config.run.steps == 5
+        assert found[-1].run() == "done"
+    assert "steps 1 to 5 of 2 samples" in capsys.readouterr().out
+    for other in found[1:]:
+        assert torch.equal(other.weights.row, found[0].weights.row)
+
+
+def test_a_time_that_is_taken_back(make, monkeypatch):
+    """Where no number was found yet the run has the steps that are asked for now."""
+    got = trainer(make("run.fit=50"))
+    got.write()
+    got = trainer(make("run.steps=4"))
+    assert got.run() == "done"
+    assert got.step == 4
+    with pytest.raises(ArgumentError, match=r"^run.steps \(4 then, 5 now\) must stay as it was"):
+        trainer(make("run.steps=5"))
+
+
 def test_a_start_that_was_broken_off_is_fitted_anew(make, monkeypatch):
     monkeypatch.setattr(fit, "most_steps", lambda *_, **__: 5)
     config = make("run.fit=50")
@@ -116,10 +166,15 @@ def test_no_time_to_warm_up(make, monkeypatch):
     monkeypatch.setattr(fit, "most_steps", lambda *_, **__: 2)
     expected = (
         r"^run.fit \(0.5\) must be longer: there is time for 2 steps of \d+\.\d+ s, "
-        r"and optimiser.warm_up \(2\) alone has as many; or lower that$"
+        r"and the learning rate alone rises for optimiser.warm_up \(2\); give more seconds, or lower that$"
     )
     with pytest.raises(ArgumentError, match=expected):
         trainer(make("run.fit=0.5")).run()
+    # What it advises can be followed in the same folder, where nothing has been learnt.
+    monkeypatch.undo()
+    lowered = trainer(make("run.fit=0", "run.steps=3", "optimiser.warm_up=1"))
+    assert lowered.run() == "done"
+    assert lowered.step == 3
 
 
 def test_all_processes_take_the_number_of_one(make, monkeypatch):

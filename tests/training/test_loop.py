@@ -412,3 +412,20 @@ def test_the_colours_of_a_flow():
     shown = record.flow_picture(flow)[0, :, 0].T
     expected = torch.tensor([[1.0, 1, 1], [1, 0, 0], [0.5, 1, 1]])
     torch.testing.assert_close(shown, expected, rtol=0, atol=1e-5)
+
+
+def test_a_weight_too_large_to_travel_ends_no_run(make, capsys, monkeypatch):
+    """Everything else is written; a line says which weight it is."""
+    run = trainer(make("run.steps=1", "optimiser.warm_up=0"))
+    validate = run._validate
+
+    def enlarged():
+        validate()
+        with torch.no_grad():
+            run.weights.row[0] = 1e6
+
+    monkeypatch.setattr(run, "_validate", enlarged)
+    assert run.run() == "done"
+    assert "no compact state: weight (" in capsys.readouterr().out
+    assert largest_state(run.config.run.folder).name == "00000001"
+    assert not (run.config.run.folder / "carry").exists()

@@ -3,7 +3,7 @@ import json
 import pytest
 import torch
 
-from vsrife.errors import ArgumentError
+from vsrife.errors import ArgumentError, RifeError
 from vsrife.training import state
 from vsrife.training.state import Snapshot, largest_state, read_carry, read_state, write_carry, write_state
 
@@ -109,6 +109,37 @@ def test_compact_within_its_bytes(tmp_path, monkeypatch):
     with pytest.raises(ArgumentError, match=r"^save.carry \(500\) must be \d+ bytes or more for this network$"):
         write_carry(tmp_path, before, most=500)
     assert read_carry(tmp_path / "carry").about["step"] == 5
+
+
+@pytest.mark.parametrize("value", [65520.0, -1e6, float("nan")])
+def test_a_weight_beyond_half_precision_is_named(tmp_path, value):
+    """It would be infinite, and the average of all its tensor no number."""
+    before = snapshot()
+    before.rows["weights"]["a.bias"][2] = value
+    expected = rf"^weight \(a.bias\) must be from -65504 to 65504 in half precision, but has {value:g}; carry on from "
+    with pytest.raises(RifeError, match=expected.replace("+", r"\+")) as raised:
+        write_carry(tmp_path, before, most=100_000)
+    assert "or raise optimiser.decay and begin anew" in str(raised.value)
+    assert not (tmp_path / "carry").exists()
+
+
+def test_the_largest_weight_travels(tmp_path):
+    before = snapshot()
+    before.rows["weights"]["a.bias"][2] = before.rows["average"]["a.bias"][2] = -65504.0
+    write_carry(tmp_path, before, most=100_000)
+    after = read_carry(tmp_path / "carry")
+    assert after.rows["weights"]["a.bias"][2] == after.rows["average"]["a.bias"][2] == -65504
+    assert after.rows["average"]["a.bias"].isfinite().all()
+
+
+def test_a_compact_state_with_a_weight_that_is_infinite_is_refused(tmp_path, monkeypatch):
+    before = snapshot()
+    before.rows["weights"]["a.bias"][2] = 1e6
+    monkeypatch.setattr(torch, "isfinite", lambda each: torch.ones(()))
+    write_carry(tmp_path, before, most=100_000)
+    monkeypatch.undo()
+    with pytest.raises(ArgumentError, match=r"^state \(.*\) must have finite weights, and a.bias is not; use an older"):
+        read_carry(tmp_path / "carry")
 
 
 def test_five_or_seven_bytes_a_number(tmp_path):

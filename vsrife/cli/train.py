@@ -25,7 +25,7 @@ def add(commands: "Commands") -> None:
         default=[],
         dest="changes",
         metavar="KEY=VALUE",
-        help="change the configuration, as in --set run.steps=1000; any number of times",
+        help="change the configuration, as in --set run.steps=20000; any number of times",
     )
     parser.add_argument("--budget", type=float, metavar="SECONDS", help="stop after that long, with everything saved")
     parser.add_argument(
@@ -68,7 +68,9 @@ def run(arguments: argparse.Namespace) -> int:
             if group.leads:
                 print(figures.text())
         elif arguments.check:
-            trainer.record.say(f"all is well: the next step is {trainer.step + 1} of {config.run.steps}")
+            trainer.record.say(
+                f"all is well: the next step is {trainer.step + 1} of {trainer.config.run.steps or 'as many as fit'}"
+            )
         else:
             trainer.run()
     finally:

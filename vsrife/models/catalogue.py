@@ -210,7 +210,7 @@ def _nearest(name: str) -> str | None:
     if plain in CATALOGUE:
         return plain
     if re.fullmatch(r"\d{1,3}(\.\d{1,3})?", plain, re.ASCII):
-        major, minor = map(int, (plain if "." in plain else f"{plain}.999").split("."))  # "4" is the newest of them
+        major, minor = map(int, (plain if "." in plain else f"{plain}.0").split("."))
         versions = [each.split(".") for each in CATALOGUE if each.count(".") == 1]
         ranked = [(abs(major - int(each[0])), abs(minor - int(each[1])), ".".join(each)) for each in versions]
         return min(ranked)[2]

@@ -150,6 +150,10 @@ def architecture_of(state: Mapping[str, Tensor], *, where: str = "the checkpoint
     Raises ModelError, with `where` as the subject, for anything that is not a network of the 4.x line. A checkpoint
     that has this far the looks of one may still lack keys: `load` finds that out.
     """
+    if any(key.startswith(("down0.", "conv4.")) for key in state):
+        raise ModelError(
+            f"{where} is a part of RIFE 3.1; pass the file with flownet in its name, and leave this beside it"
+        )
 
     def size(key: str, dimension: int) -> int:
         try:
@@ -157,7 +161,7 @@ def architecture_of(state: Mapping[str, Tensor], *, where: str = "the checkpoint
         except (KeyError, IndexError):
             found = ", ".join(sorted(state)[:3]) or "nothing"
             raise ModelError(
-                f"{where} is not a RIFE 4.x checkpoint: its {len(state)} keys ({found} ...) lack {key}; {CHOOSE}"
+                f"{where} is not a network of RIFE: its {len(state)} keys ({found} ...) lack {key}; {CHOOSE}"
             ) from None
 
     count = 0
@@ -198,7 +202,7 @@ def architecture_of(state: Mapping[str, Tensor], *, where: str = "the checkpoint
             features=features,
         )
     except RifeError as error:
-        raise ModelError(f"{where} is not a RIFE 4.x checkpoint: {error}; {CHOOSE}") from None
+        raise ModelError(f"{where} is not a network of RIFE: {error}; {CHOOSE}") from None
 
 
 def load(path: Path, *, variant: str | None = None) -> IFNet | PairNetwork:

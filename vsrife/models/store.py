@@ -188,6 +188,8 @@ def fetch(name: str) -> Path:
     """
     entry = find(name)
     folder = cache_folder()
+    if folder.exists() and not folder.is_dir():
+        raise ModelError(f"{FOLDER_VARIABLE} ({folder}) must be a folder, or a place for one; choose another")
     try:
         wanted = [file for file in entry.files if not _is_sound(folder / file.name, file, entry)]
         if wanted:

@@ -44,12 +44,13 @@ def _share(name: str, value: float) -> None:
 class Run:
     """folder: of the run. batch: samples of a step, over all processes. budget: seconds, 0 for no end but `steps`.
 
-    fit: seconds of a whole run, 0 for as many as `steps` take; else those are set, before the first one, to what fits.
+    steps: of the whole run. fit: its seconds, or 0; where it is set `steps` is not read, but set, before the first one,
+    to what fits, and 0 until then. One of the two must be above 0.
     graph: whether forward and backward are a CUDA graph, where that can be.
     """
 
     folder: Path
-    steps: int
+    steps: int = 0
     batch: int = 32
     seed: int = 1
     device: str = "auto"
@@ -59,10 +60,14 @@ class Run:
     graph: Literal["auto", "off"] = "auto"
 
     def __post_init__(self) -> None:
-        for name, value, least in (("steps", self.steps, 1), ("batch", self.batch, 1), ("seed", self.seed, 0)):
+        for name, value, least in (("batch", self.batch, 1), ("seed", self.seed, 0), ("fit", self.fit, 0)):
             _at_least(f"run.{name}", value, least)
         _at_least("run.budget", self.budget, 0)
-        _at_least("run.fit", self.fit, 0)
+        if self.steps < 0 or not (self.steps or self.fit):
+            raise ArgumentError(
+                f"run.steps ({self.steps}) must be 1 or more, or run.fit ({self.fit:g}) the seconds of the whole run; "
+                "set one of them"
+            )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -246,11 +251,14 @@ class Validation:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Save:
-    """every: steps between states. keep: states, the newest. carry: bytes that the compact state may have."""
+    """every: steps between states. keep: states, the newest. carry: bytes that the compact state may have.
+
+    With a pack of as many bytes as PackSettings allows it is less than 64 MB.
+    """
 
     every: int = 1000
     keep: int = 2
-    carry: int = 31_000_000
+    carry: int = 30_500_000
 
     def __post_init__(self) -> None:
         for name in ("every", "keep", "carry"):
@@ -283,7 +291,7 @@ class Config:
     log: Log = field(default_factory=Log)
 
     def __post_init__(self) -> None:
-        if self.optimiser.warm_up >= self.run.steps:
+        if not self.run.fit and self.optimiser.warm_up >= self.run.steps:
             raise ArgumentError(
                 f"optimiser.warm_up ({self.optimiser.warm_up}) must be below run.steps ({self.run.steps}); lower it"
             )
@@ -348,7 +356,7 @@ def _change(table: dict[str, Any], change: str) -> None:
     key, equals, text = change.partition("=")
     *parents, last = key.strip().split(".")
     if not equals or not last:
-        raise ArgumentError(f"set ({change}) must be KEY=VALUE, as in run.steps=1000")
+        raise ArgumentError(f"set ({change}) must be KEY=VALUE, as in run.steps=20000")
     try:
         value: Any = tomllib.loads(f"value = {text}")["value"]
     except tomllib.TOMLDecodeError:

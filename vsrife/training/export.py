@@ -12,6 +12,7 @@ from safetensors.torch import save
 
 import vsrife
 from vsrife.errors import RifeError
+from vsrife.models.older import VARIANT_KEY
 from vsrife.network import PaperArchitecture
 from vsrife.training.config import Config
 from vsrife.training.networks import Pupil
@@ -20,9 +21,8 @@ __all__ = ["export", "exported"]
 
 
 def exported(folder: Path, pupil: Pupil) -> Path:
-    """Where `export` writes to: no shape tells RIFE-Large from RIFE, so the name does."""
-    large = isinstance(pupil.architecture, PaperArchitecture) and pupil.architecture.large
-    return folder / ("model-large.safetensors" if large else "model.safetensors")
+    """Where `export` writes to: no shape tells RIFE-Large from RIFE, so the name does, and the file's metadata."""
+    return folder / ("model-large.safetensors" if _is_large(pupil) else "model.safetensors")
 
 
 def export(folder: Path, pupil: Pupil, config: Config, facts: Mapping[str, Any]) -> Path:
@@ -41,9 +41,13 @@ def export(folder: Path, pupil: Pupil, config: Config, facts: Mapping[str, Any])
         "software": {"vsrife": vsrife.__version__, "torch": torch.__version__},
         **facts,
     }
-    _replace(path, save(state))
+    _replace(path, save(state, {VARIANT_KEY: "large"} if _is_large(pupil) else None))
     _replace(folder / "config.json", (json.dumps(about, indent=1) + "\n").encode())
     return path
+
+
+def _is_large(pupil: Pupil) -> bool:
+    return isinstance(pupil.architecture, PaperArchitecture) and pupil.architecture.large
 
 
 def _replace(path: Path, data: bytes) -> None:

@@ -66,7 +66,8 @@ def fitted_steps(trainer: "Trainer", seconds: float) -> int:
     if made <= asked.optimiser.warm_up:
         raise ArgumentError(
             f"run.fit ({asked.run.fit:g}) must be longer: there is time for {made} steps of {step:.3f} s, and "
-            f"optimiser.warm_up ({asked.optimiser.warm_up}) alone has as many; or lower that"
+            f"the learning rate alone rises for optimiser.warm_up ({asked.optimiser.warm_up}); give more seconds, or "
+            "lower that"
         )
     trainer.record.say(
         f"{made} steps fit into {asked.run.fit:g} s: {1e3 * step:.1f} ms each, a state {save:.1f} s, "

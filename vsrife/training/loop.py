@@ -19,7 +19,7 @@ from vsrife.errors import ArgumentError, RifeError
 from vsrife.network import Lesson
 from vsrife.training.arithmetic import exact_arithmetic, untried
 from vsrife.training.checks import check
-from vsrife.training.config import Config, same_run
+from vsrife.training.config import Config, merged, same_run
 from vsrife.training.data.batch import Batch
 from vsrife.training.data.samples import Samples
 from vsrife.training.export import export
@@ -56,6 +56,8 @@ class Trainer:
         """Reads all data and checks all there is to check. Raises RifeError for what is not as it must be."""
         self._begun = time.monotonic()
         self.config, self.group, self.device = config, group, device
+        if config.run.fit:
+            self._set_steps(0)
         exact_arithmetic(device)
         torch.manual_seed(config.run.seed)
         self.pupil = build_pupil(config.network)
@@ -210,7 +212,7 @@ class Trainer:
     def _save_carry(self) -> None:
         try:
             size = write_carry(self.config.run.folder, self.snapshot(), most=self.config.save.carry)
-        except ArgumentError as error:
+        except RifeError as error:
             self.record.say(f"no compact state: {error}")
         else:
             self.record.say(f"compact state: {size / 1e6:.1f} MB in {self.config.run.folder / 'carry'}")
@@ -234,9 +236,15 @@ class Trainer:
             self.group.share(self.weights.row.data, self.descent.average)
             return
         snapshot = read_carry(folder / "carry") if place is None else read_state(place)
+        then = snapshot.about["config"]
         if self.config.run.fit:
-            self._set_steps(int(snapshot.about["config"]["run"]["steps"]))
-        different = same_run(snapshot.about["config"], self.config.as_plain())
+            self._set_steps(int(then["run"]["steps"]))
+        elif not then["run"]["steps"]:  # broken off before a number was found
+            then = merged(then, {"run": {"steps": self.config.run.steps}})
+        different = same_run(then, self.config.as_plain())
+        if different is not None and not snapshot.about["step"]:  # nothing was learnt yet
+            self.group.share(self.weights.row.data, self.descent.average)
+            return
         if different is not None:
             raise ArgumentError(f"{different} must stay as it was to carry on the run in {folder}; or set run.folder")
         for name, row in zip(ROWS, self.rows, strict=True):

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Final
 
 import torch
 from torch import Tensor
@@ -20,6 +21,9 @@ from vsrife.training.data.vimeo import Vimeo
 from vsrife.training.parallel import Group
 
 __all__ = ["make_samples", "make_sources"]
+
+_UNKNOWN: Final = 10**9
+"""Steps of a run whose number is not found yet: it is at its beginning, where the first shares hold."""
 
 
 def make_sources(config: Config, device: torch.device) -> dict[str, Source]:
@@ -50,7 +54,7 @@ def make_samples(
     config: Config, sources: dict[str, Source], device: torch.device, group: Group, position: int
 ) -> Samples:
     """The batches of one process, from `position` on."""
-    steps = config.run.steps
+    steps = config.run.steps or _UNKNOWN
     stages = [
         Stage(start=round(mix.start * steps), weights={name: mix.weights[name] for name in sources})
         for mix in config.data.mix

@@ -21,7 +21,7 @@ import torch
 from safetensors.torch import load, save
 from torch import Tensor
 
-from vsrife.errors import ArgumentError
+from vsrife.errors import ArgumentError, RifeError
 
 __all__ = ["Snapshot", "largest_state", "read_carry", "read_state", "write_carry", "write_state"]
 
@@ -29,6 +29,8 @@ ROWS: Final = ("weights", "average", "first", "second")
 """The rows of a snapshot; the moments are AdamW's."""
 
 MOST_IN_FILE: Final = 16_000_000
+
+LARGEST: Final = torch.finfo(torch.float16).max
 
 _FORMAT: Final = 1
 
@@ -75,12 +77,18 @@ def read_state(place: Path) -> Snapshot:
 def write_carry(folder: Path, snapshot: Snapshot, *, most: int) -> int:
     """Write the compact state into `folder / "carry"`, in place of one that is there. Returns its bytes.
 
-    Raises ArgumentError, and writes nothing, where it would be more than `most` bytes also without the first moment.
+    Writes nothing and raises ArgumentError where it would be more than `most` bytes also without the first moment, and
+    RifeError where a weight is beyond what half precision holds.
     """
     weights, average = snapshot.rows["weights"], snapshot.rows["average"]
     packed: dict[str, Tensor] = {f"buffers/{name}": each for name, each in snapshot.buffers.items()}
     for name, each in weights.items():
         half = each.half()
+        if not bool(torch.isfinite(half).all()):
+            raise RifeError(
+                f"weight ({name}) must be from -{LARGEST:g} to {LARGEST:g} in half precision, but has "
+                f"{_farthest(each):g}; carry on from the exact state, or raise optimiser.decay and begin anew"
+            )
         away = average[name] - half.float()
         unit = away.abs().max().clamp_min(torch.finfo(torch.float32).tiny) / 127
         packed[f"weights/{name}"] = half
@@ -113,12 +121,19 @@ def read_carry(place: Path) -> Snapshot:
     for key in [key for key in packed if key.startswith("weights/")]:
         name = key.removeprefix("weights/")
         weight = packed[key].float()
+        if not bool(torch.isfinite(weight).all()):
+            raise ArgumentError(f"state ({place}) must have finite weights, and {name} is not; use an older one")
         rows["weights"][name] = weight
         rows["average"][name] = weight + packed[f"average/{name}"].float() * packed[f"unit/{name}"]
         rows["second"][name] = packed[f"second/{name}"].float()
         rows["first"][name] = packed.get(f"first/{name}", torch.zeros_like(weight)).float()
     buffers = {key.removeprefix("buffers/"): each for key, each in packed.items() if key.startswith("buffers/")}
     return Snapshot(rows=rows, buffers=buffers, about=about)
+
+
+def _farthest(tensor: Tensor) -> float:
+    """The number farthest from 0; one that is none counts as farthest."""
+    return float(tensor.flatten()[tensor.abs().argmax()])
 
 
 def _bytes(tensors: Mapping[str, Tensor]) -> int:

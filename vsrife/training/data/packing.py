@@ -44,7 +44,7 @@ _LICENCES: Final = ("SOURCES.tsv", "README.md")
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PackSettings:
-    """pictures, clips: qualities of AVIF, 0 to 100. most: bytes that the pack may have.
+    """pictures, clips: qualities of AVIF, 0 to 100. most: bytes that the pictures and clips may have.
 
     large: shorter side from which a clip is packed twice: halved, and as a window of its own size where most moves.
     window: height and width of that one.
@@ -52,7 +52,7 @@ class PackSettings:
 
     pictures: int = 60
     clips: int = 75
-    most: int = 35_000_000
+    most: int = 33_000_000
     large: int = 700
     window: tuple[int, int] = (320, 448)
 
