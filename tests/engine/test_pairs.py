@@ -29,6 +29,13 @@ YUV420P8 = PixelFormat(family=Family.YUV, float_samples=False, bits=8, subsampli
 REFINED = [kind for kind in KINDS if kind == "3.1" or (kind in PAPER and PAPER[kind].context)]
 
 
+@pytest.fixture(autouse=True)
+def nothing_left():
+    """The cache is the process's, and other tests look into it."""
+    yield
+    interpolators._drop_all()
+
+
 def waves(number, width=WIDTH, height=HEIGHT):
     """float32 RGB [3, h, w] from 0.2 to 0.8, moving with ``number``."""
     y, x = torch.meshgrid(torch.arange(height), torch.arange(width), indexing="ij")
