@@ -7,21 +7,9 @@ import numpy as np
 import pytest
 import vapoursynth as vs
 
-from vsrife.plugin import vsapi
-
 from .clips import numbered, samples, scene, textured, with_props
 
 core = vs.core
-
-
-@pytest.fixture
-def logged():
-    """The lines that VapourSynth logs, as they come."""
-    lines = []
-    handle = core.add_log_handler(lambda kind, text: lines.append(text))
-    vsapi._told.clear()
-    yield lines
-    core.remove_log_handler(handle)
 
 
 def rife(clip, model, **options):

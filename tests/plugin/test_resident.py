@@ -918,13 +918,3 @@ print("nothing is left")
         (line,) = [line for line in logged if "are downloaded" in line]
         assert line.startswith("RIFE: the clip's frames on the GPU are downloaded: ")
         assert ("llvmpipe" in line) == (device == "auto")
-
-
-@pytest.fixture
-def logged():
-    """The lines that VapourSynth logs, as they come."""
-    lines = []
-    handle = core.add_log_handler(lambda kind, text: lines.append(text))
-    vsapi._told.clear()
-    yield lines
-    core.remove_log_handler(handle)

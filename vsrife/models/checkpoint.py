@@ -233,8 +233,12 @@ def load(path: Path, *, variant: str | None = None) -> IFNet | PairNetwork:
 
 def files_of(path: Path) -> list[Path]:
     """The files that `load` reads for ``path``, of those that are there: itself and, for 3.1, the other two."""
-    beside = [path.with_name(path.name.replace("flownet", part)) for part in REFINE]
-    return [path, *(each for each in beside if each != path and each.is_file())]
+    return [path, *(each for each in _beside(path).values() if each != path and each.is_file())]
+
+
+def _beside(path: Path) -> dict[str, Path]:
+    """Where the other two files of 3.1 must lie, by part; ``path`` itself where its name has no flownet in it."""
+    return {part: path.with_name(path.name.replace("flownet", part)) for part in REFINE}
 
 
 def _rest_of_31(path: Path) -> dict[str, Tensor]:
@@ -246,8 +250,7 @@ def _rest_of_31(path: Path) -> dict[str, Tensor]:
             "unet there instead; rename them, or fetch all three: python -m vsrife models fetch 3.1"
         )
     state: dict[str, Tensor] = {}
-    for part in REFINE:
-        beside = path.with_name(path.name.replace("flownet", part))
+    for part, beside in _beside(path).items():
         if not beside.is_file():
             raise ModelError(
                 f"{where} and lacks {beside.name} beside it; put it there, its name alike, "

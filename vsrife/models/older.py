@@ -44,7 +44,10 @@ def older_architecture(
     Raises ModelError, with ``where`` as the subject, for a network that contradicts itself or has no such variant.
     """
     if variant not in (None, *get_args(Variant)):
-        raise ModelError(f"variant ({variant}) must be one of {', '.join(get_args(Variant))}")
+        names = ", ".join(get_args(Variant))
+        raise ModelError(
+            f"variant ({variant}) must be one of {names}: what no shape tells; leave it out for all others"
+        )
     try:
         if any(key.startswith(("block0.conv1.", "block0.convblock0.")) for key in state):
             return _hd(state, variant, name, where)

@@ -19,7 +19,6 @@ __all__ = [
     "MAX_WHOLE",
     "PRECISIONS",
     "SCALES",
-    "VARIANTS",
     "Settings",
     "parse",
     "ratio_of",
@@ -35,9 +34,6 @@ MAX_SKIP_THRESHOLD = 120.0
 """Above 115 dB only identical frames pass, even at 16 bits."""
 
 SCALES = (0.25, 0.5, 1.0, 2.0, 4.0)
-
-VARIANTS = ("large", "3.6")
-"""RIFE-Large, whose shapes are RIFE's, and 3.6, whose shapes are 3.8's."""
 
 PRECISIONS = ("auto", "float32", "float16", "bfloat16")
 
@@ -114,7 +110,7 @@ def parse(raw: Mapping[str, str | bytes | float]) -> Settings:
         fps=fps,
         cause=cause,
         model=passed.text("model", "a name or a file; for the names: python -m vsrife models", None),
-        variant=_variant(passed),
+        variant=passed.text("variant", '"large" or "3.6"; leave it out for any other network', None),
         scale=_scale(passed),
         ensemble=passed.switch("ensemble", default=False),
         sc=sc,
@@ -292,14 +288,6 @@ def _scale(passed: _Passed) -> float:
     if value not in SCALES:
         raise passed.wrong("scale", must_be)
     return value
-
-
-def _variant(passed: _Passed) -> str | None:
-    must_be = f"one of {', '.join(VARIANTS)}: what no shape tells; leave it out for any other network"
-    text = passed.text("variant", must_be, None)
-    if text not in (None, *VARIANTS):
-        raise passed.wrong("variant", must_be)
-    return text
 
 
 def _device(passed: _Passed) -> str:
