@@ -1,5 +1,6 @@
 """The wheel that pip builds: its tag, and exactly what is in it."""
 
+import platform
 import re
 import subprocess
 import sys
@@ -41,10 +42,10 @@ def members(wheel) -> dict[str, int]:
 def test_one_wheel_serves_every_python(wheel):
     with (ROOT / "pyproject.toml").open("rb") as file:
         version = tomllib.load(file)["project"]["version"]
-    platform = re.sub(r"[-.]", "_", sysconfig.get_platform())
+    tag = re.sub(r"[-.]", "_", sysconfig.get_platform())
     assert wheel.name.startswith(f"vapoursynth_rife-{version}-cp312-abi3-")
     if sys.platform == "linux":
-        assert wheel.stem.endswith(f"-{platform}")
+        assert wheel.stem.endswith(f"-{tag}")
 
 
 def test_the_plugin_is_where_vapoursynth_looks(members):
@@ -56,13 +57,24 @@ def test_the_plugin_is_where_vapoursynth_looks(members):
 def test_the_package_is_all_there_and_nothing_else(members):
     ours = {name for name in members if name.startswith("vsrife/")}
     modules = {path.relative_to(ROOT).as_posix() for path in (ROOT / "vsrife").rglob("*.py")}
-    assert {name for name in ours if name.endswith(".py")} == modules - {"vsrife/plugin/native/generate.py"}
+    assert {name for name in ours if name.endswith(".py")} == {name for name in modules if "generate" not in name}
     assert "vsrife/py.typed" in ours
     kernels = {path.relative_to(ROOT).as_posix() for path in (ROOT / "vsrife" / "engine" / "kernels").glob("*.cu*")}
     assert {name for name in ours if name.endswith((".cu", ".cuh"))} == kernels != set()
     configs = {path.relative_to(ROOT).as_posix() for path in (ROOT / "vsrife" / "training").rglob("*.toml")}
     assert {name for name in ours if name.endswith(".toml")} == configs != set()
-    rest = {Path(name).suffix for name in ours} - {".py", ".typed", ".vs", ".safetensors", ".cu", ".cuh", ".toml"}
+    compiled = {name for name in ours if name.endswith((".so", ".pyd"))}
+    assert compiled <= {"vsrife/engine/winograd/_winograd.abi3.so"}
+    assert compiled or sys.platform != "linux" or platform.machine() != "x86_64"
+    rest = {Path(name).suffix for name in ours - compiled} - {
+        ".py",
+        ".typed",
+        ".vs",
+        ".safetensors",
+        ".cu",
+        ".cuh",
+        ".toml",
+    }
     assert rest == set(), "no sources of the compiled file, nothing built, no caches"
     places = {name.split("/")[0] for name in members}
     assert len(places) == 3, "vsrife, vapoursynth and the wheel's own description"
@@ -77,10 +89,15 @@ def test_the_licence_is_in_it(wheel, members):
 
 def test_the_build_depends_on_all_that_it_reads():
     """`generate.py` and the files it names: a change of any of them must compile the plugin anew."""
-    native = ROOT / "vsrife" / "plugin" / "native"
-    (depends,) = re.findall(r"^\s*DEPENDS (.+)$", (ROOT / "CMakeLists.txt").read_text(), re.MULTILINE)
-    named = {(native / path).resolve() for path in re.findall(r'"\$\{NATIVE\}/([^"]+)"', depends)}
-    assert all(path.is_file() for path in named)
-    read = set(re.findall(r'"(\w+\.(?:py|c|h))"', (native / "generate.py").read_text()))
-    assert read == {"signature.py", "interface.h", "bridge.c", "vulkan.h"}
-    assert {path.name for path in named} == {"generate.py", *read}
+    source = (ROOT / "CMakeLists.txt").read_text()
+    for variable, folder, expected in (
+        ("NATIVE", "plugin/native", {"signature.py", "interface.h", "bridge.c", "vulkan.h"}),
+        ("WINOGRAD", "engine/winograd", {"winograd.h", "dispatch.c"}),
+    ):
+        place = ROOT / "vsrife" / folder
+        (depends,) = re.findall(rf'^\s*DEPENDS ("\$\{{{variable}\}}/.+)$', source, re.MULTILINE)
+        named = {(place / path).resolve() for path in re.findall(rf'"\$\{{{variable}\}}/([^"]+)"', depends)}
+        assert all(path.is_file() for path in named)
+        read = set(re.findall(r'"(\w+\.(?:py|c|h))"', (place / "generate.py").read_text()))
+        assert read == expected
+        assert {path.name for path in named} >= {"generate.py", *read}

@@ -5,6 +5,7 @@ import torch
 
 from tests.network.small import ARCHITECTURES, ENSEMBLE, frames, infer, network
 from vsrife.engine import estimator as estimator_module
+from vsrife.engine import winograd
 from vsrife.engine.estimator import Estimator
 from vsrife.engine.networks import Network
 
@@ -41,6 +42,22 @@ def canvas(name, scale=1.0):
 @pytest.mark.parametrize("name", ARCHITECTURES)
 def test_every_kind_of_network(name):
     assert_same(*found(name, *canvas(name), 0.3))
+
+
+@pytest.mark.parametrize("name", ["A", "B", "G-grouped", "J"])
+def test_convolutions_by_torch_alone(name, monkeypatch):
+    monkeypatch.setattr(winograd, "resolve", lambda device, dtype: (0, "as on another processor"))
+    assert {layer.winograd for block in prepared(name).blocks for layer in block.trunk} == {None}
+    assert_same(*found(name, *canvas(name), 0.3))
+
+
+@pytest.mark.parametrize("name", ["A", "B", "J"])
+def test_trunks_by_winograd(name):
+    lanes, reason = winograd.resolve(CPU, torch.float32)
+    if not lanes:
+        pytest.skip(reason)
+    assert all(layer.winograd is not None for block in prepared(name).blocks for layer in block.trunk)
+    assert {layer.winograd for block in prepared("G-grouped").blocks for layer in block.trunk} == {None}
 
 
 @pytest.mark.parametrize("name", ["B", "D", "G", "J", "J-lite"])
