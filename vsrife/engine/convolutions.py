@@ -108,14 +108,24 @@ class Block:
     second: _Convolution
     trunk: tuple[_Convolution, ...]
     adds_input: bool
-    last_weight: Tensor
-    last_bias: Tensor
+    last: "_Transposed"
+    shuffled: bool
+
+    @property
+    def stride(self) -> int:
+        """Rows of the input for each row of what `rest` gives."""
+        return 2 * self.last.side
+
+    @property
+    def side(self) -> int:
+        """Pixels of the answer along each side of a pixel of what `rest` gives."""
+        return self.last.side * (2 if self.shuffled else 1)
 
     def rest(self, x: Tensor) -> Tensor:
-        """What `first` gave, whole, to the answer: [1, S * P, h / 2, w / 2] channels-last for an input of h x w.
+        """What `first` gave, whole, to the answer: [1, S * P, h, w] channels-last, h and w the input's by `stride`.
 
-        S is 4 where a pixel shuffle follows, else 1; channel s * P + c is channel c (`Layout.answers`) of the pixel at
-        (2 y + s // 2, 2 x + s % 2).
+        S is `side` squared; channel s * P + c is channel c (`Layout.answers`) of the answer's pixel at
+        (side * y + s // side, side * x + s % side).
         """
         x = self.second(x)
         y = x
@@ -123,7 +133,31 @@ class Block:
             y = layer(y)
         if self.adds_input:
             y = y + x
-        return _dense(functional.conv_transpose2d(y, self.last_weight, self.last_bias, 2, 1))
+        return self.last(y)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class _Transposed:
+    """A 4x4 transposed convolution of stride 2 with a padding of 1.
+
+    winograd: computes it as a 3x3 convolution of stride 1 to all four pixels that an input pixel becomes.
+    """
+
+    weight: Tensor
+    bias: Tensor
+    winograd: Winograd | None
+
+    @property
+    def side(self) -> int:
+        """1 where the answer is twice the input's height and width; 2 where it has the input's and 4 times as many
+        channels, in the order that `Block.rest` documents.
+        """
+        return 1 if self.winograd is None else 2
+
+    def __call__(self, x: Tensor) -> Tensor:
+        if self.winograd is not None:
+            return self.winograd(x)
+        return _dense(functional.conv_transpose2d(x, self.weight, self.bias, 2, 1))
 
 
 def prepare(
@@ -152,9 +186,39 @@ def _prepare_block(
         second=replace(second, epilogue=epilogue),
         trunk=tuple(_fastest(_trunk_layer(layer), epilogue) for layer in block.convblock),
         adds_input=block.adds_input,
-        last_weight=_laid_out(_picked(last.weight, answer, 1)),
-        last_bias=_picked(_bias(last), answer, 0),
+        last=_last(_picked(last.weight, answer, 1), _picked(_bias(last), answer, 0), architecture, epilogue),
+        shuffled=architecture.shuffled,
     )
+
+
+def _last(weight: Tensor, bias: Tensor, architecture: Architecture, epilogue: Epilogue | None) -> _Transposed:
+    """A block's last layer, of outputs in the order that its raw answer has."""
+    lanes, _ = winograd.resolve(weight.device, weight.dtype)
+    made = None
+    if epilogue is None and lanes:
+        side = 2 if architecture.shuffled else 1
+        made = Winograd(_as_convolution(weight, side), bias.view(1, side, 1, side, -1).expand(2, -1, 2, -1, -1), 1.0)
+    return _Transposed(weight=_laid_out(weight), bias=bias, winograd=made)
+
+
+def _as_convolution(weight: Tensor, side: int) -> Tensor:
+    """The 3x3 weights [4 * O, I, 3, 3] that make all four pixels of a 4x4 transposed convolution [I, O, 4, 4].
+
+    side: of the pixel shuffle that its outputs are for, whose pixels are put in order together with those four.
+    """
+    both = _spread(_spread(weight).movedim(2, -1))  # [I, O, 2, 3, 2, 3]: columns, then rows
+    inputs = len(weight)
+    parts = both.reshape(inputs, side, side, -1, 2, 3, 2, 3)
+    return parts.permute(6, 1, 4, 2, 3, 0, 7, 5).reshape(-1, inputs, 3, 3)
+
+
+def _spread(weight: Tensor) -> Tensor:
+    """Along the last axis, four weights of a transposed convolution as [2, 3]: those of its even and odd outputs."""
+    none = torch.zeros_like(weight[..., 0])
+    # An even output is made of the input before its own and its own, an odd one of its own and the next one.
+    even = torch.stack([weight[..., 3], weight[..., 1], none], -1)
+    odd = torch.stack([none, weight[..., 2], weight[..., 0]], -1)
+    return torch.stack([even, odd], -2)
 
 
 def _with_activation(layer: nn.Module) -> _Convolution:

@@ -214,7 +214,7 @@ class _Run:
         levels: Sequence[Level],
     ) -> Level:
         """What block ``index`` makes of the levels before it."""
-        scale, shuffled = reductions[index], self._architecture.shuffled
+        scale = reductions[index]
         gather = self._sampler(left, right, time, levels, scale=scale, adds_masks=self._architecture.adds_masks)
         height, width = (length // scale for length in self._canvas)
         pieces = [
@@ -224,7 +224,7 @@ class _Run:
         last = index == len(reductions) - 1
         return Level(
             pieces[0] if len(pieces) == 1 else torch.cat(pieces, 2),
-            shuffled=shuffled,
+            side=self._network.blocks[index].side,
             channels=sampling.MASK + (0 if last else self._architecture.hidden),
             scale=scale * self._architecture.answer_scale,
         )
@@ -234,7 +234,7 @@ class _Run:
         block = self._network.blocks[index]
         top, bottom = max(0, rows.start - HALO), min(height, rows.stop + HALO)
         raw = block.rest(self._first_layer(block, gather, index, slice(top, bottom), width))
-        return raw[:, :, (rows.start - top) // 2 : (rows.stop - top) // 2]
+        return raw[:, :, (rows.start - top) // block.stride : (rows.stop - top) // block.stride]
 
     def _first_layer(self, block: Block, gather: Gather, index: int, rows: slice, width: int) -> Tensor:
         """The block's first convolution over ``rows`` of its input, of which only a band exists at a time."""

@@ -102,4 +102,4 @@ def synthesize(
 
 
 def _raw(level: Level) -> RawLevel:
-    return RawLevel(raw=level.raw, scale=level.scale, shuffled=level.shuffled)
+    return RawLevel(raw=level.raw, scale=level.scale, shuffled=level.side == 2)

@@ -27,36 +27,33 @@ class Level:
 
     raw: [1, S * P, h, w] channels-last, as `convolutions.Block.rest` gives it: flow in pixels of this resolution
         (dx, dy to left, dx, dy to right), mask before the sigmoid, hidden channels where there are any, zeros.
+    side: pixels of the answer along each side of one of ``raw``; S is its square.
     scale: pixels of the canvas per pixel of the answer, 1, 2, 4, ... 64.
     """
 
-    def __init__(self, raw: Tensor, *, shuffled: bool, channels: int, scale: int) -> None:
-        """shuffled: whether S is 4, else it is 1. channels: of each pixel's P, those in use."""
+    def __init__(self, raw: Tensor, *, side: int, channels: int, scale: int) -> None:
+        """channels: of each pixel's P, those in use."""
         self.raw = raw
-        self.shuffled = shuffled
+        self.side = side
         self.channels = channels
         self.scale = scale
 
     def of(self, raw: Tensor) -> "Level":
         """A level like this one, with nothing derived from ``raw`` yet."""
-        return Level(raw, shuffled=self.shuffled, channels=self.channels, scale=self.scale)
-
-    @property
-    def _side(self) -> int:
-        return 2 if self.shuffled else 1
+        return Level(raw, side=self.side, channels=self.channels, scale=self.scale)
 
     @property
     def _pixels(self) -> Tensor:
         """[h, w, S, P], a view."""
         rows = self.raw[0].permute(1, 2, 0)
-        return rows.view(*rows.shape[:2], self._side * self._side, -1)
+        return rows.view(*rows.shape[:2], self.side * self.side, -1)
 
     @cached_property
     def planes(self) -> Tensor:
         """Float32 [1, channels, H, W], the pixel shuffle done."""
         height, width = self.raw.shape[2:]
-        pixels = self._pixels.view(height, width, self._side, self._side, -1)[..., : self.channels]
-        planes = pixels.permute(4, 0, 2, 1, 3).reshape(1, self.channels, height * self._side, width * self._side)
+        pixels = self._pixels.view(height, width, self.side, self.side, -1)[..., : self.channels]
+        planes = pixels.permute(4, 0, 2, 1, 3).reshape(1, self.channels, height * self.side, width * self.side)
         return planes.float()
 
     def mirrored(self) -> "Level":

@@ -54,7 +54,7 @@ class Winograd:
     """
 
     def __init__(self, weight: Tensor, bias: Tensor, slopes: Tensor | float, *, lanes: int | None = None) -> None:
-        """weight: [outputs, inputs, 3, 3], bias: [outputs], both float32 on the CPU. slopes: of the leaky ReLU, for
+        """weight: [outputs, inputs, 3, 3], bias: of as many, both float32 on the CPU. slopes: of the leaky ReLU, for
         each output or for all. lanes: of a register, where fewer are wanted than `resolve` answers; 16 or 8.
 
         Raises RuntimeError where `resolve` answers 0.
@@ -71,7 +71,7 @@ class Winograd:
         self._weights = torch.zeros((_POINTS, self._inputs, padded))
         self._weights[..., : self._outputs] = points.flatten(0, 1)
         self._bias, self._slopes = torch.zeros((2, padded))
-        self._bias[: self._outputs] = bias
+        self._bias[: self._outputs] = bias.flatten()
         self._slopes[: self._outputs] = slopes
         self._scratch = module.lib.winograd_scratch(self._lanes, self._inputs, self._outputs)
 
