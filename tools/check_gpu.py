@@ -11,6 +11,7 @@ have run and passed, 1 where not, 2 for wrong arguments.
 
 import argparse
 import platform
+import resource
 import signal
 import subprocess
 import sys
@@ -80,7 +81,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--quick", action="store_true", help="one repetition of what is measured")
     parser.add_argument("--wheels", type=Path, metavar="FOLDER", help="use these, of tools/pack_wheels.py")
     parser.add_argument(
-        "--vulkan", type=Path, metavar="FOLDER", help="use the libvulkan in it (FOLDER/vulkan of --wheels)"
+        "--vulkan", type=Path, metavar="FOLDER", help="use its libvulkan.so.1 (FOLDER/vulkan of --wheels)"
     )
     parser.add_argument("--vk-driver-files", metavar="FILE", help="of Vulkan's driver, where the loader finds none")
     return parser
@@ -102,6 +103,8 @@ def check(stages: Sequence[Stage], settings: Settings, found: dict[str, str], un
     record = Record(out, facts | {"size": settings.size, "quick": settings.quick})
     record.outcomes = [Outcome(name=each.name, limit=each.longest) for each in stages]
     former = signal.signal(signal.SIGTERM, _interrupt)
+    # A stage that is ended by a signal shall not spend its last seconds writing its memory to a file.
+    resource.setrlimit(resource.RLIMIT_CORE, (0, resource.getrlimit(resource.RLIMIT_CORE)[1]))
     try:
         for stage, outcome in zip(stages, record.outcomes, strict=True):
             left = until - time.monotonic() - SPARE

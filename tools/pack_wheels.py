@@ -29,7 +29,7 @@ MEASURED_WITH = "nvidia-cudnn-frontend"
 PLATFORMS = (*(f"manylinux_2_{minor}_x86_64" for minor in (28, 27, 17)), "manylinux2014_x86_64", "linux_x86_64")
 
 SUITE = "trixie"
-"""The Debian release whose libvulkan is 1.4; VapourSynth needs that for frames in GPU memory."""
+"""The Debian release whose libvulkan is 1.4, which VapourSynth needs for frames in GPU memory. It needs glibc 2.38."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -58,7 +58,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def build(folder: Path) -> None:
-    """The wheel of this checkout. It serves any Python from 3.12 and any PyTorch: what is compiled in it uses neither."""
+    """The wheel of this checkout, for any Python from 3.12 and any PyTorch: it has nothing compiled against either."""
     with tempfile.TemporaryDirectory() as scratch:
         options = ["--no-deps", "--wheel-dir", str(folder), f"--config-settings=build-dir={scratch}"]
         subprocess.run([*_pip("wheel"), *options, str(ROOT)], check=True)
@@ -76,7 +76,7 @@ def _pip(verb: str) -> list[str]:
 
 
 def unpack_vulkan(folder: Path) -> None:
-    """The library of Debian's libvulkan1, of `SUITE`, into ``folder``. The machine's own package lists stay as they are."""
+    """Put the library of Debian's libvulkan1, of `SUITE`, into ``folder``; the machine's own package lists are left."""
     with tempfile.TemporaryDirectory() as scratch:
         lists, sources = Path(scratch) / "lists", Path(scratch) / "sources.list"
         (lists / "partial").mkdir(parents=True)

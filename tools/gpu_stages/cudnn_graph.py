@@ -25,11 +25,12 @@ class FusedLayer:
 
     def __init__(self, weight: Tensor, bias: Tensor, x: Tensor) -> None:
         self._cudnn: Any = importlib.import_module("cudnn")
-        cudnn = self._cudnn
         if x.device.type != "cuda":
             raise RuntimeError("cuDNN needs a CUDA device")
+        cudnn = self._cudnn
         types = {torch.float16: cudnn.data_type.HALF, torch.bfloat16: cudnn.data_type.BFLOAT16}
-        self._x, self._weight, self._bias = x, weight, bias.to(x.dtype).view(1, -1, 1, 1)
+        self._x, self._weight = x, weight
+        self._bias = bias.to(x.dtype).view(1, -1, 1, 1).contiguous(memory_format=torch.channels_last)
         self.out = torch.empty_like(x)
         self._handle = cudnn.create_handle()
         graph = cudnn.pygraph(

@@ -3,6 +3,7 @@
 The one place that depends on how the engine keeps them.
 """
 
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -49,9 +50,13 @@ def defaults() -> dict[str, Any]:
 
 
 def choose(**changes: Any) -> None:
-    """Set these. Before anything else of the engine is imported. Raises KeyError for a choice that there is not."""
+    """Set these, before anything else of the engine is imported. Raises KeyError for a choice that there is not, and
+    RuntimeError where it comes too late.
+    """
     if unknown := changes.keys() - CHOICES.keys():
         raise KeyError(f"{', '.join(sorted(unknown))}: nothing that this engine lets choose")
+    if changes and "vsrife.engine.device" in sys.modules:
+        raise RuntimeError("the engine has been imported already, with its own choices")
     for name, set_it in CHOICES.items():
         if name in changes:
             set_it(changes[name])

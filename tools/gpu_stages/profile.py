@@ -3,10 +3,11 @@
 import sys
 import tempfile
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import torch
 from torch.profiler import ProfilerActivity, profile
 
 from gpu_stages.measured import device_of, made_engine, pace_of, seeded_model, sources_of
@@ -45,6 +46,17 @@ def kernels_of(events: Iterable[Any], frames: int, *, on_gpu: bool) -> list[Kern
     return sorted(found, key=lambda kernel: -kernel.microseconds)
 
 
+def profiled(call: Callable[[], object], device: torch.device, count: int) -> list[Kernel]:
+    """What each of ``count`` calls launches, by PyTorch's profiler; on a CPU its operations."""
+    on_gpu = device.type == "cuda"
+    finish(device)
+    with profile(activities=[ProfilerActivity.CUDA if on_gpu else ProfilerActivity.CPU]) as found:
+        for _ in range(count):
+            call()
+        finish(device)
+    return kernels_of(found.key_averages(), count, on_gpu=on_gpu)
+
+
 def group_of(name: str) -> str:
     """The group of `GROUPS` that a kernel belongs to, or "others"."""
     lower = name.lower()
@@ -60,21 +72,16 @@ def table_of(kernels: Sequence[Kernel]) -> str:
     return "\n".join([f"{'us/frame':>10} {'launches':>8} {'us each':>10}  name", *lines]) + "\n"
 
 
-def frames(told: Told, settings: Settings) -> None:
+def replays(told: Told, settings: Settings) -> None:
     """4.26 at the settings' size: a frame by the wall's clock, then by kernels."""
     device = device_of(settings)
-    on_gpu = device.type == "cuda"
     with tempfile.TemporaryDirectory() as folder, working_on(device) as held:
         engine = made_engine(seeded_model("seeded:4.26", Path(folder)), settings)
         left, right = sources_of(engine, settings)
         wall = timed(lambda: engine.new_frame(held, left, right), device, pace_of(settings)).median
         told.figure("one frame by the wall", 1e6 * wall, "us")
-        count = 2 if settings.quick else FRAMES
-        with profile(activities=[ProfilerActivity.CUDA if on_gpu else ProfilerActivity.CPU]) as found:
-            for _ in range(count):
-                engine.new_frame(held, left, right)
-            finish(device)
-    kernels = kernels_of(found.key_averages(), count, on_gpu=on_gpu)
+        frames = 2 if settings.quick else FRAMES
+        kernels = profiled(lambda: engine.new_frame(held, left, right), device, frames)
     settings.profile_file.write_text(table_of(kernels), encoding="utf-8")
     told.note(table_of(kernels[:40]))
     groups: dict[str, list[Kernel]] = defaultdict(list)
@@ -90,4 +97,4 @@ def frames(told: Told, settings: Settings) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main_of({"frames": frames}))
+    sys.exit(main_of({"replays": replays}))

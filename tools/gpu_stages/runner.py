@@ -18,7 +18,7 @@ __all__ = ["Outcome", "run"]
 
 _COUNT = re.compile(r"(\d+) (passed|failed|skipped|errors?|xfailed|xpassed)\b")
 _LAST_WORDS = 3.0
-"""Seconds between the signal on which Python writes where each thread is, and the one that ends the process."""
+"""Seconds at most from the signal on which Python writes where each thread is to the one that ends the process."""
 
 
 @dataclass(kw_only=True, slots=True)
@@ -64,7 +64,8 @@ def run(stage: Stage, outcome: Outcome, log: Path, environment: Mapping[str, str
         except subprocess.TimeoutExpired:
             outcome.state, outcome.reason = "timed out", f"ended after {outcome.limit:.0f} s"
             _signal(process, signal.SIGABRT)  # faulthandler's: the log then tells where it stood
-            time.sleep(_LAST_WORDS)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(_LAST_WORDS)
         finally:
             _signal(process, signal.SIGKILL)  # and what it has started and left
             process.wait()

@@ -1,5 +1,6 @@
 """What the stages' processes find: the checkout, carried wheels, a carried Vulkan loader."""
 
+import ctypes
 import os
 import subprocess
 import sys
@@ -11,7 +12,7 @@ from gpu_stages.plan import ROOT
 __all__ = ["VULKAN", "environment", "install"]
 
 VULKAN = "vulkan"
-"""The folder beside the wheels in which tools/pack_wheels.py unpacks Debian's package of the Vulkan loader."""
+"""The folder beside the wheels into which tools/pack_wheels.py puts a Vulkan loader."""
 
 _DRIVER_FILES = (
     "/usr/share/vulkan/icd.d/nvidia_icd.json",
@@ -36,18 +37,29 @@ def environment(
     """The variables of the stages' processes, from those ``before``.
 
     target: the folder of `install`. The package vsrife is the checkout's everywhere, its compiled plugin the wheel's.
-    loader: a folder in which a Debian package of libvulkan is unpacked.
+    loader: a folder with a libvulkan.so.1 that is to be found before the system's.
     """
     found = dict(before)
     paths = [str(ROOT), str(ROOT / "tools"), str(target or ""), found.get("PYTHONPATH", "")]
     found |= {"PYTHONUNBUFFERED": "1", "PYTHONFAULTHANDLER": "1", "PYTHONPATH": os.pathsep.join(filter(None, paths))}
     if device != "cpu":
         found["VSRIFE_REQUIRE_GPU"] = "1"
-    if loader is not None:
-        libraries = sorted({str(path.parent) for path in loader.rglob("libvulkan.so*")})
-        found["LD_LIBRARY_PATH"] = os.pathsep.join(filter(None, [*libraries, found.get("LD_LIBRARY_PATH", "")]))
+    if loader is not None and _loads(loader / "libvulkan.so.1"):
+        found["LD_LIBRARY_PATH"] = os.pathsep.join(filter(None, [str(loader), found.get("LD_LIBRARY_PATH", "")]))
     if "VK_DRIVER_FILES" not in found and "VK_ICD_FILENAMES" not in found:
         there = [path for path in _DRIVER_FILES if Path(path).is_file()]
         if there:
             found["VK_DRIVER_FILES"] = there[0]
     return found
+
+
+def _loads(library: Path) -> bool:
+    """Whether this system can load it: one that needs a newer glibc must not hide a loader that works."""
+    if not library.is_file():
+        return False
+    try:
+        ctypes.CDLL(str(library))
+    except OSError as error:
+        print(f"the carried Vulkan loader is not used: {error}", file=sys.stderr)
+        return False
+    return True
