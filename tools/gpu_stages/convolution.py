@@ -88,17 +88,20 @@ def _plain(told: Told, settings: Settings, layer: _Layer) -> None:
 
 
 def _fused(told: Told, settings: Settings, layer: _Layer) -> None:
-    """The same layer as one cuDNN graph, if its Python package is there and cuDNN has such a kernel. Nothing else needs
-    either, so a failure is a note.
+    """The same layer as one cuDNN graph, if its Python package is there and cuDNN has such a kernel; where it has none,
+    the layer without its residual. Nothing else needs either, so a failure is a note.
     """
-    name = "cuDNN graph"
-    try:
-        with FusedLayer(layer.weight, layer.bias, layer.x) as fused:
-            told.figure(f"c={layer.channels}, {name}, largest difference", fused.difference())
-            _measure(told, settings, layer, name, fused)
-    except Exception as error:  # noqa: BLE001 - not installed, no such kernel, a release that calls it otherwise
-        told.note(f"c={layer.channels}, {name}: {type(error).__name__}: {' '.join(str(error).split())[:300]}")
-        told.figure(f"c={layer.channels}, {name}", "none")
+    for name, residual in (("cuDNN graph", True), ("cuDNN graph without the residual", False)):
+        try:
+            with FusedLayer(layer.weight, layer.bias, layer.x, residual=residual) as fused:
+                told.figure(f"c={layer.channels}, {name}, largest difference", fused.difference())
+                _measure(told, settings, layer, name, fused)
+                return
+        except Exception as error:  # noqa: BLE001 - not installed, no such kernel, a release that calls it otherwise
+            told.note(f"c={layer.channels}, {name}: {type(error).__name__}: {' '.join(str(error).split())[:300]}")
+            told.figure(f"c={layer.channels}, {name}", "none")
+            if isinstance(error, ImportError):
+                return
 
 
 def _measure(told: Told, settings: Settings, layer: _Layer, name: str, call: Callable[[], object]) -> None:

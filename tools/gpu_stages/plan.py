@@ -118,7 +118,7 @@ def stages_of(settings: Settings, bench_options: Sequence[str] = ()) -> list[Sta
             command=(*bench, "--engine-only", f"--sizes={size}", f"--json={settings.bench_file}", *bench_options),
         ),
         _measured("profile", "GPU time of a frame, kernel by kernel", 25, 90, settings),
-        _measured("convolution", "one residual convolution, also fused by cuDNN", 25, 90, settings),
+        _measured("convolution", "one residual convolution, also fused by cuDNN", 35, 120, settings),
         _measured("choices", "cuDNN's benchmark, bands, lanes, staging", 75, 200, settings),
         _measured("transfers", "pageable and pinned copies; the filter, sc=0 and sc=1", 40, 120, settings),
     ]
