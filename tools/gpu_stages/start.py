@@ -29,6 +29,7 @@ from vsrife.engine.streams import LANES
 from vsrife.video import host
 
 MODEL = "seeded:4.26"
+SIGNATURE = "plugin/signature.py"
 
 
 def versions(told: Told, settings: Settings) -> None:
@@ -48,6 +49,21 @@ def versions(told: Told, settings: Settings) -> None:
         told.note(f"nvidia-smi: {subprocess.run(query, capture_output=True, text=True, check=False).stdout.strip()}")
     if Path(vsrife.__path__[0]).resolve() != ROOT / "vsrife":
         raise RuntimeError(f"vsrife is imported from {vsrife.__path__[0]}, not from this checkout")
+    if changed := changed_since(Path(vs.__file__).parents[1] / "vsrife"):
+        told.note(f"the wheel was built before these were changed: {', '.join(changed)}")
+        if SIGNATURE in changed:
+            raise RuntimeError(f"{SIGNATURE} has changed, which is compiled into the plugin: pack the wheels again")
+
+
+def changed_since(packed: Path) -> list[str]:
+    """The modules of the checkout that are others in the wheel's package, if there is one. It is not imported; it
+    tells what the plugin beside it was compiled from.
+    """
+    if not packed.is_dir():
+        return []
+    modules = [path.relative_to(ROOT / "vsrife") for path in (ROOT / "vsrife").rglob("*.py")]
+    there = [each for each in modules if (packed / each).is_file()]
+    return sorted(str(each) for each in there if (packed / each).read_bytes() != (ROOT / "vsrife" / each).read_bytes())
 
 
 def vulkan(told: Told, _settings: Settings) -> None:

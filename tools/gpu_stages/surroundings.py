@@ -42,6 +42,7 @@ def environment(
     found = dict(before)
     paths = [str(ROOT), str(ROOT / "tools"), str(target or ""), found.get("PYTHONPATH", "")]
     found |= {"PYTHONUNBUFFERED": "1", "PYTHONFAULTHANDLER": "1", "PYTHONPATH": os.pathsep.join(filter(None, paths))}
+    found["COLUMNS"] = "160"  # pytest cuts its summary to the terminal's width
     if device != "cpu":
         found["VSRIFE_REQUIRE_GPU"] = "1"
     if loader is not None and _loads(loader / "libvulkan.so.1"):
