@@ -102,7 +102,7 @@ def check(stages: Sequence[Stage], settings: Settings, found: dict[str, str], un
     facts = {"started": time.strftime("%Y-%m-%dT%H:%M:%S%z"), "system": platform.platform(), "device": settings.device}
     record = Record(out, facts | {"size": settings.size, "quick": settings.quick})
     record.outcomes = [Outcome(name=each.name, limit=each.longest) for each in stages]
-    former = signal.signal(signal.SIGTERM, _interrupt)
+    former = {number: signal.signal(number, _interrupt) for number in (signal.SIGINT, signal.SIGTERM)}
     # A stage that is ended by a signal shall not spend its last seconds writing its memory to a file.
     resource.setrlimit(resource.RLIMIT_CORE, (0, resource.getrlimit(resource.RLIMIT_CORE)[1]))
     try:
@@ -121,7 +121,8 @@ def check(stages: Sequence[Stage], settings: Settings, found: dict[str, str], un
                 record.write()
             print(f"{stage.name}: {outcome.state}, {outcome.seconds:.1f} s", flush=True)
     finally:
-        signal.signal(signal.SIGTERM, former)
+        for number, handler in former.items():
+            signal.signal(number, handler)
         record.write()
         print(f"\n{as_text(record.outcomes)}", end="", flush=True)
     return 0 if all(each.state == "passed" for each in record.outcomes) else 1

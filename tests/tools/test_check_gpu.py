@@ -111,7 +111,8 @@ def test_no_stage_begins_when_the_time_is_up_and_limits_shrink_to_what_is_left(t
     assert time.monotonic() - began < 30
 
 
-def test_an_interrupted_run_leaves_what_it_has(tmp_path):
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_an_interrupted_run_leaves_what_it_has(tmp_path, number):
     program = f"""
 import sys
 sys.path.insert(0, {str(ROOT / "tools")!r})
@@ -131,9 +132,9 @@ sys.exit(check_gpu.main(["--device=cpu", "--out", {str(tmp_path)!r}]))
             time.sleep(0.05)
         states = [each["state"] for each in json.loads((tmp_path / "results.json").read_text())["stages"]]
         assert states == ["passed", "running", "not run"], "on disk before the run is over"
-        process.send_signal(signal.SIGTERM)
+        process.send_signal(number)
         printed = process.communicate(timeout=30)[0]
-    assert process.returncode == 128 + signal.SIGTERM
+    assert process.returncode == 128 + number
     stages = json.loads((tmp_path / "results.json").read_text())["stages"]
     assert [each["state"] for each in stages] == ["passed", "interrupted", "not run"]
     assert printed.splitlines()[-1].startswith("third")
