@@ -123,7 +123,7 @@ def test_lanes_that_overlap_do_not_meet(cuda, kernels, name, fmt, size, dtype):
         order = random.Random(turn).sample(range(len(jobs)), len(jobs))
         found = frames_of(net, fmt, size, [jobs[n] for n in order], 8)
         assert differing(found, [expected[n % len(JOBS)] for n in order]) == []
-    assert {key.lane for key in graphs._replays} == set(range(LANES))
+    assert {replay._lane.index for replay in graphs._replays.values()} == set(range(LANES))
 
 
 def test_lanes_that_overlap_at_an_official_size(cuda, kernels):
