@@ -13,6 +13,7 @@ import os
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 
@@ -243,8 +244,14 @@ def _go_on() -> None:
 
 def _promise_exact_arithmetic() -> None:
     # torch keeps these for the process, not for a caller, and a script may have set them since the last frame.
-    torch.backends.cudnn.conv.fp32_precision = "ieee"  # type: ignore[attr-defined]
-    torch.backends.cuda.matmul.fp32_precision = "ieee"
+    cudnn, matmul = torch.backends.cudnn, torch.backends.cuda.matmul
+    precisions: tuple[Any, ...] = cudnn, cudnn.conv, cudnn.rnn, matmul  # type: ignore[attr-defined]
+    if any(each.fp32_precision != "ieee" for each in precisions):
+        # The older flags first, since they reset the newer ones. All of both, since torch raises an error at whoever
+        # reads the older ones (`cudnn.flags()` for one) where they do not agree, or rnn does not with conv.
+        cudnn.allow_tf32 = matmul.allow_tf32 = False
+        for each in precisions:
+            each.fp32_precision = "ieee"
     # Algorithms are neither timed nor summed in changing order: the same bytes on every run.
-    torch.backends.cudnn.benchmark = False
-    torch.backends.cudnn.deterministic = True
+    cudnn.benchmark = False
+    cudnn.deterministic = True
