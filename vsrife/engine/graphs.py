@@ -48,6 +48,8 @@ class _Replay:
             return self._estimator.field(left, right, time, self._sampler)
         replay, field = self._graph
         self._sampler.tell(left, right, time)
+        if self._estimator.ensemble:
+            self._sampler.tell(right, left, 1.0 - time, swapped=True)
         replay()
         # The graph always writes to the same memory, so what was derived from it for another frame must not be seen.
         return field.fresh()
