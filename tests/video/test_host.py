@@ -105,14 +105,6 @@ def test_on_a_cpu_a_download_fills_the_frame_and_nothing_beside_it(format_id: in
     host.finish(torch.device("cpu"))
 
 
-class Buffer(np.ndarray):
-    """Stands in for cupy's array: memory with an address."""
-
-    @property
-    def data(self) -> SimpleNamespace:
-        return SimpleNamespace(ptr=self.ctypes.data)
-
-
 class FakeRuntime:
     """Stands in for cupy.cuda.runtime: does the 2D copies on the host and remembers them."""
 
@@ -133,11 +125,13 @@ class FakeRuntime:
 
 @pytest.fixture
 def runtime(monkeypatch: pytest.MonkeyPatch) -> FakeRuntime:
-    """Makes the module believe that cupy drives the "meta" device, with torch's current stream at 0x77."""
+    """Makes the module believe that cupy drives the "meta" device, with torch's current stream at 0x77. Memory there
+    is torch's, which is the host's.
+    """
     runtime = FakeRuntime()
-    cupy = SimpleNamespace(
-        cuda=SimpleNamespace(runtime=runtime), empty=lambda shape, kind: np.empty(shape, kind).view(Buffer)
-    )
+    cupy = SimpleNamespace(cuda=SimpleNamespace(runtime=runtime))
+    empty = torch.empty
+    monkeypatch.setattr(torch, "empty", lambda *size, device=None, **options: empty(*size, **options))
 
     @contextmanager
     def queue(module: object, device: torch.device) -> Iterator[int]:

@@ -5,8 +5,9 @@ planes are computed in one of few lanes, each with a stream and (see `graphs`) m
 a third stream. Marks order the work of one stream after that of another, on the device; the host waits for the last one
 alone, holding neither the GIL nor a lane. On other devices than CUDA there is one lane, and all marks are empty.
 
-Tensors made on one stream are read on another, which torch's allocator does not know. It need not: whoever computes a
-frame holds what it reads until the host has seen, or the device has been told, that the frame is done.
+Tensors made on one stream are read on another. torch's allocator learns of it by `record_stream` for what the cache may
+drop; and whoever computes a frame holds what it reads until the host has seen, or the device has been told, that the
+frame is done.
 """
 
 import queue

@@ -1,7 +1,7 @@
 """Planes in host memory <-> tensors.
 
-On a CPU a plane is a view of the frame's own memory. On a CUDA device one 2D copy per plane moves it between the
-frame's memory and a buffer of cupy's, handed to torch by DLPack; the host stages, stacks and converts nothing.
+On a CPU a plane is a view of the frame's own memory. On a CUDA device one 2D copy per plane, queued by cupy, moves it
+between the frame's memory and torch's; the host stages, stacks and converts nothing.
 
 Every copy is queued on torch's current stream of the device, in order with the work queued there before and after it.
 The host memory belongs to a VapourSynth frame: call `finish` before that frame is released or handed on.
@@ -34,7 +34,6 @@ _DTYPES: Final = {
     (True, 2): (np.float16, torch.float16),
     (True, 4): (np.float32, torch.float32),
 }
-_NUMPY_TYPES: Final = {torch_type: numpy_type for numpy_type, torch_type in _DTYPES.values()}
 
 
 def dtype_of(fmt: PixelFormat) -> torch.dtype:
@@ -58,9 +57,9 @@ def plane_view(pointer: int, stride: int, width: int, height: int, fmt: PixelFor
 def upload(view: Tensor, device: torch.device) -> Tensor:
     """A host plane on `device`: [h, w], same type.
 
-    CPU: `view` itself; clone it to keep it longer than the frame. CUDA: a new contiguous tensor, its copy queued; its
-    memory is cupy's, is to be used on that stream alone, and goes back to cupy's pool with the last reference to the
-    tensor. Without cupy, and on other devices: torch's own copy, done on return.
+    CPU: `view` itself; clone it to keep it longer than the frame. CUDA: a new contiguous tensor, its copy queued. Its
+    memory is torch's: whoever reads it on another stream calls `record_stream`. Without cupy, and on other devices:
+    torch's own copy, done on return.
     """
     if device.type == "cpu":
         return view
@@ -70,11 +69,10 @@ def upload(view: Tensor, device: torch.device) -> Tensor:
 
 def _to_device(cupy: ModuleType, view: Tensor, device: torch.device) -> Tensor:
     with _queue(cupy, device) as stream:
-        buffer = cupy.empty(tuple(view.shape), _NUMPY_TYPES[view.dtype])
-        row = view.shape[1] * view.element_size()
+        # cupy's own memory would be reused without regard to other streams: record_stream skips what is not torch's.
+        plane = torch.empty(view.shape, dtype=view.dtype, device=device)
         to_device = cupy.cuda.runtime.memcpyHostToDevice
-        _copy(cupy, buffer.data.ptr, row, view.data_ptr(), _pitch(view), view, to_device, stream)
-        plane: Tensor = torch.utils.dlpack.from_dlpack(buffer)
+        _copy(cupy, plane.data_ptr(), _pitch(plane), view.data_ptr(), _pitch(view), view, to_device, stream)
     return plane
 
 
@@ -161,7 +159,7 @@ def _resolve_cupy(device_type: str) -> tuple[ModuleType | None, str]:
     try:
         cupy = importlib.import_module("cupy")
         device = torch.device("cuda", torch.cuda.current_device())
-        for dtype in _NUMPY_TYPES:
+        for _, dtype in _DTYPES.values():
             sent, received = torch.tensor([[37]], dtype=dtype), torch.zeros((1, 1), dtype=dtype)
             _to_host(cupy, _to_device(cupy, sent, device), received)
             finish(device)
