@@ -14,6 +14,7 @@ import torch
 
 from tests.engine.kernels.conftest import host, kernels
 from tests.network.small import ARCHITECTURES, frames, infer, network
+from vsrife import cuda
 from vsrife.engine import graphs
 from vsrife.engine import interpolator as interpolators
 from vsrife.engine.estimator import Estimator
@@ -207,6 +208,25 @@ def test_a_capture_that_fails_is_one_warning_and_the_plain_path(kernels, replays
         fused = made(Network.of(network("J"), CPU, torch.float32, kernels), YUV420P8, 150, 98, TIMES)
     (said,) = [record.message for record in caplog.records]
     assert said.startswith("a CUDA graph could not be captured (operation not permitted when stream is capturing);")
+    assert largest_step(plain, fused) <= 1
+
+
+def test_a_capture_that_failed_is_tried_again_later(kernels, replays, monkeypatch, caplog):
+    capture, failures = graphs._captured, [RuntimeError("previous error during capture")]
+
+    def fail_first(work, lane):
+        if failures:
+            raise failures.pop()
+        return capture(work, lane)
+
+    monkeypatch.setattr(graphs, "_captured", fail_first)
+    monkeypatch.setattr(cuda, "_PAUSES", (2, 5))
+    plain = made(Network.of(network("J"), CPU, torch.float32), YUV420P8, 150, 98, TIMES)
+    with caplog.at_level("WARNING", "vsrife"):
+        fused = made(Network.of(network("J"), CPU, torch.float32, kernels), YUV420P8, 150, 98, TIMES)
+    (said,) = [record.message for record in caplog.records]
+    assert said.endswith("frames are launched step by step, and it is tried again later")
+    assert replays == [len(TIMES) - 3]  # the first frame and two more were launched step by step
     assert largest_step(plain, fused) <= 1
 
 

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 import pytest
 import torch
 
+from vsrife import cuda
 from vsrife.engine import streams
 
 CPU, CUDA = torch.device("cpu"), torch.device("cuda", 0)
@@ -60,7 +61,7 @@ class Recorder:
 def recorder(monkeypatch):
     recorder = Recorder()
     monkeypatch.setattr(streams, "_streams", {})
-    monkeypatch.setattr(torch.cuda, "Stream", recorder.stream)
+    monkeypatch.setattr(cuda, "own_stream", recorder.stream)
     monkeypatch.setattr(torch.cuda, "Event", recorder.event)
     monkeypatch.setattr(torch.cuda, "stream", recorder.use)
     monkeypatch.setattr(torch.cuda, "current_stream", lambda device=None: recorder.current.stream)

@@ -18,6 +18,8 @@ from dataclasses import dataclass
 
 import torch
 
+from vsrife import cuda
+
 __all__ = ["LANES", "Lane", "Mark", "downloading", "lane", "mark", "undisturbed", "uploading"]
 
 LANES = 2
@@ -70,15 +72,10 @@ class _Streams:
     """All streams of one CUDA device, and which lanes are free."""
 
     def __init__(self, device: torch.device) -> None:
-        self.up, self.down = _stream(device), _stream(device)
+        self.up, self.down = cuda.own_stream(device), cuda.own_stream(device)
         self.free: queue.SimpleQueue[Lane] = queue.SimpleQueue()
         for index in range(LANES):
-            self.free.put(Lane(index=index, stream=_stream(device)))
-
-
-def _stream(device: torch.device) -> torch.cuda.Stream:
-    stream: torch.cuda.Stream = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
-    return stream
+            self.free.put(Lane(index=index, stream=cuda.own_stream(device)))
 
 
 _streams: dict[torch.device, _Streams] = {}
