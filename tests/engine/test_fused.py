@@ -21,7 +21,7 @@ from vsrife.engine.estimator import Estimator
 from vsrife.engine.fused import FusedSampler
 from vsrife.engine.interpolator import Interpolator
 from vsrife.engine.networks import Network
-from vsrife.engine.streams import Lane
+from vsrife.engine.streams import Lane, Mark
 from vsrife.video.colour import ChromaLocation, Colour, Matrix
 from vsrife.video.formats import Family, PixelFormat
 from vsrife.video.picture import Layer, Picture
@@ -191,9 +191,9 @@ def test_graphs_are_shared_by_filters_and_the_least_recently_used_are_dropped(ke
         assert replays == [3]
         graphs.field_in(Lane(index=1), Estimator(net, (height, width)), kernels, a, b, 0.5)
         assert len(graphs._replays) == 2  # each lane has its own memory
-        for strips in range(2, 2 + graphs.MOST_GRAPHS):
+        for strips in range(2, 2 + graphs.most_graphs()):
             graphs.field_in(LANE, Estimator(net, (height, width), strips=strips), kernels, a, b, 0.5)
-        assert len(graphs._replays) == graphs.MOST_GRAPHS
+        assert len(graphs._replays) == graphs.most_graphs()
         graphs.drop_all()
         assert len(graphs._replays) == 0
 
@@ -246,6 +246,25 @@ def test_memory_that_runs_out_in_a_capture_is_no_reason_to_go_without_a_graph(ke
     assert said.startswith("out of memory on cpu")
     assert replays == [len(TIMES)]
     assert largest_step(plain, fused) <= 1
+
+
+@pytest.mark.parametrize("elsewhere", [True, False])
+def test_the_frame_is_waited_for_before_its_planes_are_copied(monkeypatch, elsewhere):
+    """A copy to a frame's memory returns when it is done: queued behind the frame's work it would spin in its call."""
+    log = []
+
+    class Noted(Mark):
+        def wait(self):
+            log.append("wait")
+
+    receive = Layer.receive
+    monkeypatch.setattr(interpolators, "mark", lambda _device: Noted(None))
+    monkeypatch.setattr(Layer, "receive", lambda self, planes: (log.append("copy"), receive(self, planes)))
+    monkeypatch.setattr(interpolators, "settle", lambda *_: log.append("settle"))
+    if elsewhere:
+        monkeypatch.setattr(Layer, "targets_on", lambda self, device: None)
+    made(Network.of(network("B"), CPU, torch.float32), YUV420P8, 150, 98, TIMES[:1])
+    assert log == (["wait", "copy", "settle"] if elsewhere else ["settle"])
 
 
 def test_many_threads_get_the_right_frames(kernels, replays):

@@ -314,7 +314,7 @@ def test_a_frame_holds_what_it_was_made_of_until_it_is_done(kind, expected, monk
         alive.append(sum(each() is not None for each in made_of))
         settle(*arguments)
 
-    monkeypatch.setattr(interpolators, "_sources", Cache(0, at_least=0))
+    monkeypatch.setattr(interpolators, "_sources", Cache(0, at_least=lambda: 0))
     monkeypatch.setattr(Interpolator, "pack", noted)
     monkeypatch.setattr(interpolators, "settle", counted)
     made(interpolator_of(kind), *rgb_pair(), QUARTER)

@@ -24,7 +24,7 @@ from vsrife.engine import graphs
 from vsrife.engine import interpolator as interpolators
 from vsrife.engine.kernels import Kernels
 from vsrife.engine.networks import Network
-from vsrife.engine.streams import LANES, Lane
+from vsrife.engine.streams import Lane
 
 __all__ = ["host", "no_graphs"]  # fixtures
 
@@ -121,7 +121,7 @@ def kernels(host):
 def lanes_and_graphs(monkeypatch):
     """As many lanes as on a GPU, taken in turn, and graphs in them."""
     free = queue.SimpleQueue()
-    for index in range(LANES):
+    for index in range(parity.LANES):
         free.put(Lane(index=index))
 
     @contextmanager
@@ -146,4 +146,4 @@ def test_lanes_that_overlap_do_not_meet(cuda, kernels):
     net = Network.of(network("G"), cuda, torch.float32, kernels)
     expected = order.frames_of(net, yuv(1, 1), (150, 98), order.JOBS, 1)
     assert order.differing(order.frames_of(net, yuv(1, 1), (150, 98), order.JOBS, 4), expected) == []
-    assert order.lanes_with_graphs() == set(range(LANES))
+    assert order.lanes_with_graphs() == set(range(parity.LANES))

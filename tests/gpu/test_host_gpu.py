@@ -54,7 +54,7 @@ def test_there_and_back(
         for view in views_of(target):
             view.zero_()
         for plane, view in zip(planes, views_of(target), strict=True):
-            host.download(plane, view)
+            host.download([plane], [view])
         host.finish(cuda)
     assert all(same(one, other) for one, other in zip(views_of(source), views_of(target), strict=True))
 
@@ -89,7 +89,7 @@ def test_threads_with_streams_of_their_own(cuda: torch.device, cupy: object) -> 
                     view.fill_(number)
                     plane = host.upload(view, cuda)
                     doubled = (plane.float() * 2).to(plane.dtype)
-                    host.download(doubled, view)
+                    host.download([doubled], [view])
                     host.finish(cuda)
                     if not bool((view.to(torch.int32) == 2 * number).all()):
                         failures.append(number)
@@ -138,6 +138,6 @@ def test_without_cupy_the_answer_is_the_same(cuda: torch.device, monkeypatch: py
         back.zero_()
         plane = host.upload(view, cuda)
         assert same(plane, view)
-        host.download(plane, back)
+        host.download([plane], [back])
         host.finish(cuda)
         assert same(view, back)

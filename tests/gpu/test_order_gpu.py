@@ -17,17 +17,19 @@ from tests.network.small import network
 from tests.plugin import test_determinism
 from tests.plugin.clips import digest, textured
 from tests.plugin.test_determinism import all_at_once, shuffled, threads
+from vsrife.choices import chosen
 from vsrife.cli.bench.scenery import ARCHITECTURES as OFFICIAL
 from vsrife.cli.bench.scenery import seeded_network
 from vsrife.engine import graphs
 from vsrife.engine.device import computing
 from vsrife.engine.interpolator import Interpolator
 from vsrife.engine.networks import Network
-from vsrife.engine.streams import LANES
 
 __all__ = ["threads"]  # a fixture
 
 core = vs.core
+
+LANES = chosen().lanes
 
 
 def rife(clip, model, device, **options):

@@ -17,10 +17,10 @@ from typing import Any
 
 import torch
 
-from vsrife.engine.streams import LANES
+from vsrife.choices import chosen
 from vsrife.errors import ArgumentError, RifeError
 
-__all__ = ["computing", "resolve_device", "resolve_precision", "slot", "stop", "why_no_gpu"]
+__all__ = ["computing", "gpu_slots", "resolve_device", "resolve_precision", "slot", "stop", "why_no_gpu"]
 
 PRECISIONS = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
 
@@ -58,9 +58,12 @@ def total_memory(device: torch.device) -> int:
 
 
 # How many frames are worked on at a time. More of them would only share the same cores and multiply the memory.
-# On a GPU, where they pass upload, arithmetic and download (see `streams`), two in each place.
 CPU_SLOTS = max(1, min(_usable_cores(), host_memory() // _SLOT_MEMORY))
-GPU_SLOTS = 3 * LANES
+
+
+def gpu_slots() -> int:
+    """The same on a GPU, where they pass upload, arithmetic and download (see `streams`): one a lane in each place."""
+    return 3 * chosen().lanes
 
 
 class _Places:
@@ -88,7 +91,7 @@ class _Places:
 
 
 _cpu_slots = _Places(CPU_SLOTS)
-_gpu_slots = threading.BoundedSemaphore(GPU_SLOTS)
+_gpu_slots: dict[int, threading.BoundedSemaphore] = {}
 _stopped = threading.Event()
 
 
@@ -213,7 +216,8 @@ def slot(device: torch.device, needed: int = 0) -> Iterator[None]:
     computes, so slots cannot deadlock.
     """
     if device.type == "cuda":
-        with _gpu_slots, torch.cuda.device(device):
+        count = gpu_slots()
+        with _gpu_slots.setdefault(count, threading.BoundedSemaphore(count)), torch.cuda.device(device):
             _go_on()
             _promise_exact_arithmetic()
             yield
@@ -252,6 +256,6 @@ def _promise_exact_arithmetic() -> None:
         cudnn.allow_tf32 = matmul.allow_tf32 = False
         for each in precisions:
             each.fp32_precision = "ieee"
-    # Algorithms are neither timed nor summed in changing order: the same bytes on every run.
-    cudnn.benchmark = False
+    # Algorithms are neither timed (but where that is measured) nor summed in changing order: the same bytes every time.
+    cudnn.benchmark = chosen().cudnn_benchmark
     cudnn.deterministic = True

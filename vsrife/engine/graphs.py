@@ -13,19 +13,22 @@ from typing import Final
 
 from torch import Tensor
 
+from vsrife.choices import chosen
 from vsrife.cuda import Retries, captured
 from vsrife.engine.estimator import Estimator, Field
 from vsrife.engine.fused import FusedSampler
 from vsrife.engine.kernels import Kernels
 from vsrife.engine.memory import is_out_of_memory
-from vsrife.engine.streams import LANES, Lane, undisturbed
+from vsrife.engine.streams import Lane, undisturbed
 
-__all__ = ["drop_all", "field_in"]
-
-MOST_GRAPHS: Final = 3 * LANES
-"""A clip, the one before it, and one more, in each lane."""
+__all__ = ["drop_all", "field_in", "most_graphs"]
 
 _log: Final = logging.getLogger("vsrife")
+
+
+def most_graphs() -> int:
+    """How many are kept: of a clip, the one before it, and one more, in each lane."""
+    return 3 * chosen().lanes
 
 
 class _Replay:
@@ -85,13 +88,13 @@ _replays_lock = threading.Lock()
 
 def field_in(lane: Lane, estimator: Estimator, kernels: Kernels, left: Tensor, right: Tensor, time: float) -> Field:
     """`Estimator.field`, by the kernels and, where it can be, a graph. It is valid until the lane is given back."""
-    key = (*estimator.key, lane.index)
+    key = (*estimator.key, lane)
     with _replays_lock:
         if key not in _replays:
             _replays[key] = _Replay(estimator, lane, kernels)
         _replays.move_to_end(key)
         replay = _replays[key]
-        while len(_replays) > MOST_GRAPHS:
+        while len(_replays) > most_graphs():
             _replays.popitem(last=False)
     return replay.field(left, right, time)
 

@@ -14,6 +14,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from vsrife.choices import chosen
 from vsrife.engine import fused
 from vsrife.engine.cache import Cache
 from vsrife.engine.device import slot
@@ -23,7 +24,7 @@ from vsrife.engine.graphs import field_in
 from vsrife.engine.memory import plan, quiesce, twice
 from vsrife.engine.networks import BlockNetwork, WholeNetwork
 from vsrife.engine.pairs import PairEstimator, nearest, parents
-from vsrife.engine.streams import LANES, Lane, Mark, downloading, lane, mark, undisturbed, uploading
+from vsrife.engine.streams import Lane, Mark, downloading, lane, mark, undisturbed, uploading
 from vsrife.engine.synthesis import synthesize_mean
 from vsrife.video.picture import Layer, Picture, settle
 
@@ -34,9 +35,6 @@ CACHE_BYTES = 1 << 30
 
 MOST_SOURCES = 32
 """Of small frames no more are kept than these: nobody asks for an older one again but by a jump back."""
-
-KEPT_SOURCES = 2 * LANES
-"""As many stay cached whatever they weigh: the pairs in the lanes. Frames in progress hold theirs in any case."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -77,10 +75,15 @@ class _Key(NamedTuple):
     time: Fraction = Fraction(0)
 
 
+def _kept_sources() -> int:
+    """As many stay cached whatever they weigh: the pairs in the lanes. Frames in progress hold theirs in any case."""
+    return 2 * chosen().lanes
+
+
 _sources: Cache[_Key, _Source] = Cache(
     CACHE_BYTES,
     lambda source: max(sum(tensor.nbytes for tensor in source.tensors), CACHE_BYTES // MOST_SOURCES),
-    at_least=KEPT_SOURCES,
+    at_least=_kept_sources,
 )
 _serials = itertools.count(1)
 
@@ -150,6 +153,9 @@ class Interpolator:
             else:
                 made, made_alpha, done = self._new(left, right, t, into, used)
             with downloading(self._device, done):
+                if made is not None or made_alpha is not None:
+                    # Asleep. The call that copies to a frame's memory returns when it has, and would spin until then.
+                    done.wait()
                 if made is not None:
                     into.layer.receive(made)
                 if into.alpha is not None and made_alpha is not None:

@@ -19,12 +19,9 @@ from dataclasses import dataclass
 import torch
 
 from vsrife import cuda
+from vsrife.choices import chosen
 
-__all__ = ["LANES", "Lane", "Mark", "downloading", "lane", "mark", "undisturbed", "uploading"]
-
-LANES = 2
-"""Frames whose motion is computed at a time on a GPU: the fine blocks of one fill what the coarse ones leave idle. Each
-costs a working set."""
+__all__ = ["Lane", "Mark", "downloading", "lane", "mark", "undisturbed", "uploading"]
 
 
 undisturbed = threading.Lock()
@@ -34,7 +31,7 @@ breaks the capture; so whoever must wait like that, after a failure, holds this.
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class Lane:
-    """A place to compute in. index: 0 .. LANES - 1. stream: its own, None on other devices than CUDA."""
+    """A place to compute in. index: 0 .. `Choices.lanes` - 1. stream: its own, None on other devices than CUDA."""
 
     index: int
     stream: torch.cuda.Stream | None = None
@@ -69,25 +66,26 @@ def mark(device: torch.device) -> Mark:
 
 
 class _Streams:
-    """All streams of one CUDA device, and which lanes are free."""
+    """All streams of one CUDA device, and which of so many lanes are free."""
 
-    def __init__(self, device: torch.device) -> None:
+    def __init__(self, device: torch.device, lanes: int) -> None:
         self.up, self.down = cuda.own_stream(device), cuda.own_stream(device)
         self.free: queue.SimpleQueue[Lane] = queue.SimpleQueue()
-        for index in range(LANES):
+        for index in range(lanes):
             self.free.put(Lane(index=index, stream=cuda.own_stream(device)))
 
 
-_streams: dict[torch.device, _Streams] = {}
+_streams: dict[tuple[torch.device, int], _Streams] = {}
 _streams_lock = threading.Lock()
 _NO_LANE = Lane(index=0)
 
 
 def _of(device: torch.device) -> _Streams:
+    key = device, chosen().lanes
     with _streams_lock:
-        if device not in _streams:
-            _streams[device] = _Streams(device)
-        return _streams[device]
+        if key not in _streams:
+            _streams[key] = _Streams(*key)
+        return _streams[key]
 
 
 @contextmanager

@@ -1,7 +1,8 @@
 """Planes in host memory <-> tensors.
 
 On a CPU a plane is a view of the frame's own memory. On a CUDA device one 2D copy per plane, queued by cupy, moves it
-between the frame's memory and torch's; the host stages, stacks and converts nothing.
+between the frame's memory and torch's; the host stages, stacks and converts nothing, unless `Choices.pinned` asks for
+pinned memory between the two.
 
 Every copy is queued on torch's current stream of the device, in order with the work queued there before and after it.
 The host memory belongs to a VapourSynth frame: call `finish` before that frame is released or handed on.
@@ -11,7 +12,7 @@ import ctypes
 import importlib
 import logging
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from types import ModuleType
 from typing import Final
@@ -20,6 +21,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from vsrife.choices import chosen
 from vsrife.video.formats import PixelFormat
 
 __all__ = ["download", "dtype_of", "finish", "plane_view", "upload"]
@@ -63,6 +65,8 @@ def upload(view: Tensor, device: torch.device) -> Tensor:
     """
     if device.type == "cpu":
         return view
+    if device.type == "cuda" and chosen().pinned:
+        return _pinned(view).copy_(view).to(device, non_blocking=True)
     cupy = _cupy_for(device.type)
     return view.to(device) if cupy is None else _to_device(cupy, view, device)
 
@@ -76,18 +80,31 @@ def _to_device(cupy: ModuleType, view: Tensor, device: torch.device) -> Tensor:
     return plane
 
 
-def download(plane: Tensor, view: Tensor) -> None:
-    """Write `plane` [h, w] into the host plane `view` of the same size and type; samples of `plane` adjacent, rows of
-    any stride.
+def download(planes: Sequence[Tensor], views: Sequence[Tensor]) -> None:
+    """Write `planes` [h, w] of one device into the host planes `views` of the same sizes and types; samples of a row
+    adjacent, rows of any stride.
 
-    CUDA: the copy is queued, `view` is whole after `finish`, and `plane` may be dropped at once. Otherwise done on
-    return.
+    CUDA: the copies are queued, `views` are whole after `finish`, and `planes` may be dropped at once. Otherwise, and
+    through pinned memory, done on return.
     """
-    cupy = None if plane.device.type == "cpu" else _cupy_for(plane.device.type)
-    if cupy is None:
-        view.copy_(plane)
-    else:
-        _to_host(cupy, plane, view)
+    device = planes[0].device
+    if device.type == "cuda" and chosen().pinned:
+        staged = [_pinned(view).copy_(plane, non_blocking=True) for plane, view in zip(planes, views, strict=True)]
+        finish(device)
+        planes = staged
+    cupy = None if planes[0].device.type == "cpu" else _cupy_for(device.type)
+    for plane, view in zip(planes, views, strict=True):
+        if cupy is None:
+            view.copy_(plane)
+        else:
+            _to_host(cupy, plane, view)
+
+
+def _pinned(view: Tensor) -> Tensor:
+    """Pinned host memory for a plane like `view`, without gaps. torch's allocator hands it on only when the copies that
+    were queued from it, or to it, are done. Copies between it and a frame are torch's, without the GIL.
+    """
+    return torch.empty(view.shape, dtype=view.dtype, pin_memory=True)
 
 
 def _to_host(cupy: ModuleType, plane: Tensor, view: Tensor) -> None:
