@@ -56,7 +56,8 @@ def _end(graph: torch.cuda.CUDAGraph, pool: Any, device: torch.device) -> None:
     """Let the allocator know that a capture is over.
 
     Up to torch 2.11 it goes on as if it were not: blocks that are freed never return. Later ones end the capture
-    themselves, and refuse to do it again; then the pool is theirs to release too, and must not be released twice.
+    themselves, and refuse to do it again; then the pool is theirs to release too, and must not be released twice. (Some
+    end it and do not release it: what the pool has got from the driver by then stays reserved.)
     """
     with contextlib.suppress(RuntimeError):
         graph.reset()

@@ -6,12 +6,21 @@ import pytest
 import torch
 import vapoursynth as vs
 
+from vsrife import choices
+from vsrife.choices import Choices
 from vsrife.video import host
 from vsrife.video.formats import PixelFormat
 
 core = vs.core
 
+staging = pytest.mark.usefixtures("staging")
+
 FORMATS = [vs.GRAY8, vs.YUV420P8, vs.YUV422P10, vs.YUV444P16, vs.YUV420PH, vs.RGBS]
+
+
+@pytest.fixture(name="staging", params=[False, True], ids=["as they lie", "pinned"])
+def _staging(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(choices, "_chosen", Choices(pinned=request.param))
 
 
 def noisy(format_id: int, width: int, height: int) -> vs.VideoFrame:
@@ -36,6 +45,7 @@ def same(one: torch.Tensor, other: torch.Tensor) -> bool:
     return torch.equal(one.cpu().contiguous().view(torch.uint8), other.cpu().contiguous().view(torch.uint8))
 
 
+@staging
 @pytest.mark.parametrize("own_stream", [False, True])
 @pytest.mark.parametrize("format_id", FORMATS)
 @pytest.mark.parametrize(("width", "height"), [(34, 18), (2, 2), (642, 362)])
@@ -59,6 +69,7 @@ def test_there_and_back(
     assert all(same(one, other) for one, other in zip(views_of(source), views_of(target), strict=True))
 
 
+@staging
 def test_the_upload_outlives_the_frame(cuda: torch.device, cupy: object) -> None:
     frame = noisy(vs.YUV420P8, 642, 362)
     expected = [view.clone() for view in views_of(frame)]
@@ -71,6 +82,7 @@ def test_the_upload_outlives_the_frame(cuda: torch.device, cupy: object) -> None
     assert all(same(plane, plain) for plane, plain in zip(planes, expected, strict=True))
 
 
+@staging
 def test_the_work_that_follows_sees_the_copy_without_a_wait(cuda: torch.device, cupy: object) -> None:
     view = views_of(noisy(vs.GRAYS, 4096, 2160))[0]
     with torch.cuda.stream(torch.cuda.Stream(cuda)):
@@ -78,6 +90,7 @@ def test_the_work_that_follows_sees_the_copy_without_a_wait(cuda: torch.device, 
     assert results == [view.sum(dtype=torch.float64).item()] * 8
 
 
+@staging
 def test_threads_with_streams_of_their_own(cuda: torch.device, cupy: object) -> None:
     failures: list[int] = []
 

@@ -2,8 +2,9 @@
 
 A frame passes three places. It is uploaded and encoded on one stream, where sources arrive in turn; its motion and its
 planes are computed in one of few lanes, each with a stream and (see `graphs`) memory of its own; its planes go back on
-a third stream. Marks order the work of one stream after that of another, on the device; the host waits for the last one
-alone, holding neither the GIL nor a lane. On other devices than CUDA there is one lane, and all marks are empty.
+a third stream. Marks order the work of one stream after that of another, on the device. The host waits for the planes
+that it copies into its own memory, and for the last mark, holding neither the GIL nor a lane. On other devices than
+CUDA there is one lane, and all marks are empty.
 
 Tensors made on one stream are read on another. torch's allocator learns of it by `record_stream` for what the cache may
 drop; and whoever computes a frame holds what it reads until the host has seen, or the device has been told, that the
