@@ -14,12 +14,25 @@ WALLS: dict[str, tuple[str, ...]] = {
     "vsrife._api": ("vsrife.errors",),
     # Fetching for auto_download, and the detector's default threshold.
     "vsrife._compat": ("vsrife._api", "vsrife.errors", "vsrife.models.store", "vsrife.video.cuts"),
+    # Streams and captures, for every room that queues work on a GPU.
+    "vsrife.cuda": (),
+    # What is to be measured.
+    "vsrife.choices": (),
     "vsrife.errors": (),
     # The package itself for its version; devices and the plugin it asks torch and VapourSynth about, not the engine.
     "vsrife.cli": ("vsrife.cli", "vsrife.errors", "vsrife.models", "vsrife.training", "vsrife"),
     # What is measured, apart from the whole filter.
     "vsrife.cli.bench": (
-        *("vsrife.cli.bench", "vsrife.engine", "vsrife.errors", "vsrife.models", "vsrife.network", "vsrife"),
+        *(
+            "vsrife.cli.bench",
+            "vsrife.choices",
+            "vsrife.cuda",
+            "vsrife.engine",
+            "vsrife.errors",
+            "vsrife.models",
+            "vsrife.network",
+            "vsrife",
+        ),
         *(
             "vsrife.video.colour",
             "vsrife.video.formats",
@@ -29,7 +42,7 @@ WALLS: dict[str, tuple[str, ...]] = {
         ),
     ),
     "vsrife.engine": (
-        *("vsrife.engine", "vsrife.errors", "vsrife.models", "vsrife.network"),
+        *("vsrife.choices", "vsrife.cuda", "vsrife.engine", "vsrife.errors", "vsrife.models", "vsrife.network"),
         *("vsrife.video.colour", "vsrife.video.formats", "vsrife.video.picture"),
     ),
     "vsrife.models": ("vsrife.errors", "vsrife.models", "vsrife.network"),
@@ -37,7 +50,7 @@ WALLS: dict[str, tuple[str, ...]] = {
     "vsrife.plugin": ("vsrife.engine", "vsrife.errors", "vsrife.models", "vsrife.plugin", "vsrife.video"),
     # The package itself for its version; cuts and repeated frames of clips are found as the filter finds them.
     "vsrife.training": (
-        *("vsrife.errors", "vsrife.models", "vsrife.network", "vsrife.training", "vsrife"),
+        *("vsrife.cuda", "vsrife.errors", "vsrife.models", "vsrife.network", "vsrife.training", "vsrife"),
         *("vsrife.video.cuts", "vsrife.video.still"),
     ),
     # Frames are made by the public call; of the rest it only reads pictures and finds clips.
@@ -45,13 +58,13 @@ WALLS: dict[str, tuple[str, ...]] = {
         *("vsrife.errors", "vsrife.training.data.clips", "vsrife.training.data.pictures"),
         *("vsrife.training.evaluation", "vsrife"),
     ),
-    "vsrife.video": ("vsrife.errors", "vsrife.video"),
+    "vsrife.video": ("vsrife.choices", "vsrife.cuda", "vsrife.errors", "vsrife.video"),
 }
 """For each room, or module, what of the package it may import, lazily or not. A room stands for all that is in it, but
 `vsrife` for its __init__ alone; a room inside another has walls of its own."""
 
 TORCH_FREE = (
-    *("vsrife", "vsrife.__main__", "vsrife._api", "vsrife._compat", "vsrife.errors"),
+    *("vsrife", "vsrife.__main__", "vsrife._api", "vsrife._compat", "vsrife.choices", "vsrife.errors"),
     *("vsrife.cli", "vsrife.cli.doctor", "vsrife.cli.evaluate", "vsrife.cli.models", "vsrife.cli.train"),
     *("vsrife.cli.bench", "vsrife.cli.bench.child", "vsrife.cli.bench.command"),
     *("vsrife.models", "vsrife.models.catalogue", "vsrife.models.download", "vsrife.models.store"),

@@ -39,7 +39,7 @@ def test_budget_is_in_weight_and_the_newest_stays_even_if_heavier():
 
 def test_those_in_use_do_not_drive_each_other_out():
     calls = []
-    cache: Cache[int, bytes] = Cache(10, len, at_least=2)
+    cache: Cache[int, bytes] = Cache(10, len, at_least=lambda: 2)
     for key in (0, 1, 0, 1, 0, 1, 2, 1, 2):
         cache.get(key, lambda key=key: calls.append(key) or bytes(500))
     assert calls == [0, 1, 2]

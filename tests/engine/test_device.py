@@ -6,6 +6,7 @@ import time
 import pytest
 import torch
 
+from tests.hosts.processes import finish, start_python
 from vsrife.engine import device as devices
 from vsrife.errors import ArgumentError
 
@@ -79,6 +80,35 @@ def test_float32_is_float32_whatever_the_script_has_set():
         assert torch.backends.cuda.matmul.fp32_precision == "ieee"
     finally:
         torch.backends.fp32_precision = before
+
+
+READS_THE_OLDER_FLAGS = """
+import torch
+from vsrife.engine.device import _promise_exact_arithmetic
+{before}
+for _ in range(2):
+    _promise_exact_arithmetic()
+    cudnn, matmul = torch.backends.cudnn, torch.backends.cuda.matmul
+    assert [each.fp32_precision for each in (cudnn.conv, cudnn.rnn, matmul)] == ["ieee"] * 3
+    assert not cudnn.allow_tf32 and not matmul.allow_tf32
+    with cudnn.flags(enabled=False):
+        assert not cudnn.enabled
+    assert not cudnn.allow_tf32
+"""
+
+
+@pytest.mark.parametrize(
+    "before",
+    [
+        "",
+        'torch.backends.fp32_precision = "tf32"',
+        "torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = True",
+        'torch.backends.cudnn.conv.fp32_precision = torch.backends.cuda.matmul.fp32_precision = "ieee"',
+    ],
+)
+def test_others_in_the_process_may_still_read_and_set_the_older_flags(before):
+    finished = finish(start_python(READS_THE_OLDER_FLAGS.format(before=before)), 60)
+    assert finished.returncode == 0, finished.stderr
 
 
 @pytest.mark.parametrize(

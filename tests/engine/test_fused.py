@@ -14,13 +14,14 @@ import torch
 
 from tests.engine.kernels.conftest import host, kernels
 from tests.network.small import ARCHITECTURES, frames, infer, network
+from vsrife import cuda
 from vsrife.engine import graphs
 from vsrife.engine import interpolator as interpolators
 from vsrife.engine.estimator import Estimator
 from vsrife.engine.fused import FusedSampler
 from vsrife.engine.interpolator import Interpolator
 from vsrife.engine.networks import Network
-from vsrife.engine.streams import Lane
+from vsrife.engine.streams import Lane, Mark
 from vsrife.video.colour import ChromaLocation, Colour, Matrix
 from vsrife.video.formats import Family, PixelFormat
 from vsrife.video.picture import Layer, Picture
@@ -190,9 +191,9 @@ def test_graphs_are_shared_by_filters_and_the_least_recently_used_are_dropped(ke
         assert replays == [3]
         graphs.field_in(Lane(index=1), Estimator(net, (height, width)), kernels, a, b, 0.5)
         assert len(graphs._replays) == 2  # each lane has its own memory
-        for strips in range(2, 2 + graphs.MOST_GRAPHS):
+        for strips in range(2, 2 + graphs.most_graphs()):
             graphs.field_in(LANE, Estimator(net, (height, width), strips=strips), kernels, a, b, 0.5)
-        assert len(graphs._replays) == graphs.MOST_GRAPHS
+        assert len(graphs._replays) == graphs.most_graphs()
         graphs.drop_all()
         assert len(graphs._replays) == 0
 
@@ -207,6 +208,25 @@ def test_a_capture_that_fails_is_one_warning_and_the_plain_path(kernels, replays
         fused = made(Network.of(network("J"), CPU, torch.float32, kernels), YUV420P8, 150, 98, TIMES)
     (said,) = [record.message for record in caplog.records]
     assert said.startswith("a CUDA graph could not be captured (operation not permitted when stream is capturing);")
+    assert largest_step(plain, fused) <= 1
+
+
+def test_a_capture_that_failed_is_tried_again_later(kernels, replays, monkeypatch, caplog):
+    capture, failures = graphs._captured, [RuntimeError("previous error during capture")]
+
+    def fail_first(work, lane):
+        if failures:
+            raise failures.pop()
+        return capture(work, lane)
+
+    monkeypatch.setattr(graphs, "_captured", fail_first)
+    monkeypatch.setattr(cuda, "_PAUSES", (2, 5))
+    plain = made(Network.of(network("J"), CPU, torch.float32), YUV420P8, 150, 98, TIMES)
+    with caplog.at_level("WARNING", "vsrife"):
+        fused = made(Network.of(network("J"), CPU, torch.float32, kernels), YUV420P8, 150, 98, TIMES)
+    (said,) = [record.message for record in caplog.records]
+    assert said.endswith("frames are launched step by step, and it is tried again later")
+    assert replays == [len(TIMES) - 3]  # the first frame and two more were launched step by step
     assert largest_step(plain, fused) <= 1
 
 
@@ -226,6 +246,25 @@ def test_memory_that_runs_out_in_a_capture_is_no_reason_to_go_without_a_graph(ke
     assert said.startswith("out of memory on cpu")
     assert replays == [len(TIMES)]
     assert largest_step(plain, fused) <= 1
+
+
+@pytest.mark.parametrize("elsewhere", [True, False])
+def test_the_frame_is_waited_for_before_its_planes_are_copied(monkeypatch, elsewhere):
+    """A copy to a frame's memory returns when it is done: queued behind the frame's work it would spin in its call."""
+    log = []
+
+    class Noted(Mark):
+        def wait(self):
+            log.append("wait")
+
+    receive = Layer.receive
+    monkeypatch.setattr(interpolators, "mark", lambda _device: Noted(None))
+    monkeypatch.setattr(Layer, "receive", lambda self, planes: (log.append("copy"), receive(self, planes)))
+    monkeypatch.setattr(interpolators, "settle", lambda *_: log.append("settle"))
+    if elsewhere:
+        monkeypatch.setattr(Layer, "targets_on", lambda self, device: None)
+    made(Network.of(network("B"), CPU, torch.float32), YUV420P8, 150, 98, TIMES[:1])
+    assert log == (["wait", "copy", "settle"] if elsewhere else ["settle"])
 
 
 def test_many_threads_get_the_right_frames(kernels, replays):

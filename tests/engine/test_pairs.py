@@ -1,6 +1,7 @@
 """The networks before 4.0 in the engine: against their definition, in every kind of format, at any time."""
 
 import math
+import weakref
 from dataclasses import replace
 from fractions import Fraction
 
@@ -9,6 +10,7 @@ import torch
 
 from tests.network.test_paper import HD, KINDS, PAPER, small
 from vsrife.engine import interpolator as interpolators
+from vsrife.engine.cache import Cache
 from vsrife.engine.interpolator import Interpolator
 from vsrife.engine.networks import Network
 from vsrife.engine.synthesis import synthesize
@@ -295,6 +297,31 @@ def test_a_frame_that_ends_after_its_interpolator_leaves_nothing_behind(monkeypa
     monkeypatch.setattr(interpolators.PairEstimator, "field", closing)
     made(interpolator, *pair, QUARTER)
     assert not [key for key in interpolators._sources._values if key.serial == interpolator._serial]
+
+
+@pytest.mark.parametrize(("kind", "expected"), [("3.8", 4), ("rife_m", 2)])
+def test_a_frame_holds_what_it_was_made_of_until_it_is_done(kind, expected, monkeypatch):
+    """A device may still read it then, and the cache may have dropped it: here it keeps nothing."""
+    made_of, alive = [], []
+    pack, settle = Interpolator.pack, interpolators.settle
+
+    def noted(self, picture, planes):
+        packed = pack(self, picture, planes)
+        made_of.append(weakref.ref(packed))
+        return packed
+
+    def counted(*arguments):
+        alive.append(sum(each() is not None for each in made_of))
+        settle(*arguments)
+
+    monkeypatch.setattr(interpolators, "_sources", Cache(0, at_least=lambda: 0))
+    monkeypatch.setattr(Interpolator, "pack", noted)
+    monkeypatch.setattr(interpolators, "settle", counted)
+    made(interpolator_of(kind), *rgb_pair(), QUARTER)
+    # A quarter is the middle of the left frame and the half, which is the middle of both frames.
+    assert alive == [len(made_of)]
+    assert len(made_of) >= expected
+    assert not any(each() is not None for each in made_of)
 
 
 @pytest.mark.parametrize("kind", ["3.1", "3.5", "3.6"])

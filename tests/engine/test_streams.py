@@ -8,8 +8,11 @@ from contextlib import contextmanager
 import pytest
 import torch
 
+from vsrife import cuda
+from vsrife.choices import chosen
 from vsrife.engine import streams
 
+LANES = chosen().lanes
 CPU, CUDA = torch.device("cpu"), torch.device("cuda", 0)
 
 
@@ -60,7 +63,7 @@ class Recorder:
 def recorder(monkeypatch):
     recorder = Recorder()
     monkeypatch.setattr(streams, "_streams", {})
-    monkeypatch.setattr(torch.cuda, "Stream", recorder.stream)
+    monkeypatch.setattr(cuda, "own_stream", recorder.stream)
     monkeypatch.setattr(torch.cuda, "Event", recorder.event)
     monkeypatch.setattr(torch.cuda, "stream", recorder.use)
     monkeypatch.setattr(torch.cuda, "current_stream", lambda device=None: recorder.current.stream)
@@ -105,7 +108,7 @@ def test_threads_that_begin_together_share_the_streams(recorder):
 
     with ThreadPoolExecutor(8) as pool:
         assert len(set(pool.map(ask, range(8)))) == 1
-    assert len(recorder.made) == 2 + streams.LANES
+    assert len(recorder.made) == 2 + LANES
 
 
 def test_no_more_frames_than_lanes_and_a_lane_comes_back_after_a_failure(recorder):
@@ -127,4 +130,4 @@ def test_no_more_frames_than_lanes_and_a_lane_comes_back_after_a_failure(recorde
 
     with ThreadPoolExecutor(8) as pool:
         assert sum(pool.map(work, range(30))) == 10
-    assert max(most) == streams.LANES
+    assert max(most) == LANES

@@ -1,6 +1,11 @@
-"""Tests that need a CUDA GPU: skipped where there is none, failed where VSRIFE_REQUIRE_GPU=1 says that there is one."""
+"""Tests that need a CUDA GPU: skipped where there is none, failed where VSRIFE_REQUIRE_GPU=1 says that there is one.
+
+A GPU does not come with Vulkan (servers have none): tests of frames in GPU memory are skipped without it, whatever that
+variable says, and failed where VSRIFE_REQUIRE_VULKAN=1 says that there is a driver for Vulkan 1.4 as well.
+"""
 
 import os
+from typing import NoReturn
 
 import pytest
 import torch
@@ -8,9 +13,11 @@ import torch
 from vsrife.engine.kernels import Kernels, resolve
 
 
-def _missing(reason: str) -> None:
-    if os.environ.get("VSRIFE_REQUIRE_GPU") == "1":
-        pytest.fail(f"VSRIFE_REQUIRE_GPU=1, but {reason}")
+def missing(what: str, reason: str) -> NoReturn:
+    """Skip the test because the machine has no ``what`` (GPU, VULKAN), or fail it where VSRIFE_REQUIRE_... is 1."""
+    variable = f"VSRIFE_REQUIRE_{what}"
+    if os.environ.get(variable) == "1":
+        pytest.fail(f"{variable}=1, but {reason}")
     pytest.skip(reason)
 
 
@@ -18,7 +25,7 @@ def _missing(reason: str) -> None:
 def cuda() -> torch.device:
     """The first CUDA device."""
     if not torch.cuda.is_available():
-        _missing("torch sees no CUDA device")
+        missing("GPU", "torch sees no CUDA device")
     return torch.device("cuda", 0)
 
 
@@ -28,7 +35,7 @@ def cupy(cuda: torch.device) -> object:
     try:
         import cupy
     except ImportError as error:
-        _missing(f"cupy cannot be imported: {error}")
+        missing("GPU", f"cupy cannot be imported: {error}")
     return cupy
 
 

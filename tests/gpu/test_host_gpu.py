@@ -6,12 +6,21 @@ import pytest
 import torch
 import vapoursynth as vs
 
+from vsrife import choices
+from vsrife.choices import Choices
 from vsrife.video import host
 from vsrife.video.formats import PixelFormat
 
 core = vs.core
 
+staging = pytest.mark.usefixtures("staging")
+
 FORMATS = [vs.GRAY8, vs.YUV420P8, vs.YUV422P10, vs.YUV444P16, vs.YUV420PH, vs.RGBS]
+
+
+@pytest.fixture(name="staging", params=[False, True], ids=["as they lie", "pinned"])
+def _staging(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(choices, "_chosen", Choices(pinned=request.param))
 
 
 def noisy(format_id: int, width: int, height: int) -> vs.VideoFrame:
@@ -36,6 +45,7 @@ def same(one: torch.Tensor, other: torch.Tensor) -> bool:
     return torch.equal(one.cpu().contiguous().view(torch.uint8), other.cpu().contiguous().view(torch.uint8))
 
 
+@staging
 @pytest.mark.parametrize("own_stream", [False, True])
 @pytest.mark.parametrize("format_id", FORMATS)
 @pytest.mark.parametrize(("width", "height"), [(34, 18), (2, 2), (642, 362)])
@@ -54,11 +64,12 @@ def test_there_and_back(
         for view in views_of(target):
             view.zero_()
         for plane, view in zip(planes, views_of(target), strict=True):
-            host.download(plane, view)
+            host.download([plane], [view])
         host.finish(cuda)
     assert all(same(one, other) for one, other in zip(views_of(source), views_of(target), strict=True))
 
 
+@staging
 def test_the_upload_outlives_the_frame(cuda: torch.device, cupy: object) -> None:
     frame = noisy(vs.YUV420P8, 642, 362)
     expected = [view.clone() for view in views_of(frame)]
@@ -71,6 +82,7 @@ def test_the_upload_outlives_the_frame(cuda: torch.device, cupy: object) -> None
     assert all(same(plane, plain) for plane, plain in zip(planes, expected, strict=True))
 
 
+@staging
 def test_the_work_that_follows_sees_the_copy_without_a_wait(cuda: torch.device, cupy: object) -> None:
     view = views_of(noisy(vs.GRAYS, 4096, 2160))[0]
     with torch.cuda.stream(torch.cuda.Stream(cuda)):
@@ -78,6 +90,7 @@ def test_the_work_that_follows_sees_the_copy_without_a_wait(cuda: torch.device, 
     assert results == [view.sum(dtype=torch.float64).item()] * 8
 
 
+@staging
 def test_threads_with_streams_of_their_own(cuda: torch.device, cupy: object) -> None:
     failures: list[int] = []
 
@@ -89,7 +102,7 @@ def test_threads_with_streams_of_their_own(cuda: torch.device, cupy: object) -> 
                     view.fill_(number)
                     plane = host.upload(view, cuda)
                     doubled = (plane.float() * 2).to(plane.dtype)
-                    host.download(doubled, view)
+                    host.download([doubled], [view])
                     host.finish(cuda)
                     if not bool((view.to(torch.int32) == 2 * number).all()):
                         failures.append(number)
@@ -104,12 +117,31 @@ def test_threads_with_streams_of_their_own(cuda: torch.device, cupy: object) -> 
 
 def test_memory_goes_back(cuda: torch.device, cupy: object) -> None:
     view = views_of(noisy(vs.GRAYS, 4096, 2160))[0]
+    before = torch.cuda.memory_allocated(cuda)
     planes = [host.upload(view, cuda) for _ in range(4)]
+    assert torch.cuda.memory_allocated(cuda) - before >= 4 * view.nbytes
     host.finish(cuda)
     del planes
     gc.collect()
-    pool = cupy.get_default_memory_pool()  # type: ignore[attr-defined]
-    assert pool.used_bytes() == 0
+    assert torch.cuda.memory_allocated(cuda) == before
+
+
+def test_memory_that_another_stream_reads_is_not_reused(cuda: torch.device, cupy: object) -> None:
+    view = torch.ones((2160, 4096))
+    here, there = torch.cuda.Stream(cuda), torch.cuda.Stream(cuda)
+    with torch.cuda.stream(here):
+        plane = host.upload(view, cuda)
+        host.finish(cuda)
+    with torch.cuda.stream(there):
+        torch.cuda._sleep(1 << 28)
+        total = plane.sum(dtype=torch.float64)
+    plane.record_stream(there)
+    del plane
+    with torch.cuda.stream(here):
+        others = [host.upload(2 * view, cuda) for _ in range(4)]
+    there.synchronize()
+    assert total.item() == view.numel()
+    del others
 
 
 def test_without_cupy_the_answer_is_the_same(cuda: torch.device, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -119,6 +151,6 @@ def test_without_cupy_the_answer_is_the_same(cuda: torch.device, monkeypatch: py
         back.zero_()
         plane = host.upload(view, cuda)
         assert same(plane, view)
-        host.download(plane, back)
+        host.download([plane], [back])
         host.finish(cuda)
         assert same(view, back)

@@ -20,17 +20,19 @@ from tests.engine.test_fused import made
 from tests.network.small import network
 from tests.plugin.clips import digest, numbered, samples, textured
 from tests.plugin.test_determinism import all_at_once, shuffled, threads
+from vsrife.choices import chosen
 from vsrife.cli.bench.engine import device_memory
 from vsrife.engine import graphs, interpolator
-from vsrife.engine.graphs import MOST_GRAPHS
+from vsrife.engine.graphs import most_graphs
 from vsrife.engine.networks import Network
-from vsrife.engine.streams import LANES
 from vsrife.plugin import callbacks
 from vsrife.video import host
 
 __all__ = ["threads"]  # a fixture
 
 core = vs.core
+
+LANES = chosen().lanes
 MIB = 1 << 20
 
 
@@ -117,7 +119,7 @@ def test_two_at_once_do_not_mix(cuda, moving_model, average_model, threads):
 def test_more_sizes_at_once_than_graphs_are_kept(cuda, moving_model, threads):
     """A graph is dropped, and its lane waited for, while that lane's next frame may be capturing another."""
     threads(16)
-    clips = [textured(5, 96 + 64 * n, 64 + 32 * n) for n in range(MOST_GRAPHS // LANES + 2)]
+    clips = [textured(5, 96 + 64 * n, 64 + 32 * n) for n in range(most_graphs() // LANES + 2)]
     alone = [all_at_once(rife(clip, moving_model, cuda), range(10)) for clip in clips]
     for turn in range(4):
         outs = [rife(clip, moving_model, cuda) for clip in clips]
@@ -125,7 +127,7 @@ def test_more_sizes_at_once_than_graphs_are_kept(cuda, moving_model, threads):
         for size, n, future in futures:
             found = b"".join(plane.tobytes() for plane in samples(future.result(60)))
             assert found == alone[size][n], (turn, size, n)
-    assert len(graphs._replays) <= MOST_GRAPHS
+    assert len(graphs._replays) <= most_graphs()
 
 
 # Case 22

@@ -14,6 +14,7 @@ from tests.engine.test_fused import made, picture
 from tests.network.small import ARCHITECTURES, frames, infer, network
 from tests.network.test_paper import KINDS, small
 from tests.plugin.clips import samples
+from vsrife.choices import chosen
 from vsrife.cli.bench.scenery import ARCHITECTURES as OFFICIAL
 from vsrife.cli.bench.scenery import moving_frames, save_seeded, seeded_network
 from vsrife.engine import graphs
@@ -22,11 +23,13 @@ from vsrife.engine.estimator import Estimator
 from vsrife.engine.graphs import field_in
 from vsrife.engine.interpolator import Interpolator
 from vsrife.engine.networks import Network, load_network
-from vsrife.engine.streams import LANES, lane
+from vsrife.engine.streams import lane
 
 from .near import HALF, assert_same_motion, assert_same_planes, psnr, root_mean_square
 
 core = vs.core
+
+LANES = chosen().lanes
 
 FORMATS = [yuv(1, 1), yuv(1, 0, 16), yuv(2, 2), rgb(8), rgb(32, floats=True), gray(16)]
 RAGGED = [(36, 20), (148, 100), (644, 364), (1028, 52)]

@@ -12,23 +12,29 @@ import vapoursynth as vs
 from tests.plugin.clips import digest, numbered, samples, scene, textured, with_props
 from vsrife.video import host, resident
 
+from .conftest import missing
+
 core = vs.core
 
 
-@pytest.fixture(scope="module")
-def device(cuda, cupy):
-    """The CUDA device that is VapourSynth's Vulkan device; skips where there is none, as on servers without Vulkan."""
+def vulkan_device(core):
+    """The CUDA device that is VapourSynth's Vulkan device; see `missing` where there is none, as on servers."""
     try:
         core.std.BlankClip(width=64, height=64, format=vs.GRAY8, length=1).std.GPUUpload().get_frame(0)
         info = core.vulkan_device_info
     except vs.Error as error:
-        pytest.skip(f"needs a Vulkan 1.4 driver: {error}")
+        missing("VULKAN", f"there is no driver for Vulkan 1.4: {error}")
     found = resident.cuda_device(bytes.fromhex(info["uuid"]))
     if found is None:
-        pytest.skip(f"VapourSynth's Vulkan device is {info['name']}, which is no CUDA device")
+        missing("VULKAN", f"VapourSynth's Vulkan device is {info['name']}, which is no CUDA device")
     if not info["export_handle_type"]:
-        pytest.skip(f"the driver of {info['name']} shares no memory")
+        missing("VULKAN", f"the driver of {info['name']} shares no memory")
     return found
+
+
+@pytest.fixture(scope="module")
+def device(cuda, cupy):
+    return vulkan_device(core)
 
 
 @pytest.fixture

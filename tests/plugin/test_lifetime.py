@@ -333,7 +333,7 @@ for n, frame in enumerate(out.frames(prefetch=3, close=True)):
         seen.append(resident())
     if n == 159:
         break
-assert 4 <= len(interpolator._sources) <= max(8, interpolator.KEPT_SOURCES)
+assert 4 <= len(interpolator._sources) <= max(8, interpolator._kept_sources())
 print(min(seen[-4:]) - max(seen[:4]))
 """
 

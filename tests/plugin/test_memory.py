@@ -18,7 +18,7 @@ model, count, budget = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
 sources = interpolator._sources
 if budget:
     # Full from the third source on: two are kept whatever they weigh.
-    sources._budget, sources._at_least = budget, 2
+    sources._budget, sources._at_least = budget, lambda: 2
 core = vs.core
 core.max_cache_size = 64
 clip = core.std.BlankClip(format=vs.YUV420P8, width=3840, height=2160, length=count // 2, fpsnum=24, keep=True)

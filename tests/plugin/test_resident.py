@@ -321,7 +321,7 @@ class TestExchange:
         assert not made.table._names("host wait")
 
     def test_the_number_of_pieces_held_is_bounded(self, made, monkeypatch):
-        monkeypatch.setattr(resident, "MOST_HELD", 3)
+        monkeypatch.setattr(resident, "gpu_slots", lambda: 3)
         made = made()
         for n in range(1, 7):
             work(made, [n], 100 + n)

@@ -30,7 +30,8 @@ from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves, tree_map
 
-from vsrife.training import losses, replay
+from vsrife import cuda
+from vsrife.training import losses
 
 HOST = torch.device("cpu")
 CARD = torch.device("cuda:0")
@@ -260,7 +261,7 @@ class Card:
         memory.users.add(stream.number)
 
     def captured(self, work: Callable[[], Any], stream: Stream) -> tuple[Callable[[], None], Any]:
-        """`replay._captured`: what a graph would replay is done anew, and its results put into the same memory."""
+        """`cuda.captured`: what a graph would replay is done anew, and its results put into the same memory."""
         kernels, waits = self.kernels.copy(), self.waits.copy()
         self._local.capturing = True
         try:
@@ -516,7 +517,8 @@ def played(monkeypatch: Any) -> Iterator[Card]:
         monkeypatch.setattr(torch.optim.Optimizer, name, lambda self: None, raising=False)
     monkeypatch.setattr(torch, "Generator", Generator)
     monkeypatch.setattr(torch.Tensor, "record_stream", card.shared)
-    monkeypatch.setattr(replay, "_captured", card.captured)
+    monkeypatch.setattr(cuda, "own_stream", Stream)
+    monkeypatch.setattr(cuda, "captured", card.captured)
     for kept in (losses._windows, losses._luma_weights, losses._pairs):
         kept.cache_clear()
     benchmark, precision = torch.backends.cudnn.benchmark, torch.backends.cudnn.conv.fp32_precision

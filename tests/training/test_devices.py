@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from tests.training.card import CARD, TooEarly, WrongPlace, played
+from vsrife import cuda
 from vsrife.training import loop, replay
 from vsrife.training import profile as profiles
 from vsrife.training.data.draws import Draws
@@ -165,14 +166,13 @@ def test_a_graph_that_cannot_be_captured_is_done_without(everything, card, tmp_p
 
     expected = run("graph")
     assert card.kernels["graph"] == 2
-    captured = replay._captured
+    captured = cuda.captured
 
     def refused(work, stream):
-        torch.cuda.set_stream(stream)  # as where the end of a capture fails
         captured(work, stream)
         raise torch.AcceleratorError("operation not permitted\nwhen stream is capturing")
 
-    monkeypatch.setattr(replay, "_captured", refused)
+    monkeypatch.setattr(cuda, "captured", refused)
     capsys.readouterr()
     for one, other in zip(run("refused"), expected, strict=True):
         assert torch.equal(one, other)

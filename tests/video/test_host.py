@@ -94,7 +94,7 @@ def test_on_a_cpu_a_download_fills_the_frame_and_nothing_beside_it(format_id: in
     for plane, view in enumerate(views_of(frame, write=True)):
         ctypes.memset(frame.get_write_ptr(plane).value, 0xA5, frame.get_stride(plane) * view.shape[0])
         source = (torch.arange(view.numel()) % 200).view(view.shape).to(view.dtype)
-        host.download(source, view)
+        host.download([source], [view])
         assert torch.equal(view.contiguous().view(torch.uint8), source.view(torch.uint8))
         row = view.shape[1] * view.element_size()
         for y in range(view.shape[0]):
@@ -103,14 +103,6 @@ def test_on_a_cpu_a_download_fills_the_frame_and_nothing_beside_it(format_id: in
                 frame.get_stride(plane) - row
             )
     host.finish(torch.device("cpu"))
-
-
-class Buffer(np.ndarray):
-    """Stands in for cupy's array: memory with an address."""
-
-    @property
-    def data(self) -> SimpleNamespace:
-        return SimpleNamespace(ptr=self.ctypes.data)
 
 
 class FakeRuntime:
@@ -133,11 +125,13 @@ class FakeRuntime:
 
 @pytest.fixture
 def runtime(monkeypatch: pytest.MonkeyPatch) -> FakeRuntime:
-    """Makes the module believe that cupy drives the "meta" device, with torch's current stream at 0x77."""
+    """Makes the module believe that cupy drives the "meta" device, with torch's current stream at 0x77. Memory there
+    is torch's, which is the host's.
+    """
     runtime = FakeRuntime()
-    cupy = SimpleNamespace(
-        cuda=SimpleNamespace(runtime=runtime), empty=lambda shape, kind: np.empty(shape, kind).view(Buffer)
-    )
+    cupy = SimpleNamespace(cuda=SimpleNamespace(runtime=runtime))
+    empty = torch.empty
+    monkeypatch.setattr(torch, "empty", lambda *size, device=None, **options: empty(*size, **options))
 
     @contextmanager
     def queue(module: object, device: torch.device) -> Iterator[int]:
@@ -176,7 +170,7 @@ def test_a_download_is_one_copy_into_the_frames_memory(monkeypatch: pytest.Monke
         device = torch.device("meta")
         shape, data_ptr, stride, element_size = source.shape, source.data_ptr, source.stride, source.element_size
 
-    host.download(OnDevice(), view)  # type: ignore[arg-type]
+    host.download([OnDevice()], [view])  # type: ignore[arg-type]
     assert torch.equal(view.contiguous().view(torch.uint8), source.view(torch.uint8))
     (copy,) = runtime.copies
     assert copy == (frame.get_read_ptr(1).value, frame.get_stride(1), source.data_ptr(), 36, 36, 20, 2, 0x77)

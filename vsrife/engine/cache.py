@@ -22,13 +22,15 @@ class _Pending:
 class Cache[K: Hashable, V]:
     """Values by key, least recently used out first, within ``budget``.
 
-    ``weigh`` gives a value's weight in the unit of ``budget`` (bytes, or 1 for a count). The ``at_least`` values used
+    ``weigh`` gives a value's weight in the unit of ``budget`` (bytes, or 1 for a count). The ``at_least()`` values used
     last stay even where they are heavier than the budget, so those in use do not drive each other out. Safe for any
     number of threads, and `drop` also from a finalizer: Python may collect garbage wherever an object is made, here
     too with the lock held, and what it finds may be the owner of values.
     """
 
-    def __init__(self, budget: int, weigh: Callable[[V], int] = lambda _value: 1, *, at_least: int = 1) -> None:
+    def __init__(
+        self, budget: int, weigh: Callable[[V], int] = lambda _value: 1, *, at_least: Callable[[], int] = lambda: 1
+    ) -> None:
         self._budget = budget
         self._at_least = at_least
         self._weigh = weigh
@@ -99,5 +101,5 @@ class Cache[K: Hashable, V]:
         with self._lock:
             self._values[key] = value, weight
             self._weight += weight
-            while self._weight > self._budget and len(self._values) > self._at_least:
+            while self._weight > self._budget and len(self._values) > self._at_least():
                 self._weight -= self._values.popitem(last=False)[1][1]

@@ -13,13 +13,14 @@ import os
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 
-from vsrife.engine.streams import LANES
+from vsrife.choices import chosen
 from vsrife.errors import ArgumentError, RifeError
 
-__all__ = ["computing", "resolve_device", "resolve_precision", "slot", "stop", "why_no_gpu"]
+__all__ = ["computing", "gpu_slots", "resolve_device", "resolve_precision", "slot", "stop", "why_no_gpu"]
 
 PRECISIONS = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
 
@@ -57,9 +58,12 @@ def total_memory(device: torch.device) -> int:
 
 
 # How many frames are worked on at a time. More of them would only share the same cores and multiply the memory.
-# On a GPU, where they pass upload, arithmetic and download (see `streams`), two in each place.
 CPU_SLOTS = max(1, min(_usable_cores(), host_memory() // _SLOT_MEMORY))
-GPU_SLOTS = 3 * LANES
+
+
+def gpu_slots() -> int:
+    """The same on a GPU, where they pass upload, arithmetic and download (see `streams`): one a lane in each place."""
+    return 3 * chosen().lanes
 
 
 class _Places:
@@ -87,7 +91,7 @@ class _Places:
 
 
 _cpu_slots = _Places(CPU_SLOTS)
-_gpu_slots = threading.BoundedSemaphore(GPU_SLOTS)
+_gpu_slots: dict[int, threading.BoundedSemaphore] = {}
 _stopped = threading.Event()
 
 
@@ -212,7 +216,8 @@ def slot(device: torch.device, needed: int = 0) -> Iterator[None]:
     computes, so slots cannot deadlock.
     """
     if device.type == "cuda":
-        with _gpu_slots, torch.cuda.device(device):
+        count = gpu_slots()
+        with _gpu_slots.setdefault(count, threading.BoundedSemaphore(count)), torch.cuda.device(device):
             _go_on()
             _promise_exact_arithmetic()
             yield
@@ -243,8 +248,14 @@ def _go_on() -> None:
 
 def _promise_exact_arithmetic() -> None:
     # torch keeps these for the process, not for a caller, and a script may have set them since the last frame.
-    torch.backends.cudnn.conv.fp32_precision = "ieee"  # type: ignore[attr-defined]
-    torch.backends.cuda.matmul.fp32_precision = "ieee"
-    # Algorithms are neither timed nor summed in changing order: the same bytes on every run.
-    torch.backends.cudnn.benchmark = False
-    torch.backends.cudnn.deterministic = True
+    cudnn, matmul = torch.backends.cudnn, torch.backends.cuda.matmul
+    precisions: tuple[Any, ...] = cudnn, cudnn.conv, cudnn.rnn, matmul  # type: ignore[attr-defined]
+    if any(each.fp32_precision != "ieee" for each in precisions):
+        # The older flags first, since they reset the newer ones. All of both, since torch raises an error at whoever
+        # reads the older ones (`cudnn.flags()` for one) where they do not agree, or rnn does not with conv.
+        cudnn.allow_tf32 = matmul.allow_tf32 = False
+        for each in precisions:
+            each.fp32_precision = "ieee"
+    # Algorithms are neither timed (but where that is measured) nor summed in changing order: the same bytes every time.
+    cudnn.benchmark = chosen().cudnn_benchmark
+    cudnn.deterministic = True

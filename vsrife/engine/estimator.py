@@ -41,9 +41,20 @@ class Sampler(Protocol):
     """Makes the gather of a block; `sampling.Gather` is one, the CUDA kernels have another."""
 
     def __call__(
-        self, left: Tensor, right: Tensor, time: float, levels: Sequence[Level], *, scale: int, adds_masks: bool
+        self,
+        left: Tensor,
+        right: Tensor,
+        time: float,
+        levels: Sequence[Level],
+        *,
+        scale: int,
+        adds_masks: bool,
+        swapped: bool = False,
     ) -> Gather:
-        """The input of the block at ``scale``, see `sampling.Gather`."""
+        """The input of the block at ``scale``, see `sampling.Gather`.
+
+        swapped: whether the pair is given in reverse, with 1 - time, as the second pass of ``ensemble`` has it.
+        """
 
 
 class Field:
@@ -95,6 +106,7 @@ class Estimator(Packing):
 
     canvas: (height, width), multiples of `IFNet.modulus(scale)`.
     band: pixels of a block's input that exist at a time.
+    ensemble: whether each block also answers the pair in reverse, and the mean of both counts.
     strips: pieces that a block's picture is cut into where it is too large to be worked on whole. They overlap by as
         much as the convolutions reach, so the answer stays the same but for rounding.
     """
@@ -115,7 +127,7 @@ class Estimator(Packing):
         self.network: BlockNetwork = network
         self._architecture = network.module.architecture
         self._scale = scale
-        self._ensemble = ensemble
+        self.ensemble = ensemble
         self._band = band
         self._strips = strips
         self._reductions = [each / scale for each in self._architecture.scales]
@@ -135,7 +147,7 @@ class Estimator(Packing):
     @property
     def key(self) -> tuple[object, ...]:
         """What two estimators that do the same have in common."""
-        return self.network, self.canvas, self._scale, self._ensemble, self._band, self._strips
+        return self.network, self.canvas, self._scale, self.ensemble, self._band, self._strips
 
     @override
     def encoded(self, packed: Tensor, rgb: Tensor | None = None) -> Tensor:
@@ -170,9 +182,9 @@ class Estimator(Packing):
                 levels = [run.answer(0, reductions, left, right, time, [])]
                 level = run.answer(1, reductions, left, right, time, levels)
             before = run.total
-            if self._ensemble:
+            if self.ensemble:
                 seen = [each.mirrored() for each in levels]
-                other = run.answer(index, reductions, right, left, 1.0 - time, seen)
+                other = run.answer(index, reductions, right, left, 1.0 - time, seen, swapped=True)
                 level = level.mean(other.mirrored())
             levels.append(level)
         return Field(levels, adds_masks=self._architecture.adds_masks, band=self._band, before=before)
@@ -182,7 +194,7 @@ class Estimator(Packing):
         count = self._architecture.features
         frames = [source[:, :3].float() for source in (left, right)]
         features = [source[:, 3 : 3 + count] if count else None for source in (left, right)]
-        motion: Motion = self.network.module(*frames, *features, time, scale=self._scale, ensemble=self._ensemble)
+        motion: Motion = self.network.module(*frames, *features, time, scale=self._scale, ensemble=self.ensemble)
         return motion
 
 
@@ -212,10 +224,12 @@ class _Run:
         right: Tensor,
         time: float,
         levels: Sequence[Level],
+        *,
+        swapped: bool = False,
     ) -> Level:
-        """What block ``index`` makes of the levels before it."""
-        scale = reductions[index]
-        gather = self._sampler(left, right, time, levels, scale=scale, adds_masks=self._architecture.adds_masks)
+        """What block ``index`` makes of the levels before it; ``swapped``: see `Sampler`."""
+        scale, adds_masks = reductions[index], self._architecture.adds_masks
+        gather = self._sampler(left, right, time, levels, scale=scale, adds_masks=adds_masks, swapped=swapped)
         height, width = (length // scale for length in self._canvas)
         pieces = [
             self._strip(index, gather, slice(top, bottom), height, width) for top, bottom in _cuts(height, self._strips)

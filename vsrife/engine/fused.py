@@ -18,19 +18,20 @@ class FusedSampler:
     """A `Sampler` for canvases of one size. Its memory belongs to one lane, in which work is queued one after another.
 
     The addresses of the sources and the time are read by the kernels from the device's memory, so a captured graph can
-    be replayed for others.
+    be replayed for others. There are two such places, the second for a pair in reverse: a graph with ``ensemble`` reads
+    both.
     """
 
     def __init__(self, network: BlockNetwork, canvas: tuple[int, int], kernels: Kernels) -> None:
         self._network = network
         self._canvas = canvas
         self._kernels = kernels
-        self._pair = new_pair(network.device)
+        self._pairs = new_pair(network.device), new_pair(network.device)
         self._told = False
 
-    def tell(self, left: Tensor, right: Tensor, time: float) -> None:
-        """Let gathers that are queued from now on read these sources, and this time."""
-        self._kernels.set_pair(self._pair, left, right, time)
+    def tell(self, left: Tensor, right: Tensor, time: float, *, swapped: bool = False) -> None:
+        """Let gathers that are queued from now on, and are ``swapped`` likewise, read these sources and this time."""
+        self._kernels.set_pair(self._pairs[swapped], left, right, time)
 
     def told(self) -> "FusedSampler":
         """The same, but its gathers read what `tell` said last, whatever they are called with."""
@@ -39,17 +40,28 @@ class FusedSampler:
         return told
 
     def __call__(
-        self, left: Tensor, right: Tensor, time: float, levels: Sequence[Level], *, scale: int, adds_masks: bool
+        self,
+        left: Tensor,
+        right: Tensor,
+        time: float,
+        levels: Sequence[Level],
+        *,
+        scale: int,
+        adds_masks: bool,
+        swapped: bool = False,
     ) -> "_FusedGather":
         """See `estimator.Sampler`."""
         if not self._told:
-            self.tell(left, right, time)
-        return _FusedGather(self, [_raw(level) for level in levels], scale=scale, adds_masks=adds_masks)
+            self.tell(left, right, time, swapped=swapped)
+        raw = [_raw(level) for level in levels]
+        return _FusedGather(self, self._pairs[swapped], raw, scale=scale, adds_masks=adds_masks)
 
-    def gather(self, levels: Sequence[RawLevel], scale: int, out: Tensor, first: int, *, adds_masks: bool) -> None:
+    def gather(
+        self, pair: Tensor, levels: Sequence[RawLevel], scale: int, out: Tensor, first: int, *, adds_masks: bool
+    ) -> None:
         """Rows of a block's input, from ``first`` on, into ``out``."""
         self._kernels.gather(
-            self._pair,
+            pair,
             levels,
             scale,
             out,
@@ -64,15 +76,18 @@ class FusedSampler:
 class _FusedGather:
     total: Tensor | None = None  # the levels are read where they lie, by the synthesis too
 
-    def __init__(self, sampler: FusedSampler, levels: Sequence[RawLevel], *, scale: int, adds_masks: bool) -> None:
+    def __init__(
+        self, sampler: FusedSampler, pair: Tensor, levels: Sequence[RawLevel], *, scale: int, adds_masks: bool
+    ) -> None:
         self._sampler = sampler
+        self._pair = pair
         self._levels = levels
         self._scale = scale
         self._adds_masks = adds_masks
 
     def into(self, out: Tensor, first: int) -> None:
         """See `estimator.Gather`."""
-        self._sampler.gather(self._levels, self._scale, out, first, adds_masks=self._adds_masks)
+        self._sampler.gather(self._pair, self._levels, self._scale, out, first, adds_masks=self._adds_masks)
 
 
 def synthesize(

@@ -11,21 +11,24 @@ from collections import OrderedDict
 from collections.abc import Callable
 from typing import Final
 
-import torch
 from torch import Tensor
 
+from vsrife.choices import chosen
+from vsrife.cuda import Retries, captured
 from vsrife.engine.estimator import Estimator, Field
 from vsrife.engine.fused import FusedSampler
 from vsrife.engine.kernels import Kernels
 from vsrife.engine.memory import is_out_of_memory
-from vsrife.engine.streams import LANES, Lane, undisturbed
+from vsrife.engine.streams import Lane, undisturbed
 
-__all__ = ["drop_all", "field_in"]
-
-MOST_GRAPHS: Final = 3 * LANES
-"""A clip, the one before it, and one more, in each lane."""
+__all__ = ["drop_all", "field_in", "most_graphs"]
 
 _log: Final = logging.getLogger("vsrife")
+
+
+def most_graphs() -> int:
+    """How many are kept: of a clip, the one before it, and one more, in each lane."""
+    return 3 * chosen().lanes
 
 
 class _Replay:
@@ -36,18 +39,20 @@ class _Replay:
         self._lane = lane
         self._kernels = kernels
         self._graph: tuple[Callable[[], None], Field] | None = None
-        self._refused = not estimator.capturable
+        self._retries = Retries()
 
     def field(self, left: Tensor, right: Tensor, time: float) -> Field:
         """The first call works it out launch by launch and captures the same; every call replays that, so that all
         frames come to be in one way.
         """
-        if self._graph is None and not self._refused:
+        if self._graph is None and self._estimator.capturable and self._retries.due():
             self._capture(left, right)
         if self._graph is None:
             return self._estimator.field(left, right, time, self._sampler)
         replay, field = self._graph
         self._sampler.tell(left, right, time)
+        if self._estimator.ensemble:
+            self._sampler.tell(right, left, 1.0 - time, swapped=True)
         replay()
         # The graph always writes to the same memory, so what was derived from it for another frame must not be seen.
         return field.fresh()
@@ -64,18 +69,16 @@ class _Replay:
         except Exception as error:  # a driver or another thread that does not allow it: not needed
             if is_out_of_memory(error):
                 raise  # what happens to be free decides nothing but whether it is tried again
-            self._refused = True
             reason = " ".join(str(error).split())
-            _log.warning("a CUDA graph could not be captured (%s); frames are launched step by step", reason)
+            later = ", and it is tried again later" if self._retries.failed() else ""
+            _log.warning("a CUDA graph could not be captured (%s); frames are launched step by step%s", reason, later)
 
 
 def _captured(work: Callable[[], Field], lane: Lane) -> tuple[Callable[[], None], Field]:
     """What replays ``work``, which is queued on the lane's stream, and where its results will lie each time."""
-    graph = torch.cuda.CUDAGraph()
-    # One capture at a time; other threads may go on allocating and launching on their streams ("thread_local").
-    with undisturbed, torch.cuda.graph(graph, stream=lane.stream, capture_error_mode="thread_local"):
-        field = work()
-    return graph.replay, field
+    assert lane.stream is not None
+    with undisturbed:  # one capture at a time
+        return captured(work, lane.stream)
 
 
 _replays: OrderedDict[tuple[object, ...], _Replay] = OrderedDict()
@@ -85,13 +88,13 @@ _replays_lock = threading.Lock()
 
 def field_in(lane: Lane, estimator: Estimator, kernels: Kernels, left: Tensor, right: Tensor, time: float) -> Field:
     """`Estimator.field`, by the kernels and, where it can be, a graph. It is valid until the lane is given back."""
-    key = (*estimator.key, lane.index)
+    key = (*estimator.key, lane)
     with _replays_lock:
         if key not in _replays:
             _replays[key] = _Replay(estimator, lane, kernels)
         _replays.move_to_end(key)
         replay = _replays[key]
-        while len(_replays) > MOST_GRAPHS:
+        while len(_replays) > most_graphs():
             _replays.popitem(last=False)
     return replay.field(left, right, time)
 

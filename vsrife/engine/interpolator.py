@@ -14,6 +14,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from vsrife.choices import chosen
 from vsrife.engine import fused
 from vsrife.engine.cache import Cache
 from vsrife.engine.device import slot
@@ -23,7 +24,7 @@ from vsrife.engine.graphs import field_in
 from vsrife.engine.memory import plan, quiesce, twice
 from vsrife.engine.networks import BlockNetwork, WholeNetwork
 from vsrife.engine.pairs import PairEstimator, nearest, parents
-from vsrife.engine.streams import LANES, Lane, Mark, downloading, lane, mark, undisturbed, uploading
+from vsrife.engine.streams import Lane, Mark, downloading, lane, mark, undisturbed, uploading
 from vsrife.engine.synthesis import synthesize_mean
 from vsrife.video.picture import Layer, Picture, settle
 
@@ -34,9 +35,6 @@ CACHE_BYTES = 1 << 30
 
 MOST_SOURCES = 32
 """Of small frames no more are kept than these: nobody asks for an older one again but by a jump back."""
-
-KEPT_SOURCES = 2 * LANES
-"""As many stay cached whatever they weigh: the pairs in the lanes. Frames in progress hold theirs in any case."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -77,10 +75,15 @@ class _Key(NamedTuple):
     time: Fraction = Fraction(0)
 
 
+def _kept_sources() -> int:
+    """As many stay cached whatever they weigh: the pairs in the lanes. Frames in progress hold theirs in any case."""
+    return 2 * chosen().lanes
+
+
 _sources: Cache[_Key, _Source] = Cache(
     CACHE_BYTES,
     lambda source: max(sum(tensor.nbytes for tensor in source.tensors), CACHE_BYTES // MOST_SOURCES),
-    at_least=KEPT_SOURCES,
+    at_least=_kept_sources,
 )
 _serials = itertools.count(1)
 
@@ -141,12 +144,18 @@ class Interpolator:
         _sources.drop(lambda key: key.serial == self._serial)
 
     def _make(self, left: Picture, right: Picture, t: Fraction, into: Picture) -> None:
+        # What the frame is made of, a middle's parents too: the device reads it until the frame is done, and the cache
+        # may drop it before.
+        used: list[_Source] = []
         try:
             if isinstance(self._estimator, PairEstimator) and self._estimator.halves:
-                made, made_alpha, done = self._copied(self._at(nearest(t), left, right), into)
+                made, made_alpha, done = self._copied(self._at(nearest(t), left, right, used), into)
             else:
-                made, made_alpha, done = self._new(left, right, t, into)
+                made, made_alpha, done = self._new(left, right, t, into, used)
             with downloading(self._device, done):
+                if made is not None or made_alpha is not None:
+                    # Asleep. The call that copies to a frame's memory returns when it has, and would spin until then.
+                    done.wait()
                 if made is not None:
                     into.layer.receive(made)
                 if into.alpha is not None and made_alpha is not None:
@@ -159,11 +168,11 @@ class Interpolator:
                 quiesce(self._device)
             raise
 
-    def _new(self, left: Picture, right: Picture, t: Fraction, into: Picture) -> _Made:
+    def _new(self, left: Picture, right: Picture, t: Fraction, into: Picture, used: list[_Source]) -> _Made:
         """The planes of the frame at ``t`` and of its alpha, None where they are written already or there are none, and
         when that is done.
         """
-        a, b = self._at(Fraction(0), left, right), self._at(Fraction(1), left, right)
+        a, b = (self._at(Fraction(time), left, right, used) for time in (0, 1))
         with lane(self._device) as held:
             field = self._between(held, a, b, float(t))
             made = self.blend(field, into, (left.layer, a.planes), (right.layer, b.planes), into.layer)
@@ -197,19 +206,24 @@ class Interpolator:
             source.follow(held)
         return self.field(held, a.packed, b.packed, time)
 
-    def _at(self, time: Fraction, left: Picture, right: Picture) -> _Source:
-        """The source at ``time`` of a pair: 0 and 1 are its frames, what is between them is a middle."""
+    def _at(self, time: Fraction, left: Picture, right: Picture, used: list[_Source]) -> _Source:
+        """The source at ``time`` of a pair: 0 and 1 are its frames, what is between them is a middle. It is added to
+        ``used``, after those that it is made of if it is made now.
+        """
         if time in (0, 1):
             picture = right if time else left
             key = _Key(self._serial, picture.number, picture.number)
-            return _sources.get(key, lambda: self._encode(picture))
-        key = _Key(self._serial, left.number, right.number, time)
-        return _sources.get(key, lambda: self._middle(time, left, right))
+            source = _sources.get(key, lambda: self._encode(picture))
+        else:
+            key = _Key(self._serial, left.number, right.number, time)
+            source = _sources.get(key, lambda: self._middle(time, left, right, used))
+        used.append(source)
+        return source
 
-    def _middle(self, time: Fraction, left: Picture, right: Picture) -> _Source:
+    def _middle(self, time: Fraction, left: Picture, right: Picture, used: list[_Source]) -> _Source:
         """The frame at ``time``, made as any other is, and kept as a source."""
         # Both before the lane is held: they may need one too, or another thread that makes them.
-        a, b = (self._at(each, left, right) for each in parents(time))
+        a, b = (self._at(each, left, right, used) for each in parents(time))
         with lane(self._device) as held:
             field = self._between(held, a, b, 0.5)
             planes = self._blended(field, left, (left.layer, a.planes), (right.layer, b.planes))

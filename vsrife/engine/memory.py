@@ -13,6 +13,7 @@ from typing import Final
 
 import torch
 
+from vsrife.choices import chosen
 from vsrife.engine.device import host_memory, total_memory
 from vsrife.engine.networks import BlockNetwork, WholeNetwork
 from vsrife.engine.streams import undisturbed
@@ -25,9 +26,8 @@ _log: Final = logging.getLogger("vsrife")
 _MIB: Final = 1 << 20
 
 _CPU_BAND: Final = 1 << 23
-"""Bytes of a block's input at a time: they and what is made of them stay in a core's caches (docs/engine.md)."""
-_GPU_BAND: Final = 1 << 25
-"""The same for a GPU: what the caches of large ones hold, and still work enough for all of its processors."""
+"""Bytes of a block's input at a time: they and what is made of them stay in a core's caches (docs/engine.md).
+For a GPU see `Choices`."""
 
 _SHARE: Final = 16
 """One part in this many of the device's memory is what one frame's convolutions may take; else they work in strips."""
@@ -67,7 +67,7 @@ def plan(
         return _whole(network, canvas, scale)
     architecture, layout = network.module.architecture, network.layout
     pixels, item = canvas[0] * canvas[1], network.dtype.itemsize
-    inputs = _GPU_BAND if network.device.type == "cuda" else _CPU_BAND
+    inputs = chosen().gpu_band if network.device.type == "cuda" else _CPU_BAND
     convolutions = answers = 0.0
     for width, reduction, answer in zip(architecture.widths, architecture.scales, layout.answers, strict=True):
         inside = pixels / (reduction / scale) ** 2

@@ -115,7 +115,15 @@ class Gather:
     """The input of one block, a band of rows at a time."""
 
     def __init__(
-        self, left: Tensor, right: Tensor, time: float, levels: Sequence[Level], *, scale: int, adds_masks: bool
+        self,
+        left: Tensor,
+        right: Tensor,
+        time: float,
+        levels: Sequence[Level],
+        *,
+        scale: int,
+        adds_masks: bool,
+        swapped: bool = False,  # noqa: ARG002 - for samplers that were told the pair before
     ) -> None:
         """left, right: packed sources [1, C, H, W], of any memory format (channels-last is read fastest).
 

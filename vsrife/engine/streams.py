@@ -2,11 +2,13 @@
 
 A frame passes three places. It is uploaded and encoded on one stream, where sources arrive in turn; its motion and its
 planes are computed in one of few lanes, each with a stream and (see `graphs`) memory of its own; its planes go back on
-a third stream. Marks order the work of one stream after that of another, on the device; the host waits for the last one
-alone, holding neither the GIL nor a lane. On other devices than CUDA there is one lane, and all marks are empty.
+a third stream. Marks order the work of one stream after that of another, on the device. The host waits for the planes
+that it copies into its own memory, and for the last mark, holding neither the GIL nor a lane. On other devices than
+CUDA there is one lane, and all marks are empty.
 
-Tensors made on one stream are read on another, which torch's allocator does not know. It need not: whoever computes a
-frame holds what it reads until the host has seen, or the device has been told, that the frame is done.
+Tensors made on one stream are read on another. torch's allocator learns of it by `record_stream` for what the cache may
+drop; and whoever computes a frame holds what it reads until the host has seen, or the device has been told, that the
+frame is done.
 """
 
 import queue
@@ -17,11 +19,10 @@ from dataclasses import dataclass
 
 import torch
 
-__all__ = ["LANES", "Lane", "Mark", "downloading", "lane", "mark", "undisturbed", "uploading"]
+from vsrife import cuda
+from vsrife.choices import chosen
 
-LANES = 2
-"""Frames whose motion is computed at a time on a GPU: the fine blocks of one fill what the coarse ones leave idle. Each
-costs a working set."""
+__all__ = ["Lane", "Mark", "downloading", "lane", "mark", "undisturbed", "uploading"]
 
 
 undisturbed = threading.Lock()
@@ -31,7 +32,7 @@ breaks the capture; so whoever must wait like that, after a failure, holds this.
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class Lane:
-    """A place to compute in. index: 0 .. LANES - 1. stream: its own, None on other devices than CUDA."""
+    """A place to compute in. index: 0 .. `Choices.lanes` - 1. stream: its own, None on other devices than CUDA."""
 
     index: int
     stream: torch.cuda.Stream | None = None
@@ -66,30 +67,26 @@ def mark(device: torch.device) -> Mark:
 
 
 class _Streams:
-    """All streams of one CUDA device, and which lanes are free."""
+    """All streams of one CUDA device, and which of so many lanes are free."""
 
-    def __init__(self, device: torch.device) -> None:
-        self.up, self.down = _stream(device), _stream(device)
+    def __init__(self, device: torch.device, lanes: int) -> None:
+        self.up, self.down = cuda.own_stream(device), cuda.own_stream(device)
         self.free: queue.SimpleQueue[Lane] = queue.SimpleQueue()
-        for index in range(LANES):
-            self.free.put(Lane(index=index, stream=_stream(device)))
+        for index in range(lanes):
+            self.free.put(Lane(index=index, stream=cuda.own_stream(device)))
 
 
-def _stream(device: torch.device) -> torch.cuda.Stream:
-    stream: torch.cuda.Stream = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
-    return stream
-
-
-_streams: dict[torch.device, _Streams] = {}
+_streams: dict[tuple[torch.device, int], _Streams] = {}
 _streams_lock = threading.Lock()
 _NO_LANE = Lane(index=0)
 
 
 def _of(device: torch.device) -> _Streams:
+    key = device, chosen().lanes
     with _streams_lock:
-        if device not in _streams:
-            _streams[device] = _Streams(device)
-        return _streams[device]
+        if key not in _streams:
+            _streams[key] = _Streams(*key)
+        return _streams[key]
 
 
 @contextmanager

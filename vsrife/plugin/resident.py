@@ -16,7 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from vsrife.engine.device import GPU_SLOTS, resolve_device
+from vsrife.engine.device import gpu_slots, resolve_device
 from vsrife.engine.streams import undisturbed
 from vsrife.errors import ArgumentError, RifeError
 from vsrife.plugin.vsapi import Frame
@@ -25,10 +25,6 @@ from vsrife.video.formats import PixelFormat
 from vsrife.video.resident import Block, Imports, Interop, cuda_device, plane_of, resolve, uuid_of
 
 __all__ = ["Exchange", "Loan", "interop_for"]
-
-MOST_HELD = GPU_SLOTS
-"""Pieces of work whose frames are held; beyond it the oldest is waited for. So what is queued, and holds memory of the
-GPU, is no more than for frames in host memory."""
 
 _DECLARED_EVERY = 32  # pieces of work: torch's own account of its memory costs a tenth of a millisecond
 
@@ -155,12 +151,14 @@ class Exchange:
             self._imports.done(block)
 
     def sweep(self) -> None:
-        """Give back what the GPU is done with. Waits for nothing, unless more than `MOST_HELD` pieces are held."""
+        """Give back what the GPU is done with. Waits for nothing, unless more than `gpu_slots` pieces are held: then
+        for the oldest, so that what is queued, and holds memory, is no more than for frames in host memory.
+        """
         with self._lock:
             values = {timeline: timeline.reached() for timeline in {held.timeline for held in self._held}}
             done = [held for held in self._held if held.value <= values[held.timeline]]
             self._held = deque(held for held in self._held if held.value > values[held.timeline])
-            late = [self._held.popleft() for _ in range(len(self._held) - MOST_HELD)]
+            late = [self._held.popleft() for _ in range(len(self._held) - gpu_slots())]
         for held in late:
             held.timeline.wait(held.value)
         for held in (*done, *late):

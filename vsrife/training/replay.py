@@ -11,6 +11,7 @@ from typing import Any, Final
 import torch
 from torch import Tensor
 
+from vsrife import cuda
 from vsrife.network import Lesson
 from vsrife.training.data.batch import Batch
 
@@ -27,20 +28,21 @@ class Replay:
     """`Teach`, captured at the first batch and replayed for that and every other.
 
     What it answers, without autograd's graph, and the gradient lie in the same memory each time: they are to be used,
-    by work on the current stream, before the next call. Where it cannot be captured it is done launch by launch, and
-    `report` is called with the reason.
+    by work on the current stream, before the next call. Where it cannot be captured it is done launch by launch,
+    `report` is called with the reason, and it is tried again later, see `cuda.Retries`.
     """
 
     def __init__(self, teach: Teach, row: Tensor, report: Callable[[str], None]) -> None:
         """row: the leaf whose gradient `teach` makes; nothing but that and its answer may be changed by it."""
         self._teach, self._row, self._report = teach, row, report
         self._inputs: Batch | None = None
+        self._stream: torch.cuda.Stream | None = None
         self._graph: tuple[Callable[[], None], tuple[Lesson, Tensor, Tensor]] | None = None
-        self._refused = False
+        self._retries = cuda.Retries()
 
     def __call__(self, batch: Batch) -> tuple[Lesson, Tensor]:
         """As `Teach`."""
-        if self._graph is None and not self._refused:
+        if self._graph is None and self._retries.due():
             self._capture(batch)
         if self._graph is None or self._inputs is None:
             return self._teach(batch)
@@ -55,20 +57,20 @@ class Replay:
     def _capture(self, batch: Batch) -> None:
         self._inputs = Batch(**{name: each.clone() for name, each in batch.tensors().items()})
         before = torch.cuda.current_stream()
-        stream: torch.cuda.Stream = torch.cuda.Stream()  # type: ignore[no-untyped-call]
+        stream = self._stream = self._stream or cuda.own_stream(self._row.device)
         try:
             stream.wait_stream(before)
             with torch.cuda.stream(stream):
                 for _ in range(_WARM):
                     self._work()
             before.wait_stream(stream)
-            self._graph = _captured(self._work, stream)
+            # Batches are made by another thread at the same time, on a stream of its own, which does no harm.
+            self._graph = cuda.captured(self._work, stream)
         except RuntimeError as error:  # of CUDA, memory too: then it may do launch by launch, which needs less
-            torch.cuda.set_stream(before)  # a capture that fails at its end leaves its own
             self._row.grad = self._inputs = None
-            self._refused = True
             reason = " ".join(str(error).split())[:200]
-            self._report(f"no CUDA graph ({reason}); steps are launched one operation at a time")
+            later = ", and it is tried again later" if self._retries.failed() else ""
+            self._report(f"no CUDA graph ({reason}); steps are launched one operation at a time{later}")
 
     def _work(self) -> tuple[Lesson, Tensor, Tensor]:
         assert self._inputs is not None
@@ -77,15 +79,6 @@ class Replay:
         assert gradient is not None
         self._row.grad = None
         return _detached(lesson), numbers, gradient
-
-
-def _captured[T](work: Callable[[], T], stream: torch.cuda.Stream) -> tuple[Callable[[], None], T]:
-    """What replays `work`, and where its results will lie each time."""
-    graph = torch.cuda.CUDAGraph()
-    # Batches are made by another thread at the same time, on a stream of its own, which does no harm.
-    with torch.cuda.graph(graph, stream=stream, capture_error_mode="thread_local"):
-        answer = work()
-    return graph.replay, answer
 
 
 def _detached(value: Any) -> Any:

@@ -1,7 +1,8 @@
 """Planes in host memory <-> tensors.
 
-On a CPU a plane is a view of the frame's own memory. On a CUDA device one 2D copy per plane moves it between the
-frame's memory and a buffer of cupy's, handed to torch by DLPack; the host stages, stacks and converts nothing.
+On a CPU a plane is a view of the frame's own memory. On a CUDA device one 2D copy per plane, queued by cupy, moves it
+between the frame's memory and torch's; the host stages, stacks and converts nothing, unless `Choices.pinned` asks for
+pinned memory between the two.
 
 Every copy is queued on torch's current stream of the device, in order with the work queued there before and after it.
 The host memory belongs to a VapourSynth frame: call `finish` before that frame is released or handed on.
@@ -11,7 +12,7 @@ import ctypes
 import importlib
 import logging
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from types import ModuleType
 from typing import Final
@@ -20,6 +21,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from vsrife.choices import chosen
 from vsrife.video.formats import PixelFormat
 
 __all__ = ["download", "dtype_of", "finish", "plane_view", "upload"]
@@ -34,7 +36,6 @@ _DTYPES: Final = {
     (True, 2): (np.float16, torch.float16),
     (True, 4): (np.float32, torch.float32),
 }
-_NUMPY_TYPES: Final = {torch_type: numpy_type for numpy_type, torch_type in _DTYPES.values()}
 
 
 def dtype_of(fmt: PixelFormat) -> torch.dtype:
@@ -58,38 +59,52 @@ def plane_view(pointer: int, stride: int, width: int, height: int, fmt: PixelFor
 def upload(view: Tensor, device: torch.device) -> Tensor:
     """A host plane on `device`: [h, w], same type.
 
-    CPU: `view` itself; clone it to keep it longer than the frame. CUDA: a new contiguous tensor, its copy queued; its
-    memory is cupy's, is to be used on that stream alone, and goes back to cupy's pool with the last reference to the
-    tensor. Without cupy, and on other devices: torch's own copy, done on return.
+    CPU: `view` itself; clone it to keep it longer than the frame. CUDA: a new contiguous tensor, its copy queued. Its
+    memory is torch's: whoever reads it on another stream calls `record_stream`. Without cupy, and on other devices:
+    torch's own copy, done on return.
     """
     if device.type == "cpu":
         return view
+    if device.type == "cuda" and chosen().pinned:
+        return _pinned(view).copy_(view).to(device, non_blocking=True)
     cupy = _cupy_for(device.type)
     return view.to(device) if cupy is None else _to_device(cupy, view, device)
 
 
 def _to_device(cupy: ModuleType, view: Tensor, device: torch.device) -> Tensor:
     with _queue(cupy, device) as stream:
-        buffer = cupy.empty(tuple(view.shape), _NUMPY_TYPES[view.dtype])
-        row = view.shape[1] * view.element_size()
+        # cupy's own memory would be reused without regard to other streams: record_stream skips what is not torch's.
+        plane = torch.empty(view.shape, dtype=view.dtype, device=device)
         to_device = cupy.cuda.runtime.memcpyHostToDevice
-        _copy(cupy, buffer.data.ptr, row, view.data_ptr(), _pitch(view), view, to_device, stream)
-        plane: Tensor = torch.utils.dlpack.from_dlpack(buffer)
+        _copy(cupy, plane.data_ptr(), _pitch(plane), view.data_ptr(), _pitch(view), view, to_device, stream)
     return plane
 
 
-def download(plane: Tensor, view: Tensor) -> None:
-    """Write `plane` [h, w] into the host plane `view` of the same size and type; samples of `plane` adjacent, rows of
-    any stride.
+def download(planes: Sequence[Tensor], views: Sequence[Tensor]) -> None:
+    """Write `planes` [h, w] of one device into the host planes `views` of the same sizes and types; samples of a row
+    adjacent, rows of any stride.
 
-    CUDA: the copy is queued, `view` is whole after `finish`, and `plane` may be dropped at once. Otherwise done on
-    return.
+    CUDA: the copies are queued, `views` are whole after `finish`, and `planes` may be dropped at once. Otherwise, and
+    through pinned memory, done on return.
     """
-    cupy = None if plane.device.type == "cpu" else _cupy_for(plane.device.type)
-    if cupy is None:
-        view.copy_(plane)
-    else:
-        _to_host(cupy, plane, view)
+    device = planes[0].device
+    if device.type == "cuda" and chosen().pinned:
+        staged = [_pinned(view).copy_(plane, non_blocking=True) for plane, view in zip(planes, views, strict=True)]
+        finish(device)
+        planes = staged
+    cupy = None if planes[0].device.type == "cpu" else _cupy_for(device.type)
+    for plane, view in zip(planes, views, strict=True):
+        if cupy is None:
+            view.copy_(plane)
+        else:
+            _to_host(cupy, plane, view)
+
+
+def _pinned(view: Tensor) -> Tensor:
+    """Pinned host memory for a plane like `view`, without gaps. torch's allocator hands it on only when the copies that
+    were queued from it, or to it, are done. Copies between it and a frame are torch's, without the GIL.
+    """
+    return torch.empty(view.shape, dtype=view.dtype, pin_memory=True)
 
 
 def _to_host(cupy: ModuleType, plane: Tensor, view: Tensor) -> None:
@@ -161,7 +176,7 @@ def _resolve_cupy(device_type: str) -> tuple[ModuleType | None, str]:
     try:
         cupy = importlib.import_module("cupy")
         device = torch.device("cuda", torch.cuda.current_device())
-        for dtype in _NUMPY_TYPES:
+        for _, dtype in _DTYPES.values():
             sent, received = torch.tensor([[37]], dtype=dtype), torch.zeros((1, 1), dtype=dtype)
             _to_host(cupy, _to_device(cupy, sent, device), received)
             finish(device)

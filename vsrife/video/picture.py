@@ -80,11 +80,11 @@ class Layer:
         """Write planes of a device into this layer's memory, whole after `settle`. Only of a frame made for writing."""
         if self.loan is not None:
             self.loan.begin()
-        for plane, view in zip(planes, self.views, strict=True):
-            if plane.device == view.device:
+        if planes[0].device == self.views[0].device:
+            for plane, view in zip(planes, self.views, strict=True):
                 view.copy_(plane)
-            else:
-                host.download(plane, view)
+        else:
+            host.download(planes, self.views)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)

@@ -19,6 +19,7 @@ from typing import Any, Final, Protocol, override
 import torch
 from torch import Tensor
 
+from vsrife.cuda import own_stream
 from vsrife.errors import RifeError
 from vsrife.video import host
 from vsrife.video.formats import PixelFormat
@@ -160,7 +161,7 @@ class Cuda(Interop):
         self._runtime = runtime
         self._cupy = cupy
         # Before the kernels of frames that are already queued: it has little to do, and a frame waits for its answer.
-        self._aside = torch.cuda.Stream(device, priority=-1)  # type: ignore[no-untyped-call]
+        self._aside = own_stream(device, priority=-1)
 
     @override
     def map(self, handle: int, size: int) -> Block:

@@ -1,13 +1,14 @@
 """The comparison with the peer: its network and ours on the same two frames, taking turns."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import torch
 
+from vsrife import cuda
 from vsrife.cli.bench.cases import Case
 from vsrife.cli.bench.engine import Engine, Source
-from vsrife.cli.bench.peer import DTYPES, Peer, PeerNetwork, captured, its_settings
+from vsrife.cli.bench.peer import DTYPES, Peer, PeerNetwork, its_settings
 from vsrife.cli.bench.timing import Subject, Timing
 from vsrife.errors import ArgumentError
 
@@ -56,20 +57,21 @@ class Opponent:
             self._network = PeerNetwork(peer, model.version, model.path, engine.device, case.dtype, engine.canvas)
             self._theirs = [self._network.prepare(engine.rgb(source.planes)) for source in (left, right)]
             self.subjects = {"theirs": Subject(call=self._new_frame, around=its_settings)}
-            graph, self.no_graph = self._captured()
-        if graph is not None:
-            self.subjects["graph"] = Subject(call=graph.replay)
+            replay, self.no_graph = self._captured()
+        if replay is not None:
+            self.subjects["graph"] = Subject(call=replay)
 
     def _new_frame(self) -> torch.Tensor:
         return self._network.new_frame(*self._theirs)
 
-    def _captured(self) -> tuple[torch.cuda.CUDAGraph | None, str]:
+    def _captured(self) -> tuple[Callable[[], None] | None, str]:
         if self._device.type != "cuda":
             return None, "CUDA graphs need CUDA"
         for _ in range(WARM_UP):
             self._new_frame()
         try:
-            return captured(self._network, *self._theirs), ""
+            replay, _ = cuda.captured(self._new_frame, cuda.own_stream(self._device))
+            return replay, ""
         except RuntimeError as error:
             return None, f"its network cannot be captured: {' '.join(str(error).split())[:160]}"
 

@@ -13,11 +13,12 @@ from typing import Final
 import torch
 from torch import Tensor
 
+from vsrife.choices import chosen
 from vsrife.cli.bench.timing import finish
 from vsrife.engine.device import computing, slot
 from vsrife.engine.interpolator import Interpolator
 from vsrife.engine.networks import BlockNetwork, load_network
-from vsrife.engine.streams import LANES, Lane, lane, mark, uploading
+from vsrife.engine.streams import Lane, lane, mark, uploading
 from vsrife.errors import ModelError
 from vsrife.network import Architecture, Motion
 from vsrife.video.colour import Colour, ColourOverrides, colour_of
@@ -109,15 +110,16 @@ class Engine:
 
     def in_every_lane(self, left: Source, right: Source) -> None:
         """One frame in each lane at once, so that each has its memory. Not inside `working_on`."""
-        together = threading.Barrier(LANES)
+        lanes = chosen().lanes
+        together = threading.Barrier(lanes)
 
         def one(_number: int) -> None:
             with working_on(self.device) as held:
                 together.wait()
                 self.new_frame(held, left, right)
 
-        with ThreadPoolExecutor(LANES) as pool:
-            list(pool.map(one, range(LANES)))
+        with ThreadPoolExecutor(lanes) as pool:
+            list(pool.map(one, range(lanes)))
 
     def merged(self, held: Lane, left: Source, right: Source) -> Tensor:
         """The new frame as RGB on the canvas, float32: what a peer answers."""

@@ -24,7 +24,7 @@ from vsrife.cli.bench.engine import TIME
 from vsrife.errors import ArgumentError
 from vsrife.models.checkpoint import read_state
 
-__all__ = ["Peer", "PeerNetwork", "captured", "find_peer", "its_settings"]
+__all__ = ["Peer", "PeerNetwork", "find_peer", "its_settings"]
 
 ALIAS: Final = "vsrife_peer"
 """The name of its package in this process."""
@@ -130,11 +130,3 @@ def its_settings() -> Iterator[None]:
         yield
     finally:
         cudnn.conv.fp32_precision, matmul.fp32_precision, cudnn.benchmark, cudnn.deterministic = before  # type: ignore[attr-defined]
-
-
-def captured(network: PeerNetwork, left: tuple[Tensor, ...], right: tuple[Tensor, ...]) -> "torch.cuda.CUDAGraph":
-    """Its network on these two sources as a CUDA graph; the caller has run it before and holds the sources."""
-    graph = torch.cuda.CUDAGraph()
-    with torch.cuda.graph(graph):
-        network.new_frame(left, right)
-    return graph

@@ -9,6 +9,7 @@ from typing import Final
 
 import torch
 
+from vsrife import cuda
 from vsrife.errors import ArgumentError
 from vsrife.training.data.batch import Batch, Source, concatenate
 from vsrife.training.data.draws import mixed_seed
@@ -65,7 +66,7 @@ class Samples:
         self._state = state
         self._prefetch = prefetch
         self._rank, self._world = rank, world
-        self._stream = _new_stream(device) if device.type == "cuda" and prefetch else None
+        self._stream = cuda.own_stream(device) if device.type == "cuda" and prefetch else None
         self.waited = 0.0
         """Seconds that readers have waited for batches, in total."""
 
@@ -136,11 +137,6 @@ class Samples:
         chosen = torch.searchsorted(limits, places, right=True).clamp(max=int(weights.nonzero().max()))
         counts = torch.bincount(chosen, minlength=len(self._sources)).tolist()
         return dict(zip(self._sources, counts, strict=True))
-
-
-def _new_stream(device: torch.device) -> torch.cuda.Stream:
-    stream: torch.cuda.Stream = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
-    return stream
 
 
 def _check(sources: Mapping[str, Source], stages: Sequence[Stage], size: int) -> None:

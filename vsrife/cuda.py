@@ -1,0 +1,89 @@
+"""CUDA streams that nobody else is handed, and captures of graphs that leave nothing behind where they fail.
+
+For every room that queues work on a GPU of its own. It imports nothing of the package, and no cupy before it is asked.
+"""
+
+import contextlib
+import importlib
+import math
+from collections.abc import Callable
+from typing import Any, Final
+
+import torch
+
+__all__ = ["Retries", "captured", "own_stream"]
+
+_PAUSES: Final = (16, 256)
+
+_kept: Final[list[Any]] = []
+
+
+def own_stream(device: torch.device, *, priority: int = 0) -> torch.cuda.Stream:
+    """A new stream of the CUDA device, which does not wait for the default stream. priority: lower is more urgent.
+
+    cupy makes it, since torch hands out a pool of 32 streams in turn: whoever asks for the 33rd gets the first one
+    again, and what is queued there lands in a graph that is captured on it. Where cupy does not work it is one of
+    torch's pool. It lives as long as the process, as torch's allocator may name it for as long.
+    """
+    if torch.version.cuda is not None:
+        with contextlib.suppress(Exception), torch.cuda.device(device):
+            stream = importlib.import_module("cupy").cuda.Stream(non_blocking=True, priority=priority)
+            _kept.append(stream)
+            return torch.cuda.ExternalStream(stream.ptr, device=device)  # type: ignore[no-untyped-call]
+    return torch.cuda.Stream(device, priority=priority)  # type: ignore[no-untyped-call]
+
+
+def captured[T](work: Callable[[], T], stream: torch.cuda.Stream) -> tuple[Callable[[], None], T]:
+    """What replays ``work`` on the current stream, and its answer, which lies in the same memory each time.
+
+    work: queued on ``stream``, a stream of one's own; it has been done before, so that nothing is loaded or chosen in
+        the capture. Other threads may allocate and launch on their streams meanwhile. Waits for the whole device.
+    Raises what ``work`` raises, or RuntimeError where it queues what no graph can hold. The current stream and torch's
+        allocator are then as before.
+    """
+    graph, pool, before = torch.cuda.CUDAGraph(), torch.cuda.graph_pool_handle(), torch.cuda.current_stream()
+    try:
+        with torch.cuda.graph(graph, pool=pool, stream=stream, capture_error_mode="thread_local"):
+            answer = work()
+    except BaseException:
+        torch.cuda.set_stream(before)  # a capture that fails at its begin or its end leaves its own
+        _end(graph, pool, stream.device)
+        raise
+    return graph.replay, answer
+
+
+def _end(graph: torch.cuda.CUDAGraph, pool: Any, device: torch.device) -> None:
+    """Let the allocator know that a capture is over.
+
+    Up to torch 2.11 it goes on as if it were not: blocks that are freed never return. Later ones end the capture
+    themselves, and refuse to do it again; then the pool is theirs to release too, and must not be released twice. (Some
+    end it and do not release it: what the pool has got from the driver by then stays reserved.)
+    """
+    with contextlib.suppress(RuntimeError):
+        graph.reset()
+    with contextlib.suppress(RuntimeError, AttributeError):
+        torch._C._cuda_endAllocateToPool(device.index, pool)
+        torch._C._cuda_releasePool(device.index, pool)
+
+
+class Retries:
+    """When a capture that failed is tried again: after 16 other calls, once more after 256, then never.
+
+    What broke it may be over by then: another library that waited for the device, say. It is decided by counting calls.
+    """
+
+    def __init__(self) -> None:
+        self._pauses = iter(_PAUSES)
+        self._left = 0.0
+
+    def due(self) -> bool:
+        """Whether to try at this call; it is counted."""
+        if self._left > 0:
+            self._left -= 1
+            return False
+        return True
+
+    def failed(self) -> bool:
+        """Count a failure; returns whether it will be tried again."""
+        self._left = next(self._pauses, math.inf)
+        return self._left < math.inf
