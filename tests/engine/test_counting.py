@@ -1,0 +1,33 @@
+"""What a frame launches and how long it holds the GIL: counts are those of docs/engine.md, times are bounded widely."""
+
+import pytest
+
+from .counting import engine_microseconds, frame_nodes, source_launches
+
+NODES = {("4.26", "1080p"): 138, ("4.26", "2160p"): 199, ("4.6", "1080p"): 105, ("4.6", "2160p"): 134}
+"""Of the graph of one new frame."""
+
+SOURCE = {"4.26": 17, "4.6": 0}
+"""Launches that encode one source, behind `convert`."""
+
+MOST_MICROSECONDS = 5000.0
+"""Of a replayed frame, on a machine that does other things as well: only a change of the order is a fault."""
+
+
+@pytest.mark.parametrize(("version", "size"), NODES)
+def test_nodes_of_a_frame(version, size):
+    assert frame_nodes(version, size).total() == NODES[version, size]
+
+
+@pytest.mark.parametrize("version", SOURCE)
+@pytest.mark.parametrize("size", ["1080p", "2160p"])
+def test_launches_of_a_source(version, size):
+    assert source_launches(version, size).total() == SOURCE[version]
+
+
+@pytest.mark.parametrize("version", SOURCE)
+def test_the_gil_of_a_frame_and_of_a_source(version):
+    found = engine_microseconds(version)
+    print(found)
+    assert 0 < found["frame"] < MOST_MICROSECONDS
+    assert 0 < found["source"] < MOST_MICROSECONDS
