@@ -11,7 +11,6 @@ and the driver's own part of a launch, the copies between host and device.
 
 import contextlib
 import dataclasses
-import functools
 import statistics
 import time
 from collections import Counter, OrderedDict
@@ -212,8 +211,12 @@ def engine_microseconds(version: str) -> dict[str, float]:
                 "encoder": microseconds(lambda: frames._estimator.encoded(small)),
             }
             # Convolutions of the CPU do their arithmetic on this thread: of few pixels, that is nothing.
-            encode = functools.partial(frames._estimator.encoded, small)
-            with mock.patch.object(frames._estimator, "encoded", side_effect=lambda _packed: encode()):
+            encoded = frames._estimator.encoded
+
+            def encoded_small(_packed: Tensor) -> Tensor:
+                return encoded(small)
+
+            with mock.patch.object(frames._estimator, "encoded", encoded_small):
                 found["source"] = microseconds(lambda: frames._encode(left))
         frames.close()
     return found

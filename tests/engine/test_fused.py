@@ -77,9 +77,10 @@ def test_the_second_start_of_group_a(kernels):
     assert_same(*estimated(kernels, "A", motion=4.0))
 
 
-@pytest.mark.parametrize("options", [{"band": 500}, {"strips": 3}, {"band": 900, "strips": 2}])
-def test_bands_and_strips(kernels, options):
-    assert_same(*estimated(kernels, "J", **options))
+@pytest.mark.parametrize("name", ["A", "J"])
+@pytest.mark.parametrize("options", [{"band": 1}, {"band": 500}, {"strips": 3}, {"band": 900, "strips": 2}])
+def test_bands_and_strips(kernels, name, options):
+    assert_same(*estimated(kernels, name, **options))
 
 
 def picture(fmt, width, height, number, shift, *, write=False):

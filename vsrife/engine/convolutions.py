@@ -5,7 +5,7 @@ the middle of the kernel where the precision allows it, inputs come in the order
 outputs leave in the order that it reads them. Nothing here knows frames, flow or scales.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
@@ -60,8 +60,15 @@ def _padded(channels: int, step: int) -> int:
 class Epilogue(Protocol):
     """What follows a convolution without a bias: activates y + bias + residual in place, see `Kernels.epilogue`."""
 
-    def __call__(self, y: Tensor, bias: Tensor, residual: Tensor | None, slopes: Tensor | None) -> None:
-        """slopes: PReLU's, one a channel; None for leaky ReLU."""
+    def __call__(
+        self,
+        y: Tensor,
+        bias: Tensor,
+        residual: Tensor | None,
+        slopes: Tensor | None,
+        parts: Sequence[Tensor] = (),
+    ) -> None:
+        """slopes: PReLU's, one a channel; None for leaky ReLU. parts: read instead of ``y``, which is their rows."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -89,6 +96,25 @@ class _Convolution:
         if self.residual:
             y += x
         return functional.leaky_relu_(y, SLOPE) if self.slopes is None else functional.prelu(y, self.slopes)
+
+    def joined(self, bands: Iterable[tuple[Tensor, tuple[int, int]]]) -> Tensor:
+        """The answer for an input that comes in bands of rows, top to bottom, each with its padding; all but the last
+        are of one height. No residual. A band is done with when the next one is asked for.
+        """
+        if self.epilogue is None:
+            pieces = [self(*band) for band in bands]
+            return pieces[0] if len(pieces) == 1 else torch.cat(pieces, 2)
+        pieces = [
+            _dense(functional.conv2d(x, self.weight, None, self.stride, padding, 1, self.groups))
+            for x, padding in bands
+        ]
+        y, parts = pieces[0], tuple[Tensor, ...]()
+        if len(pieces) > 1:
+            shape = *y.shape[:2], sum(piece.shape[2] for piece in pieces), y.shape[3]
+            y = torch.empty(shape, dtype=y.dtype, device=y.device, memory_format=torch.channels_last)
+            parts = tuple(pieces)
+        self.epilogue(y, self.bias, None, self.slopes, parts)
+        return y
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)

@@ -5,7 +5,7 @@ a resolution that nobody reads, the convolutions are those of `convolutions`, an
 rows at a time.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import cached_property
 from typing import Protocol, override
 
@@ -33,7 +33,7 @@ class Gather(Protocol):
 
     total: Tensor | None
 
-    def into(self, out: Tensor, first: int) -> None:
+    def into(self, out: Tensor, first: int, above: Tensor | None = None) -> None:
         """Write the block's rows from ``first`` on into ``out``, see `sampling.Gather.into`."""
 
 
@@ -241,19 +241,22 @@ class _Run:
         step = max(2, min(rows.stop - rows.start, self._band // width // 2 * 2))
         # A band, and above it the last row of the one before, which a 3x3 convolution of stride 2 reads as well.
         memory = torch.empty(
-            (1, self._network.layout.inputs[index], step + 1, width),
+            (1, self._network.layout.inputs[index], min(step + 1, rows.stop - rows.start), width),
             dtype=self._network.dtype,
             device=self._network.device,
             memory_format=torch.channels_last,
         )
-        memory[:, :, 0] = 0.0
-        halves = []
-        for top in range(rows.start, rows.stop, step):
-            band = memory[:, :, : min(step, rows.stop - top) + 1]
-            gather.into(band[:, :, 1:], top)
-            halves.append(block.first(band, padding=(0, 1)))
-            memory[:, :, 0] = band[:, :, -1]
-        return halves[0] if len(halves) == 1 else torch.cat(halves, 2)
+
+        def bands() -> Iterator[tuple[Tensor, tuple[int, int]]]:
+            above = None
+            for top in range(rows.start, rows.stop, step):
+                first = top if above is None else top - 1
+                band = memory[:, :, : min(top + step, rows.stop) - first]
+                gather.into(band, first, above)
+                yield band, (1 if above is None else 0, 1)
+                above = band[:, :, -1:]
+
+        return block.first.joined(bands())
 
 
 def _cuts(height: int, pieces: int) -> list[tuple[int, int]]:

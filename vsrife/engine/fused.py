@@ -70,8 +70,8 @@ class _FusedGather:
         self._scale = scale
         self._adds_masks = adds_masks
 
-    def into(self, out: Tensor, first: int) -> None:
-        """See `estimator.Gather`."""
+    def into(self, out: Tensor, first: int, above: Tensor | None = None) -> None:  # noqa: ARG002 - a launch to copy it
+        """See `estimator.Gather`; the row above is made anew, which costs less than a launch."""
         self._sampler.gather(self._levels, self._scale, out, first, adds_masks=self._adds_masks)
 
 

@@ -53,6 +53,8 @@ EVERY = [
     *(Variant.epilogue(number, channels, residual=residual, slopes=slopes)
       for number in (HALF, BRAIN, FLOAT)
       for channels, residual, slopes in [(192, True, False), (90, False, True), (45, True, True), (12, False, False)]),
+    *(Variant.epilogue(number, 16, residual=False, slopes=slopes, joins=True)
+      for number in (HALF, BRAIN, FLOAT) for slopes in (False, True)),
     *(variant for name in ("A", "C", "J") for variant in gathers(name, HALF)),
     *(gathers(name, HALF)[-1] for name in ("E", "G", "I")),
     *(gathers(name, dtype)[-1] for name, dtype in [("C", FLOAT), ("E", BRAIN), ("J", BRAIN), ("J", FLOAT)]),

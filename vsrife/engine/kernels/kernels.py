@@ -256,14 +256,37 @@ class Kernels:
             )
         )
 
-    def epilogue(self, y: Tensor, bias: Tensor, residual: Tensor | None = None, slopes: Tensor | None = None) -> None:
+    def epilogue(
+        self,
+        y: Tensor,
+        bias: Tensor,
+        residual: Tensor | None = None,
+        slopes: Tensor | None = None,
+        parts: Sequence[Tensor] = (),
+    ) -> None:
         """In place: the leaky ReLU (slope 0.2) of y + bias + residual, in float32, rounded once.
 
         y, residual: [1, C, h, w] channels-last of one shape and type, not the same memory.
         bias: [C] of that type. slopes: [C] of that type, PReLU's instead of 0.2.
+        parts: where there are any, their rows from top to bottom are taken for y, which is written only; like y but for
+            their heights, which are one but for the last, no higher one.
         """
         _dense(y, "y")
         channels = y.shape[1]
+        if len(parts) > values.MOST_PARTS:
+            for first in range(0, len(parts), values.MOST_PARTS):
+                group = parts[first : first + values.MOST_PARTS]
+                top = first * parts[0].shape[2]
+                rows = slice(top, top + sum(part.shape[2] for part in group))
+                self.epilogue(y[:, :, rows], bias, None if residual is None else residual[:, :, rows], slopes, group)
+            return
+        tops = range(0, y.shape[2], parts[0].shape[2]) if parts else ()
+        _need(len(tops) == len(parts), f"parts must be {len(tops)}, not {len(parts)}")
+        for top, part in zip(tops, parts, strict=True):
+            _dense(part, "a part")
+            height = min(parts[0].shape[2], y.shape[2] - top)
+            good = part.shape == (1, channels, height, y.shape[3]) and part.dtype is y.dtype
+            _need(good, f"a part of y's rows from {top} on must be {height} of them, not {tuple(part.shape)}")
         if residual is not None:
             _dense(residual, "residual")
             _need(residual.shape == y.shape and residual.dtype is y.dtype, "residual must be as y is")
@@ -273,14 +296,19 @@ class Kernels:
             )
             _need(good, f"bias and slopes must be [{channels}] of y's type")
             _need(vector is None or vector.data_ptr() % 16 == 0, "bias and slopes must begin at a multiple of 16 bytes")
-        variant = Variant.epilogue(y.dtype, channels, residual=residual is not None, slopes=slopes is not None)
+        variant = Variant.epilogue(
+            y.dtype, channels, residual=residual is not None, slopes=slopes is not None, joins=bool(parts)
+        )
         vector_size = next(int(each.partition("=")[2]) for each in variant.options if each.startswith("-DVECTOR="))
         vectors = y.numel() // vector_size
-        arguments = values.EpilogueArguments(
+        arguments = (values.JoiningArguments if parts else values.EpilogueArguments)(
             y=y.data_ptr(), bias=bias.data_ptr(), residual=None if residual is None else residual.data_ptr(),
             slopes=None if slopes is None else slopes.data_ptr(), vectors=vectors, per_pixel=channels // vector_size,
             slope=SLOPE,
         )  # fmt: skip
+        if parts:
+            arguments.per_part = parts[0].numel() // vector_size
+            arguments.parts = type(arguments.parts)(*(part.data_ptr() for part in parts))
         self._launch(
             Launch(
                 variant=variant,

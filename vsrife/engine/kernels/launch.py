@@ -11,8 +11,10 @@ from vsrife.engine.kernels.variants import Variant
 
 __all__ = [
     "MOST_LEVELS",
+    "MOST_PARTS",
     "ConvertArguments",
     "EpilogueArguments",
+    "JoiningArguments",
     "Launch",
     "Level",
     "Pair",
@@ -27,6 +29,8 @@ __all__ = [
 ]
 
 MOST_LEVELS: Final = 8
+MOST_PARTS: Final = 32
+"""That one `epilogue` joins."""
 
 type _Fields = list[tuple[str, type]]
 
@@ -101,6 +105,16 @@ class EpilogueArguments(ctypes.Structure):
         ("vectors", ctypes.c_uint),
         ("per_pixel", ctypes.c_uint),
         ("slope", ctypes.c_float),
+    ]
+
+
+class JoiningArguments(ctypes.Structure):
+    """Of `epilogue` where it joins parts."""
+
+    _fields_: ClassVar[_Fields] = [
+        *EpilogueArguments._fields_,
+        ("per_part", ctypes.c_uint),
+        ("parts", ctypes.c_void_p * MOST_PARTS),
     ]
 
 

@@ -93,11 +93,16 @@ class Variant:
 
     @classmethod
     @functools.cache
-    def epilogue(cls, number: torch.dtype, channels: int, *, residual: bool, slopes: bool) -> "Variant":
-        """channels: of the tensor; they decide how many numbers are moved at once."""
+    def epilogue(
+        cls, number: torch.dtype, channels: int, *, residual: bool, slopes: bool, joins: bool = False
+    ) -> "Variant":
+        """channels: of the tensor; they decide how many numbers are moved at once. joins: from parts."""
         most = 16 // number.itemsize
         vector = next(size for size in (8, 4, 2, 1) if size <= most and channels % size == 0)
-        return cls._of("epilogue", NUMBER=NUMBERS[number], VECTOR=vector, RESIDUAL=int(residual), SLOPES=int(slopes))
+        return cls._of(
+            "epilogue", NUMBER=NUMBERS[number], VECTOR=vector, RESIDUAL=int(residual), SLOPES=int(slopes),
+            JOINS=int(joins),
+        )  # fmt: skip
 
     @classmethod
     @functools.cache
