@@ -11,6 +11,7 @@ from vsrife.engine.kernels import Kernels, Loader, Variant, loader, new_pair, re
 from vsrife.engine.kernels.launch import Pair
 
 CUDA = torch.device("cuda", 0)
+BRAIN = torch.bfloat16
 
 
 class Cupy:
@@ -83,12 +84,21 @@ def test_a_variant_is_compiled_once_and_launched_on_torchs_stream(cupy):
     assert cupy.launches == [("set_pair", (1, 1, 1), (1, 1, 1), 77)] * 2
 
 
-def test_options_reach_the_compiler(cupy):
+def test_variants_differ_in_their_text_and_not_in_options(cupy):
+    """For each set of options that it has not met, cupy compiles an empty file."""
     made = Loader(CUDA)
-    made.prepare([Variant.measures(torch.uint8)])
-    assert [options for _, options in cupy.compiled] == [("-std=c++17", "-DSAMPLE=Byte")] * 2
+    made.prepare(
+        [Variant.measures(torch.uint8), Variant.measures(torch.float16), Variant.convert(torch.uint8, BRAIN, 8)]
+    )
+    assert {options for _, options in cupy.compiled} == {("-std=c++17",)}
+    codes = [code for code, _ in cupy.compiled]
+    assert [code.splitlines()[0] for code in codes] == [
+        *["#define SAMPLE Byte"] * 2,
+        *["#define SAMPLE Half"] * 2,
+        "#define CHANNELS 8",
+    ]
     assert made.registers(Variant.measures(torch.uint8)) == {"signature_sums": (32, 0), "still": (32, 0)}
-    assert len(cupy.compiled) == 2
+    assert len(cupy.compiled) == 5
 
 
 def test_many_threads_load_a_variant_once(cupy):

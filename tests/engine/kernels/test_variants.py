@@ -88,7 +88,7 @@ def compiled(nvrtc: object, variant: Variant, architecture: int) -> str:
     """The compiler's log; fails the test where there is no code."""
     # The option after the architecture is one that cupy always gives.
     options = [f"--gpu-architecture=sm_{architecture}", "--device-as-default-execution-space", "--ptxas-options=-v"]
-    options += [*COMPILER_OPTIONS, *variant.options]
+    options += COMPILER_OPTIONS
     status, program = nvrtc.nvrtcCreateProgram(variant.code.encode(), f"{variant.source}.cu".encode(), 0, None, None)
     assert status == 0
     (status,) = nvrtc.nvrtcCompileProgram(program, len(options), [option.encode() for option in options])
@@ -175,7 +175,7 @@ def includes(text: str) -> Iterator[str]:
 
 @pytest.mark.parametrize("source", sorted(KERNELS))
 def test_a_source_is_whole_and_needs_no_header_of_cuda(source):
-    text = Variant(source=source, options=()).code
+    text = Variant(source=source).code
     assert list(includes(text)) == ['#include "shim.h"'], "the one for the host alone"
     assert text.count("void widen(unsigned word, Brain") == 1, "each header once"
 

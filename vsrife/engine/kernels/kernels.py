@@ -299,7 +299,7 @@ class Kernels:
         variant = Variant.epilogue(
             y.dtype, channels, residual=residual is not None, slopes=slopes is not None, joins=bool(parts)
         )
-        vector_size = next(int(each.partition("=")[2]) for each in variant.options if each.startswith("-DVECTOR="))
+        vector_size = int(dict(variant.defines)["VECTOR"])
         vectors = y.numel() // vector_size
         arguments = (values.JoiningArguments if parts else values.EpilogueArguments)(
             y=y.data_ptr(), bias=bias.data_ptr(), residual=None if residual is None else residual.data_ptr(),

@@ -120,10 +120,10 @@ class Loader:
 
     def _load(self, variant: Variant, name: str) -> Any:
         if torch.cuda.is_current_stream_capturing():
-            raise RuntimeError(f"{name} {variant.options} was not loaded before the capture of a graph")
-        module = self._cupy.RawModule(code=variant.code, options=(*COMPILER_OPTIONS, *variant.options))
+            raise RuntimeError(f"{name} {variant.defines} was not loaded before the capture of a graph")
+        module = self._cupy.RawModule(code=variant.code, options=COMPILER_OPTIONS)
         function = module.get_function(name)
         # Asking for an attribute makes the driver load the code now; left to the first launch, it may be in a capture.
         if function.num_regs <= 0:
-            raise RuntimeError(f"{name} {variant.options} could not be loaded")
+            raise RuntimeError(f"{name} {variant.defines} could not be loaded")
         return function

@@ -73,17 +73,18 @@ class Blocks:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Variant:
-    """One way to compile one source. options: the compiler's, -D alone.
+    """One way to compile one source. defines: macros and their values, which the text that is compiled begins with.
 
-    The methods that make them are asked at every launch, and remember their answers.
+    They are no options of the compiler: cupy compiles an empty file for each set of options that it has not met.
+    The methods that make variants are asked at every launch, and remember their answers.
     """
 
     source: str
-    options: tuple[str, ...]
+    defines: tuple[tuple[str, str], ...] = ()
 
     @classmethod
     def _of(cls, source: str, **defines: object) -> "Variant":
-        return cls(source=source, options=tuple(f"-D{name}={value}" for name, value in sorted(defines.items())))
+        return cls(source=source, defines=tuple((name, str(value)) for name, value in sorted(defines.items())))
 
     @classmethod
     @functools.cache
@@ -141,7 +142,7 @@ class Variant:
     @property
     def code(self) -> str:
         """The whole source, headers in their places: what is cached under its text must change with them."""
-        return _whole(f"{self.source}.cu")
+        return "".join(f"#define {name} {value}\n" for name, value in self.defines) + _whole(f"{self.source}.cu")
 
     @property
     def functions(self) -> tuple[str, ...]:
