@@ -159,6 +159,19 @@ def test_whole_frames(kernels, replays, name, fmt):
     assert replays == ([] if name == "A" else [len(TIMES)])
 
 
+def test_the_arguments_of_a_format_are_laid_out_once_a_graph(kernels, replays, monkeypatch):
+    laid_out = []
+    synthesis = kernels.synthesis
+    monkeypatch.setattr(
+        kernels, "synthesis", lambda *args, **rest: laid_out.append(args[1]) or synthesis(*args, **rest)
+    )
+    net = Network.of(network("J"), CPU, torch.float32, kernels)
+    for fmt in (YUV420P8, GRAY16, YUV420P8):
+        made(net, fmt, 150, 98, TIMES)
+    assert laid_out == [YUV420P8, GRAY16]
+    assert replays == [3 * len(TIMES)]
+
+
 def test_a_scale_that_has_no_fast_way(kernels, replays):
     plain = made(Network.of(network("J"), CPU, torch.float32), YUV420P8, 150, 98, TIMES[:2], scale=2.0)
     fused = made(Network.of(network("J"), CPU, torch.float32, kernels), YUV420P8, 150, 98, TIMES[:2], scale=2.0)

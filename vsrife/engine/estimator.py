@@ -7,7 +7,7 @@ rows at a time.
 
 from collections.abc import Iterator, Sequence
 from functools import cached_property
-from typing import Protocol, override
+from typing import Any, Protocol, override
 
 import torch
 from torch import Tensor
@@ -51,6 +51,7 @@ class Field:
 
     levels: coarse to fine; empty where only `motion` is there.
     adds_masks: whether the mask is the sum of the levels' or the last one's.
+    kept: what readers of the levels keep as long as their memory is the same, by keys of their own.
     """
 
     def __init__(
@@ -65,6 +66,7 @@ class Field:
         """band: pixels that `motion` makes at a time, where it is not given. before: see `sampling.motion_of`."""
         self.levels = levels
         self.adds_masks = adds_masks
+        self.kept: dict[object, Any] = {}
         self._band = band
         self._motion = motion
         self._before = before
@@ -79,8 +81,10 @@ class Field:
         return self
 
     def fresh(self) -> "Field":
-        """The same levels, with nothing derived from them yet."""
-        return Field([level.of(level.raw) for level in self.levels], adds_masks=self.adds_masks, band=self._band)
+        """The same levels, in the same memory, with nothing derived from what lies there yet."""
+        field = Field([level.of(level.raw) for level in self.levels], adds_masks=self.adds_masks, band=self._band)
+        field.kept = self.kept
+        return field
 
     @cached_property
     def motion(self) -> Motion:

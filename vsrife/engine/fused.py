@@ -88,17 +88,18 @@ def synthesize(
     out: Sequence[Tensor],
 ) -> None:
     """As `synthesis.synthesize`, into ``out``, from the levels of a field: its motion is never made."""
-    kernels.synthesize(
-        [_raw(level) for level in field.levels],
-        left,
-        right,
-        fmt,
-        chroma=chroma,
-        width=width,
-        height=height,
-        adds_masks=field.adds_masks,
-        out=out,
-    )
+    key = fmt, chroma, width, height
+    synthesis = field.kept.get(key)
+    if synthesis is None:
+        synthesis = field.kept[key] = kernels.synthesis(
+            [_raw(level) for level in field.levels],
+            fmt,
+            chroma=chroma,
+            width=width,
+            height=height,
+            adds_masks=field.adds_masks,
+        )
+    synthesis(left, right, out)
 
 
 def _raw(level: Level) -> RawLevel:

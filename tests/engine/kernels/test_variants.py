@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from vsrife.engine.kernels import KERNELS, Blocks, Kernels, Variant, variants
+from vsrife.engine.kernels import KERNELS, Blocks, Kernels, Variant, new_pair, variants
 from vsrife.engine.kernels.kernels import CELL_WEIGHTS
 from vsrife.engine.kernels.launch import Launch
 from vsrife.engine.kernels.loader import COMPILER_OPTIONS
@@ -156,7 +156,7 @@ def test_every_kernel_is_launched_by_a_public_function():
 def test_every_argument_has_the_size_that_the_source_gives_it(kernels, host):
     """`Host` compares sizes at every launch; here, that it can tell."""
     launches: list[Launch] = []
-    Kernels(launches.append).set_pair(*(torch.zeros((1, 4, 1, 1)),) * 3, 0.5)
+    Kernels(launches.append).set_pair(new_pair(torch.device("cpu")), *(torch.zeros((1, 4, 1, 1)),) * 2, 0.5)
 
     class Longer(ctypes.Structure):
         _fields_ = [("arguments", type(launches[0].arguments)), ("more", ctypes.c_int)]

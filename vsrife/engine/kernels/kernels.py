@@ -13,7 +13,7 @@ import ctypes
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Final
+from typing import Any, Final
 
 import torch
 from torch import Tensor
@@ -25,13 +25,21 @@ from vsrife.engine.kernels.variants import Blocks, Variant
 from vsrife.video.colour import ChromaLocation, Colour
 from vsrife.video.formats import PixelFormat
 
-__all__ = ["CELL_WEIGHTS", "SLOPE", "Kernels", "RawLevel", "new_pair"]
+__all__ = ["CELL_WEIGHTS", "SLOPE", "Kernels", "PairMemory", "RawLevel", "Synthesis", "new_pair"]
 
 SLOPE: Final = 0.2
 """Of leaky ReLU."""
 
 CELL_WEIGHTS: Final = (2, 5, 1)
 """Of R, G and B in `signature_sums`."""
+
+_SAMPLE_TYPES: Final = {
+    (False, 1): torch.uint8,
+    (False, 2): torch.uint16,
+    (True, 2): torch.float16,
+    (True, 4): torch.float32,
+}
+"""Of a plane: whether samples are floats, and their bytes."""
 
 _SYNTHESIS_TILE = 64, 16
 _STILL_BLOCK = 8
@@ -45,9 +53,11 @@ def _need(condition: bool, text: str) -> None:
 
 def _dense(tensor: Tensor, name: str) -> None:
     """That a tensor is [1, C, h, w] in channels-last memory without gaps, aligned to 16 bytes."""
-    good = tensor.dim() == 4 and tensor.shape[0] == 1 and tensor.is_contiguous(memory_format=torch.channels_last)
-    _need(good, f"{name} must be [1, C, h, w], channels-last, not {tuple(tensor.shape)}, {tensor.stride()}")
-    _need(tensor.data_ptr() % 16 == 0, f"{name} must begin at a multiple of 16 bytes")
+    shape = tensor.shape
+    if len(shape) != 4 or shape[0] != 1 or not tensor.is_contiguous(memory_format=torch.channels_last):
+        raise ValueError(f"{name} must be [1, C, h, w], channels-last, not {tuple(shape)}, {tensor.stride()}")
+    if tensor.data_ptr() % 16:
+        raise ValueError(f"{name} must begin at a multiple of 16 bytes")
 
 
 def _tiles(size: int, tile: int) -> int:
@@ -92,9 +102,25 @@ def _blocks(levels: Sequence[RawLevel], *, adds_masks: bool, hidden: int) -> Blo
     )
 
 
-def new_pair(device: torch.device) -> Tensor:
+class PairMemory:
+    """What `Kernels.set_pair` writes and `Kernels.gather` reads, for work that is queued on one stream.
+
+    memory: on the device. launch: the one that writes there, kept, since but three of its numbers change; so one thread
+    at a time may set a pair. pair: these numbers.
+    """
+
+    def __init__(self, device: torch.device) -> None:
+        self.memory = torch.zeros(3, dtype=torch.int64, device=device)
+        arguments = values.PairArguments(self.memory.data_ptr())
+        self.pair: values.Pair = arguments.pair
+        self.launch = Launch(
+            variant=Variant.pair(), function="set_pair", grid=(1, 1, 1), block=(1, 1, 1), arguments=arguments
+        )
+
+
+def new_pair(device: torch.device) -> PairMemory:
     """Memory for what `Kernels.set_pair` writes."""
-    return torch.zeros(3, dtype=torch.int64, device=device)
+    return PairMemory(device)
 
 
 class Kernels:
@@ -123,7 +149,7 @@ class Kernels:
         _, channels, canvas_height, canvas_width = out.shape
         _need(width <= canvas_width and height <= canvas_height, "the picture must lie within the canvas")
         _need(channels % 4 == 0, f"channels ({channels}) must be a multiple of 4")
-        _check_sizes(planes, fmt, width, height)
+        _check_planes(planes, fmt, _plane_sizes(fmt, width, height))
         chroma_width, chroma_height = fmt.plane_size(1, width, height)
         site_x, site_y = colour.chroma.offset(fmt.subsampling_w, fmt.subsampling_h)
         luma_zero, luma_unit = formulas.range_of(fmt, colour, chroma=False)
@@ -146,19 +172,18 @@ class Kernels:
             )
         )
 
-    def set_pair(self, pair: Tensor, left: Tensor, right: Tensor, time: float) -> None:
+    def set_pair(self, pair: PairMemory, left: Tensor, right: Tensor, time: float) -> None:
         """Let later launches that read `pair` (of `new_pair`) see these packed sources and this time, 0..1."""
         for source in (left, right):
             _dense(source, "a packed source")
         _need(left.shape == right.shape and left.dtype is right.dtype, "both sources must be of one shape and type")
-        arguments = values.PairArguments(pair.data_ptr(), values.Pair(left.data_ptr(), right.data_ptr(), time))
-        self._launch(
-            Launch(variant=Variant.pair(), function="set_pair", grid=(1, 1, 1), block=(1, 1, 1), arguments=arguments)
-        )
+        told = pair.pair
+        told.left, told.right, told.time = left.data_ptr(), right.data_ptr(), time
+        self._launch(pair.launch)
 
     def gather(
         self,
-        pair: Tensor,
+        pair: PairMemory,
         levels: Sequence[RawLevel],
         scale: int,
         out: Tensor,
@@ -195,7 +220,7 @@ class Kernels:
         runs = bool(levels) and scale == 1
         tile_width, tile_height = (64, 16) if runs else (16, 4)
         arguments = values.gather_arguments(
-            [level.argument for level in levels], pair=pair.data_ptr(), out=out.data_ptr(), canvas_width=width,
+            [level.argument for level in levels], pair=pair.memory.data_ptr(), out=out.data_ptr(), canvas_width=width,
             canvas_height=height, width=out.shape[3], first_row=first_row, rows=rows,
         )  # fmt: skip
         self._launch(
@@ -221,15 +246,24 @@ class Kernels:
         adds_masks: bool,
         out: Sequence[Tensor],
     ) -> None:
-        """Write the frame between two frames: `vsrife.engine.synthesis.synthesize` of the levels' whole motion.
+        """Write the frame between two frames, see `Synthesis`: a launch that is not kept."""
+        self.synthesis(levels, fmt, chroma=chroma, width=width, height=height, adds_masks=adds_masks)(left, right, out)
+
+    def synthesis(
+        self,
+        levels: Sequence[RawLevel],
+        fmt: PixelFormat,
+        *,
+        chroma: ChromaLocation = ChromaLocation.LEFT,
+        width: int,
+        height: int,
+        adds_masks: bool,
+    ) -> "Synthesis":
+        """What writes frames of one format and size from the levels.
 
         levels: of all blocks, on a canvas at least `width` x `height`.
-        left, right, out: `fmt.planes` tensors [h, w] of the format's own type and sizes, rows of any stride; `out`
-            shares no memory with the others.
         """
         _need(bool(levels), "levels must not be empty")
-        for planes in (left, right, out):
-            _check_sizes(planes, fmt, width, height)
         finest = levels[-1].argument
         canvas = finest.height * levels[-1].scale, finest.width * levels[-1].scale
         for level in levels:
@@ -241,20 +275,25 @@ class Kernels:
             for log2, site in zip(subsampling, chroma.offset(*subsampling), strict=True)
         )
         arguments = values.synthesis_arguments(
-            [level.argument for level in levels], *(list(map(plane_of, planes)) for planes in (left, right, out)),
+            [level.argument for level in levels], fmt.planes,
             width=width, height=height, peak=fmt.peak, across=across, down=down,
         )  # fmt: skip
         blocks = _blocks(levels, adds_masks=adds_masks, hidden=0)
         tile_width, tile_height = _SYNTHESIS_TILE
-        self._launch(
-            Launch(
-                variant=Variant.synthesis(levels[0].raw.dtype, left[0].dtype, fmt.planes, subsampling, blocks),
-                function="synthesize",
-                grid=(_tiles(width, tile_width), _tiles(height, tile_height), 1),
-                block=(_THREADS, 1, 1),
-                arguments=arguments,
-            )
+        launch = Launch(
+            variant=Variant.synthesis(
+                levels[0].raw.dtype,
+                _SAMPLE_TYPES[fmt.float_samples, fmt.bytes_per_sample],
+                fmt.planes,
+                subsampling,
+                blocks,
+            ),
+            function="synthesize",
+            grid=(_tiles(width, tile_width), _tiles(height, tile_height), 1),
+            block=(_THREADS, 1, 1),
+            arguments=arguments,
         )
+        return Synthesis(self._launch, launch, fmt, width, height)
 
     def epilogue(
         self,
@@ -385,14 +424,45 @@ class Kernels:
         )
 
 
-def _check_sizes(planes: Sequence[Tensor], fmt: PixelFormat, width: int, height: int) -> None:
-    sizes = [fmt.plane_size(plane, width, height)[::-1] for plane in range(fmt.planes)]
-    found = [tuple(plane.shape) for plane in planes]
-    _need(found == sizes, f"planes must be {sizes}, not {found}")
+class Synthesis:
+    """Writes frames between two frames: `vsrife.engine.synthesis.synthesize` of the levels' whole motion.
+
+    Levels, sizes and the rest of the arguments are laid out once, see `Kernels.synthesis`; a call writes where the
+    planes are. For one thread at a time, while the levels' memory is theirs.
+    """
+
+    def __init__(
+        self, launcher: Callable[[Launch], None], launch: Launch, fmt: PixelFormat, width: int, height: int
+    ) -> None:
+        self._launcher = launcher
+        self._launch = launch
+        self._format = fmt
+        self._sizes = _plane_sizes(fmt, width, height)
+        arguments: Any = launch.arguments
+        # The elements of an array are views of it, made anew each time that they are asked for.
+        self._left, self._right, self._out = (tuple(each) for each in (arguments.left, arguments.right, arguments.out))
+
+    def __call__(self, left: Sequence[Tensor], right: Sequence[Tensor], out: Sequence[Tensor]) -> None:
+        """left, right, out: `PixelFormat.planes` tensors [h, w] of the format's own type and sizes, rows of any stride;
+        `out` shares no memory with the others.
+        """
+        for planes, to in ((left, self._left), (right, self._right), (out, self._out)):
+            _check_planes(planes, self._format, self._sizes)
+            values.write_planes(planes, to)
+        self._launcher(self._launch)
+
+
+def _plane_sizes(fmt: PixelFormat, width: int, height: int) -> list[tuple[int, int]]:
+    return [fmt.plane_size(plane, width, height)[::-1] for plane in range(fmt.planes)]
+
+
+def _check_planes(planes: Sequence[Tensor], fmt: PixelFormat, sizes: Sequence[tuple[int, int]]) -> None:
+    found = [plane.shape for plane in planes]
+    if found != sizes:
+        raise ValueError(f"planes must be {sizes}, not {[tuple(shape) for shape in found]}")
     kinds = {plane.dtype for plane in planes}
-    good = len(kinds) == 1 and planes[0].itemsize == fmt.bytes_per_sample
-    good = good and planes[0].dtype.is_floating_point == fmt.float_samples
-    _need(good, f"planes must be of {fmt.name}'s own type, not {kinds}")
+    if kinds != {_SAMPLE_TYPES[fmt.float_samples, fmt.bytes_per_sample]}:
+        raise ValueError(f"planes must be of {fmt.name}'s own type, not {kinds}")
 
 
 def _check_level(level: RawLevel, canvas: tuple[int, int], dtype: torch.dtype) -> None:
