@@ -13,11 +13,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from vsrife.network.architecture import Architecture
+from vsrife.network.architecture import Architecture, Head
 from vsrife.network.blocks import SLOPE, IFBlock, ResidualConv
 
-__all__ = ["Block", "Layout", "prepare"]
+__all__ = ["RGB", "Block", "Encoder", "Layout", "prepare", "prepare_encoder"]
 
+RGB = 3
 FLOW_AND_MASK = 5
 
 HALO = 40
@@ -42,7 +43,7 @@ class Layout:
     def of(cls, architecture: Architecture, *, aligned: bool) -> "Layout":
         """aligned: padded to what a GPU loads at once (sources to 4 channels, the others to 8); else no padding."""
         blocks = range(len(architecture.widths))
-        source = _padded(3 + architecture.features, 4 if aligned else 1)
+        source = _padded(RGB + architecture.features, 4 if aligned else 1)
         tails = [1 if index == 0 else 1 + FLOW_AND_MASK + architecture.hidden for index in blocks]
         answers = [FLOW_AND_MASK + (0 if index == blocks[-1] else architecture.hidden) for index in blocks]
         step = 8 if aligned else 1
@@ -146,6 +147,67 @@ class Block:
         return _dense(functional.conv_transpose2d(y, self.last_weight, self.last_bias, 2, 1))
 
 
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Encoder:
+    """A network's encoder, where there is an epilogue: from packed source to packed source, nothing else copied.
+
+    layers: the first takes a packed source as it is, with weights of zero for all but R, G and B.
+    last_weight, last_bias: of the transposed convolution, whose outputs are a packed source's channels, zero but for
+        the features.
+    slopes: ones.
+    """
+
+    layers: tuple[_Convolution, ...]
+    last_weight: Tensor
+    last_bias: Tensor
+    slopes: Tensor
+    epilogue: Epilogue
+
+    def __call__(self, packed: Tensor) -> Tensor:
+        """A new tensor like ``packed`` [1, C, H, W], R, G and B in 0..1 and zeros else, with the features in it too."""
+        x = packed
+        for layer in self.layers:
+            x = layer(x)
+        y = _dense(functional.conv_transpose2d(x, self.last_weight, None, 2, 1))
+        self.epilogue(y, self.last_bias, packed, self.slopes)
+        return y
+
+
+def prepare_encoder(
+    head: nn.Module, architecture: Architecture, layout: Layout, epilogue: Epilogue | None
+) -> Encoder | None:
+    """The encoder ``head`` of a network, on its device and in its dtype; None without features, or an epilogue."""
+    if epilogue is None or architecture.head is Head.NONE:
+        return None
+    first, *others = (
+        _convolution(layer, _ones(layer.out_channels, layer) if architecture.head is Head.LINEAR else None)
+        for layer in head.modules()
+        if isinstance(layer, nn.Conv2d)
+    )
+    (last,) = (layer for layer in head.modules() if isinstance(layer, nn.ConvTranspose2d))
+    rgb, features = slice(0, RGB), slice(RGB, RGB + architecture.features)
+    first_weight = first.weight.new_zeros(len(first.weight), layout.source, 3, 3)
+    first_weight[:, rgb] = first.weight
+    last_weight = last.weight.new_zeros(len(last.weight), layout.source, 4, 4)
+    last_weight[:, features] = last.weight
+    last_bias = last.weight.new_zeros(layout.source)
+    last_bias[features] = _bias(last)
+    return Encoder(
+        layers=tuple(
+            replace(layer, epilogue=epilogue) for layer in (replace(first, weight=_laid_out(first_weight)), *others)
+        ),
+        last_weight=_laid_out(last_weight),
+        last_bias=last_bias,
+        slopes=_ones(layout.source, last),
+        epilogue=epilogue,
+    )
+
+
+def _ones(count: int, layer: nn.Conv2d | nn.ConvTranspose2d) -> Tensor:
+    """Slopes below zero that leave everything as it is."""
+    return torch.ones(count, dtype=layer.weight.dtype, device=layer.weight.device)
+
+
 def prepare(
     blocks: Sequence[nn.Module], architecture: Architecture, layout: Layout, epilogue: Epilogue | None = None
 ) -> tuple[Block, ...]:
@@ -182,12 +244,16 @@ def _with_activation(layer: nn.Module) -> _Convolution:
     assert isinstance(layer, nn.Sequential)
     convolution, activation = layer
     assert isinstance(convolution, nn.Conv2d)
+    return _convolution(convolution, activation.weight.detach() if isinstance(activation, nn.PReLU) else None)
+
+
+def _convolution(convolution: nn.Conv2d, slopes: Tensor | None) -> _Convolution:
     return _Convolution(
         weight=_laid_out(convolution.weight),
         bias=_bias(convolution),
         stride=convolution.stride[0],
         groups=convolution.groups,
-        slopes=activation.weight.detach() if isinstance(activation, nn.PReLU) else None,
+        slopes=slopes,
         residual=False,
     )
 

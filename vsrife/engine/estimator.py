@@ -144,6 +144,8 @@ class Estimator(Packing):
     @override
     def encoded(self, packed: Tensor, rgb: Tensor | None = None) -> Tensor:
         """See Packing."""
+        if self.network.encoder is not None:
+            return self.network.encoder(packed)
         module = self.network.module
         count = self._architecture.features
         if count:

@@ -35,5 +35,8 @@ class Packing:
         )
 
     def encoded(self, packed: Tensor, rgb: Tensor | None = None) -> Tensor:  # noqa: ARG002 - for networks that encode
-        """``packed``, with the features of its RGB (or of ``rgb``, the same in float32) written beside it, if any."""
+        """``packed`` with the features, if any, of its RGB (or of ``rgb``, the same in float32): itself or a new one.
+
+        Its channels beyond RGB are zeros.
+        """
         return packed
