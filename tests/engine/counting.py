@@ -12,19 +12,23 @@ and the driver's own part of a launch, the copies between host and device.
 import contextlib
 import dataclasses
 import statistics
+import tempfile
 import time
-from collections import Counter, OrderedDict
+from collections import Counter, OrderedDict, defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from fractions import Fraction
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 from unittest import mock
 
 import torch
+from safetensors.torch import save_file
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from tests.network.small import network
 from vsrife.cli.bench.scenery import ARCHITECTURES
 from vsrife.engine import device, graphs
 from vsrife.engine.estimator import Estimator
@@ -40,7 +44,7 @@ from vsrife.video.colour import ColourOverrides, colour_of
 from vsrife.video.formats import Family, PixelFormat
 from vsrife.video.picture import Layer, Picture
 
-__all__ = ["SIZES", "engine_microseconds", "frame_nodes", "source_launches"]
+__all__ = ["SIZES", "engine_microseconds", "frame_nodes", "plugin_microseconds", "source_launches"]
 
 SIZES = {"1080p": (1920, 1088), "2160p": (3840, 2176)}
 """Canvases, width and height."""
@@ -90,9 +94,9 @@ def network_on(device: torch.device, dtype: torch.dtype, version: str, kernels: 
     """An official architecture without weights, as `load_network` prepares it for a GPU."""
     with device:
         module = IFNet(ARCHITECTURES[version])
-    network = Network.of(module, device, dtype, kernels)
-    assert isinstance(network, BlockNetwork)
-    return network
+    prepared = Network.of(module, device, dtype, kernels)
+    assert isinstance(prepared, BlockNetwork)
+    return prepared
 
 
 def estimator_for(network: BlockNetwork, canvas: tuple[int, int]) -> Estimator:
@@ -162,7 +166,7 @@ def launching_nothing() -> Iterator[Kernels]:
         yield Kernels(Loader(torch.device("cuda", 0)))
 
 
-def microseconds(call: Callable[[], object], count: int = 200, batches: int = 15) -> float:
+def microseconds(call: Callable[[], object], count: int = 50, batches: int = 41) -> float:
     """What a call takes of this thread: the median of batches of ``count`` calls."""
     call()
     times = []
@@ -191,8 +195,8 @@ def engine_microseconds(version: str) -> dict[str, float]:
     """What one replayed frame and one source take of the calling thread, and of that the parts."""
     cpu = torch.device("cpu")
     with launching_nothing() as kernels, device.computing():
-        network = network_on(cpu, torch.float32, version, kernels)
-        frames = Interpolator(network, SIDE, SIDE, scale=1.0, ensemble=False)
+        official = network_on(cpu, torch.float32, version, kernels)
+        frames = Interpolator(official, SIDE, SIDE, scale=1.0, ensemble=False)
         left, right, into = (_picture(number) for number in range(3))
         frames.interpolate(left, right, HALF, into)
         a, b = (frames._at(Fraction(time), left, right) for time in range(2))
@@ -222,6 +226,50 @@ def engine_microseconds(version: str) -> dict[str, float]:
     return found
 
 
+def plugin_microseconds(frames: int = 2000) -> dict[str, float]:
+    """What VapourSynth's callbacks take of their thread for one output frame, without the engine, cuts and stills.
+
+    Medians, and of the fastest hundredth, since these frames come one by one and find the processor's caches cold.
+    """
+    import vapoursynth as vs
+
+    from vsrife.plugin import callbacks, vsapi
+
+    spent: dict[int, float] = defaultdict(float)
+
+    def timed(n: int, *rest: object) -> object:
+        began = time.thread_time()
+        try:
+            return callbacks._get_frame(n, *rest)
+        finally:
+            spent[n] += time.thread_time() - began
+
+    def interpolate(_self: Interpolator, _left: Picture, _right: Picture, _t: Fraction, into: Picture) -> None:
+        into.layer.targets_on(torch.device("cpu"))
+
+    blank = vs.core.std.BlankClip(width=SIDE, height=SIDE, length=frames, fpsnum=24000, fpsden=1001, format=vs.YUV420P8)
+    clip = blank.std.SetFrameProps(_Matrix=1, _Range=0, _Transfer=1, _Primaries=1, _ChromaLocation=0, _FieldBased=0)
+    with tempfile.TemporaryDirectory() as folder, mock.patch.object(Interpolator, "interpolate", interpolate):
+        model = Path(folder) / "small.safetensors"
+        save_file({key: value.contiguous() for key, value in network("J").state_dict().items()}, model)
+        made = vs.core.rife.RIFE(clip, model=str(model), device="cpu", sc=0, skip=0)
+        vsapi._module.ffi.def_extern(name="rife_get_frame")(timed)
+        try:
+            for n in range(len(made)):
+                made.get_frame(n).close()
+        finally:
+            vsapi._module.ffi.def_extern(name="rife_get_frame")(callbacks._get_frame)
+    found = {}
+    for kind, first in (("new frame", 1), ("source frame", 0)):
+        times = sorted(1e6 * spent[n] for n in range(first, len(made), 2))
+        found[kind], found[f"{kind}, fastest"] = statistics.median(times), times[len(times) // 100]
+    return found
+
+
+def _line(times: dict[str, float]) -> str:
+    return ", ".join(f"{part} {each:.1f}" for part, each in times.items())
+
+
 def main() -> None:
     """Print everything."""
     for version in ARCHITECTURES:
@@ -230,8 +278,8 @@ def main() -> None:
                 counts = count(version, size)
                 kinds = ", ".join(f"{number} {kind}" for kind, number in counts.most_common())
                 print(f"{version} {size} {name}: {counts.total()} ({kinds})")
-        parts = ", ".join(f"{part} {each:.1f}" for part, each in engine_microseconds(version).items())
-        print(f"{version} microseconds: {parts}")
+        print(f"{version} microseconds: {_line(engine_microseconds(version))}")
+    print(f"plugin microseconds: {_line(plugin_microseconds())}")
 
 
 if __name__ == "__main__":

@@ -132,9 +132,17 @@ class Map:
 
     def integer(self, key: str) -> int | None:
         """The first value under ``key``, or None where there is none or it is no integer."""
-        error = ffi().new("int *")
-        value = int(self._api.mapGetInt(self.pointer, key.encode(), 0, error))
-        return None if error[0] else value
+        return self.integers(key).get(key)
+
+    def integers(self, *keys: str) -> dict[str, int]:
+        """The first value under each of ``keys`` that is there and an integer."""
+        pointer, get, error = self.pointer, self._api.mapGetInt, ffi().new("int *")
+        found = {}
+        for key in keys:
+            value = get(pointer, key.encode(), 0, error)
+            if not error[0]:
+                found[key] = value
+        return found
 
     def number(self, key: str) -> float | None:
         """The first value under ``key`` as a float, also of an integer; None where there is none or it is no number."""
