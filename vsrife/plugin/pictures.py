@@ -88,6 +88,7 @@ class Reader(ABC):
     def making(self, number: int, left: Frame, right: Frame) -> AbstractContextManager[Work]:
         """A new frame between source frames ``number`` and ``number`` + 1, with the properties of the left one.
 
+        Both have one colour: a pair that has two is a cut (`scenes`), and nothing is made of it.
         After the context its reference is the caller's; where the context raises, it is freed.
         """
 
@@ -128,10 +129,10 @@ class HostReader(Reader):
             with self._alphas(left, right) as (left_alpha, right_alpha):
                 if left_alpha is not None:
                     made_alpha = left_alpha.blank_like()
-                meaning = self.colour(left)  # also of what is made, which has the left one's properties
+                meaning = self.colour(left)
                 yield Work(
                     left=self._read(number, left, left_alpha, meaning),
-                    right=self._read(number + 1, right, right_alpha, self.colour(right)),
+                    right=self._read(number + 1, right, right_alpha, meaning),
                     into=self._read(number, made, made_alpha, meaning, write=True),
                     made=made,
                 )

@@ -204,12 +204,13 @@ class Map:
 class Frame:
     """One reference to a VSFrame."""
 
-    __slots__ = ("_core", "pointer")
+    __slots__ = ("_core", "_props", "pointer")
 
     def __init__(self, core: Core, pointer: Any) -> None:
         if pointer == ffi().NULL:
             raise RuntimeError("VapourSynth gave no frame where one was promised")
         self._core = core
+        self._props: Map | None = None
         self.pointer = pointer
 
     def free(self) -> None:
@@ -226,11 +227,14 @@ class Frame:
     @property
     def props(self) -> Map:
         """The frame's properties, to read."""
-        return Map(self._core, self._core.api.getFramePropertiesRO(self.pointer))
+        if self._props is None:
+            self._props = Map(self._core, self._core.api.getFramePropertiesRO(self.pointer))
+        return self._props
 
     @property
     def writable_props(self) -> Map:
         """The frame's properties, to write; only of a frame that nobody else has seen."""
+        self._props = None  # a map that others share is copied now
         return Map(self._core, self._core.api.getFramePropertiesRW(self.pointer))
 
     @property

@@ -10,6 +10,7 @@ up on the same stream. Wrong shapes, types and layouts raise ValueError.
 """
 
 import ctypes
+import functools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -148,19 +149,12 @@ class Kernels:
         _dense(out, "out")
         _, channels, canvas_height, canvas_width = out.shape
         _need(width <= canvas_width and height <= canvas_height, "the picture must lie within the canvas")
-        _need(channels % 4 == 0, f"channels ({channels}) must be a multiple of 4")
+        if channels % 4:
+            raise ValueError(f"channels ({channels}) must be a multiple of 4")
         _check_planes(planes, fmt, _plane_sizes(fmt, width, height))
-        chroma_width, chroma_height = fmt.plane_size(1, width, height)
-        site_x, site_y = colour.chroma.offset(fmt.subsampling_w, fmt.subsampling_h)
-        luma_zero, luma_unit = formulas.range_of(fmt, colour, chroma=False)
-        chroma_zero, chroma_unit = formulas.range_of(fmt, colour, chroma=True)
-        arguments = values.ConvertArguments(
-            planes=(values.Plane * 3)(*map(plane_of, planes)), out=out.data_ptr(), width=width, height=height,
-            canvas_width=canvas_width, canvas_height=canvas_height, family=formulas.family_of(fmt, colour),
-            linear=int(colour.linear), chroma_width=chroma_width, chroma_height=chroma_height, site_x=site_x,
-            site_y=site_y, step_x=0.5**fmt.subsampling_w, step_y=0.5**fmt.subsampling_h, luma_zero=luma_zero,
-            luma_unit=luma_unit, chroma_zero=chroma_zero, chroma_unit=chroma_unit, **formulas.matrix_of(colour.matrix),
-        )  # fmt: skip
+        arguments = values.ConvertArguments.from_buffer_copy(_conversion(fmt, colour, width, height))
+        arguments.out, arguments.canvas_width, arguments.canvas_height = out.data_ptr(), canvas_width, canvas_height
+        values.write_planes(planes, arguments.planes)
         across, down = 64, _THREADS // 64
         self._launch(
             Launch(
@@ -329,12 +323,10 @@ class Kernels:
         if residual is not None:
             _dense(residual, "residual")
             _need(residual.shape == y.shape and residual.dtype is y.dtype, "residual must be as y is")
-        for vector in (bias, slopes):
-            good = vector is None or (
-                vector.shape == (channels,) and vector.dtype is y.dtype and vector.is_contiguous()
-            )
-            _need(good, f"bias and slopes must be [{channels}] of y's type")
-            _need(vector is None or vector.data_ptr() % 16 == 0, "bias and slopes must begin at a multiple of 16 bytes")
+        for vector in (bias,) if slopes is None else (bias, slopes):
+            if vector.shape != (channels,) or vector.dtype is not y.dtype or not vector.is_contiguous():
+                raise ValueError(f"bias and slopes must be [{channels}] of y's type")
+            _need(vector.data_ptr() % 16 == 0, "bias and slopes must begin at a multiple of 16 bytes")
         variant = Variant.epilogue(
             y.dtype, channels, residual=residual is not None, slopes=slopes is not None, joins=bool(parts)
         )
@@ -422,6 +414,21 @@ class Kernels:
                 arguments=arguments,
             )
         )
+
+
+@functools.lru_cache(maxsize=64)
+def _conversion(fmt: PixelFormat, colour: Colour, width: int, height: int) -> values.ConvertArguments:
+    """What does not change from frame to frame."""
+    chroma_width, chroma_height = fmt.plane_size(1, width, height)
+    site_x, site_y = colour.chroma.offset(fmt.subsampling_w, fmt.subsampling_h)
+    luma_zero, luma_unit = formulas.range_of(fmt, colour, chroma=False)
+    chroma_zero, chroma_unit = formulas.range_of(fmt, colour, chroma=True)
+    return values.ConvertArguments(
+        width=width, height=height, family=formulas.family_of(fmt, colour), linear=int(colour.linear),
+        chroma_width=chroma_width, chroma_height=chroma_height, site_x=site_x, site_y=site_y,
+        step_x=0.5**fmt.subsampling_w, step_y=0.5**fmt.subsampling_h, luma_zero=luma_zero, luma_unit=luma_unit,
+        chroma_zero=chroma_zero, chroma_unit=chroma_unit, **formulas.matrix_of(colour.matrix),
+    )  # fmt: skip
 
 
 class Synthesis:

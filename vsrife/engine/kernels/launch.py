@@ -185,8 +185,8 @@ _SYNTHESIS: Final = {
 
 
 def write_planes(tensors: Sequence[Tensor], to: Sequence[Plane]) -> None:
-    """`plane_of` each tensor, written into ``to``."""
-    for tensor, plane in zip(tensors, to, strict=True):
+    """`plane_of` each tensor, written into ``to``, of which the rest stays as it is."""
+    for tensor, plane in zip(tensors, to, strict=False):
         plane.data, plane.pitch = tensor.data_ptr(), pitch_of(tensor)
 
 
