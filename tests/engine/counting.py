@@ -20,7 +20,7 @@ from contextlib import ExitStack, contextmanager
 from fractions import Fraction
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, NoReturn
 from unittest import mock
 
 import torch
@@ -31,6 +31,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from tests.network.small import network
 from vsrife.cli.bench.scenery import ARCHITECTURES
 from vsrife.engine import device, graphs
+from vsrife.engine import interpolator as interpolators
 from vsrife.engine.estimator import Estimator
 from vsrife.engine.fused import FusedSampler
 from vsrife.engine.interpolator import Interpolator
@@ -191,6 +192,10 @@ def _picture(number: int) -> Picture:
     return Picture(number=number, width=SIDE, height=SIDE, layer=layer)
 
 
+def _never() -> NoReturn:
+    raise AssertionError("a source was not cached")
+
+
 def engine_microseconds(version: str) -> dict[str, float]:
     """What one replayed frame and one source take of the calling thread, and of that the parts."""
     cpu = torch.device("cpu")
@@ -199,18 +204,20 @@ def engine_microseconds(version: str) -> dict[str, float]:
         frames = Interpolator(official, SIDE, SIDE, scale=1.0, ensemble=False)
         left, right, into = (_picture(number) for number in range(3))
         frames.interpolate(left, right, HALF, into)
-        a, b = (frames._at(Fraction(time), left, right) for time in range(2))
+        sources = interpolators._sources
+        keys = [key for key in sources._values if key.serial == frames._serial]
+        a, b = (sources._values[key][0].packed for key in keys)
         with lane(cpu) as held:
-            field = frames.field(held, a.packed, b.packed, 0.5)
-            pair, small = new_pair(cpu), a.packed[:, :, :4, :4].contiguous(memory_format=torch.channels_last)
+            field = frames.field(held, a, b, 0.5)
+            pair, small = new_pair(cpu), a[:, :, :4, :4].contiguous(memory_format=torch.channels_last)
             found = {
                 "frame": microseconds(lambda: frames.interpolate(left, right, HALF, into)),
-                "field": microseconds(lambda: frames.field(held, a.packed, b.packed, 0.5)),
-                "set_pair": microseconds(lambda: kernels.set_pair(pair, a.packed, b.packed, 0.5)),
+                "field": microseconds(lambda: frames.field(held, a, b, 0.5)),
+                "set_pair": microseconds(lambda: kernels.set_pair(pair, a, b, 0.5)),
                 "blend": microseconds(
                     lambda: frames.blend(field, into, (left.layer, None), (right.layer, None), into.layer)
                 ),
-                "cached sources": microseconds(lambda: [frames._at(Fraction(time), left, right) for time in range(2)]),
+                "cached sources": microseconds(lambda: [sources.get(key, _never) for key in keys]),
                 "exact arithmetic": microseconds(device._promise_exact_arithmetic),
                 "encoder": microseconds(lambda: frames._estimator.encoded(small)),
             }
