@@ -2,10 +2,15 @@
 
 import pytest
 
+from vsrife.engine import memory
+
 from .counting import engine_microseconds, frame_nodes, plugin_microseconds, source_launches
 
 NODES = {("4.26", "1080p"): 121, ("4.26", "2160p"): 151, ("4.6", "1080p"): 94, ("4.6", "2160p"): 108}
 """Of the graph of one new frame."""
+
+IN_LARGE_BANDS = {("4.26", "1080p"): 115, ("4.26", "2160p"): 121, ("4.6", "1080p"): 92, ("4.6", "2160p"): 94}
+"""The same with bands of 128 MiB: 23 for each block at 1080p."""
 
 SOURCE = {"4.26": 8, "4.6": 0}
 """Launches that encode one source, behind `convert`."""
@@ -20,6 +25,12 @@ MOST_MICROSECONDS = 5000.0
 @pytest.mark.parametrize(("version", "size"), NODES)
 def test_nodes_of_a_frame(version, size):
     assert frame_nodes(version, size).total() == NODES[version, size]
+
+
+@pytest.mark.parametrize(("version", "size"), IN_LARGE_BANDS)
+def test_nodes_of_a_frame_in_larger_bands(monkeypatch, version, size):
+    monkeypatch.setattr(memory, "_GPU_BAND", 1 << 27)
+    assert frame_nodes(version, size).total() == IN_LARGE_BANDS[version, size]
 
 
 @pytest.mark.parametrize("version", SOURCE)
