@@ -14,8 +14,8 @@ class Choices:
 
     pinned: planes in host memory pass through pinned memory, which the GPU copies from and to by itself, for one more
         copy on the host. Otherwise they are copied as they lie, which the driver stages, and the call waits for.
-    gpu_band: bytes of a block's input that exist at a time, 1 or more: what the device's L2 holds, and still enough
-        work for all of its processors.
+    gpu_band: bytes of a block's input that exist at a time, 1 or more. By default a block at 1080p is one band, which
+        takes the fewest launches, and memory at 2160p stays bounded; bands that the device's L2 holds may be faster.
     lanes: frames whose motion is computed at a time, 1 or more: the fine blocks of one fill what the coarse ones leave
         idle. Each costs a working set. Three times as many frames may be on their way, and each lane keeps up to three
         graphs.
@@ -24,7 +24,7 @@ class Choices:
     """
 
     pinned: bool = False
-    gpu_band: int = 1 << 25
+    gpu_band: int = 1 << 27
     lanes: int = 2
     cudnn_benchmark: bool = False
 

@@ -78,9 +78,28 @@ def test_the_second_start_of_group_a(kernels):
     assert_same(*estimated(kernels, "A", motion=4.0))
 
 
-@pytest.mark.parametrize("options", [{"band": 500}, {"strips": 3}, {"band": 900, "strips": 2}])
-def test_bands_and_strips(kernels, options):
-    assert_same(*estimated(kernels, "J", **options))
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("name", [name for name in ARCHITECTURES if ARCHITECTURES[name].features])
+def test_encoders(kernels, name, dtype):
+    height, width = canvas_of(name)
+    rgb, _ = frames(height, width)
+    net = Network.of(network(name), CPU, dtype, kernels)
+    with torch.inference_mode():
+        expected = network(name).to(dtype).encode(rgb.to(dtype)).float()
+        packed = Estimator(net, (height, width)).pack(rgb)
+    features = packed[:, 3 : 3 + expected.shape[1]].float()
+    rounding = 2e-6 if dtype is torch.float32 else 2.0**-7
+    assert (features - expected).abs().max() <= rounding * expected.abs().max()
+    assert expected.std() > 0.01
+    assert torch.equal(packed[:, :3], rgb.to(dtype))
+    assert not packed[:, 3 + expected.shape[1] :].any()
+    assert packed.is_contiguous(memory_format=torch.channels_last)
+
+
+@pytest.mark.parametrize("name", ["A", "J"])
+@pytest.mark.parametrize("options", [{"band": 1}, {"band": 500}, {"strips": 3}, {"band": 900, "strips": 2}])
+def test_bands_and_strips(kernels, name, options):
+    assert_same(*estimated(kernels, name, **options))
 
 
 def picture(fmt, width, height, number, shift, *, write=False):
@@ -157,6 +176,19 @@ def test_whole_frames(kernels, replays, name, fmt):
             assert a.double().std() > 0
     # Captured once and replayed for each; never where the data decide what is launched.
     assert replays == ([] if name == "A" else [len(TIMES)])
+
+
+def test_the_arguments_of_a_format_are_laid_out_once_a_graph(kernels, replays, monkeypatch):
+    laid_out = []
+    synthesis = kernels.synthesis
+    monkeypatch.setattr(
+        kernels, "synthesis", lambda *args, **rest: laid_out.append(args[1]) or synthesis(*args, **rest)
+    )
+    net = Network.of(network("J"), CPU, torch.float32, kernels)
+    for fmt in (YUV420P8, GRAY16, YUV420P8):
+        made(net, fmt, 150, 98, TIMES)
+    assert laid_out == [YUV420P8, GRAY16]
+    assert replays == [3 * len(TIMES)]
 
 
 def test_a_scale_that_has_no_fast_way(kernels, replays):

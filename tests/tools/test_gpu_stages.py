@@ -3,7 +3,6 @@
 import dataclasses
 import json
 import os
-import subprocess
 import sys
 import zipfile
 from types import SimpleNamespace
@@ -11,6 +10,7 @@ from types import SimpleNamespace
 import pytest
 
 from tests.conftest import ROOT
+from vsrife.choices import chosen
 
 PYTEST_OUTPUT = """
 ....F.s
@@ -103,32 +103,19 @@ def test_kernels_of_a_profile(tool):
     assert profile.table_of(found).splitlines()[2].split() == ["5.0", "2.0", "2.50", "void", "gather<8>(Pair)"]
 
 
-def test_choices_reach_the_engine(tool):
-    """In a process of its own, as the stage has it: they count before anything else is imported."""
-    program = """
-from gpu_stages.engine_choices import choose, defaults
-choose(band=12345, benchmark=True, lanes=3)
-import torch
-from vsrife.engine import device, graphs, interpolator, memory, streams
-print(graphs.MOST_GRAPHS, device.GPU_SLOTS, interpolator.KEPT_SOURCES, memory._CPU_BAND, memory._GPU_BAND)
-device._promise_exact_arithmetic()
-print(torch.backends.cudnn.benchmark, torch.backends.cudnn.deterministic)
-print(defaults())
-for late in ({"colour": 1}, {"band": 1}):
-    try:
-        choose(**late)
-    except (KeyError, RuntimeError) as error:
-        print(error)
-"""
-    environment = tool("gpu_stages.surroundings").environment(device="cpu")
-    done = subprocess.run(
-        [sys.executable, "-c", program], env=environment, capture_output=True, text=True, timeout=100, check=False
-    )
-    lines = done.stdout.splitlines()
-    assert lines[:2] == ["9 9 6 12345 12345", "True True"], done.stderr
-    assert lines[2] == "{'lanes': 3, 'band': 12345, 'benchmark': False}"
-    assert "colour" in lines[3]
-    assert "imported already" in lines[4]
+def test_choices_hold_while_they_are_measured_and_no_longer(tool, monkeypatch, tmp_path):
+    choices, seen = tool("gpu_stages.choices"), {}
+    monkeypatch.setattr(choices, "measure", lambda told, settings, name, model: seen.update({name: chosen()}))
+    monkeypatch.setattr(choices, "seeded_model", lambda name, folder: folder)
+    before = chosen()
+    choices.tried(tool("gpu_stages.told").Told(), tool("gpu_stages.settings").Settings(device="cpu"))
+    assert chosen() == before
+    assert seen["as it is"] == before
+    assert seen["3 lanes"].lanes == 3
+    assert seen["bands of 8 MB"].gpu_band == 8 << 20
+    assert seen["pinned staging"].pinned
+    assert seen["cuDNN's benchmark"].cudnn_benchmark
+    assert len(set(seen.values())) == len(seen), "each of them is tried once"
 
 
 def carried(folder):

@@ -19,13 +19,13 @@ from gpu_stages.measured import device_of, made_engine, seeded_model
 from gpu_stages.plan import ROOT
 from gpu_stages.settings import Settings
 from gpu_stages.told import Told, main_of
+from vsrife.choices import chosen
 from vsrife.cli.bench import whole
 from vsrife.cli.bench.engine import working_on
 from vsrife.cli.bench.machine import facts
 from vsrife.cli.bench.scenery import moving_frames
 from vsrife.engine import graphs
 from vsrife.engine.kernels import Kernels, resolve
-from vsrife.engine.streams import LANES
 from vsrife.video import host
 
 MODEL = "seeded:4.26"
@@ -125,7 +125,7 @@ def copies(told: Told, settings: Settings) -> None:
     device = device_of(settings)
     plane = torch.randint(0, 256, (settings.height, settings.width + 32), dtype=torch.uint8)[:, : settings.width]
     back = torch.zeros_like(plane)
-    host.download(host.upload(plane, device), back)
+    host.download([host.upload(plane, device)], [back])
     host.finish(device)
     if not torch.equal(plane, back):
         raise RuntimeError("a plane came back changed")
@@ -144,8 +144,8 @@ def captures(told: Told, settings: Settings) -> None:
         engine.in_every_lane(left, right)
     if device.type == "cuda":
         captured = [replay._graph is not None for replay in graphs._replays.values()]
-        told.figure("lanes with a graph", sum(captured), f"of {LANES}")
-        if captured != [True] * LANES:
+        told.figure("lanes with a graph", sum(captured), f"of {chosen().lanes}")
+        if captured != [True] * chosen().lanes:
             raise RuntimeError("not every lane has a graph: a log line above tells why")
 
 

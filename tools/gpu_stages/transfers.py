@@ -50,8 +50,7 @@ def copies(told: Told, settings: Settings) -> None:
         del held
 
     def to_pageable() -> None:
-        for plane, target in zip(there, pageable, strict=True):
-            host.download(plane, target)
+        host.download(there, pageable)
         host.finish(device)
 
     for name, call in {

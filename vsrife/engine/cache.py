@@ -11,12 +11,22 @@ __all__ = ["Cache"]
 
 
 class _Pending:
-    """A value that one thread is computing while others wait."""
+    """A value that one thread is computing while others wait: a lock that it holds, much cheaper than an event."""
 
-    __slots__ = ("done",)
+    __slots__ = ("_running",)
 
     def __init__(self) -> None:
-        self.done = threading.Event()
+        self._running = threading.Lock()
+        self._running.acquire()
+
+    def wait(self) -> None:
+        """Return when the thread that made this has called `finish`."""
+        with self._running:
+            pass
+
+    def finish(self) -> None:
+        """Let all go on that wait."""
+        self._running.release()
 
 
 class Cache[K: Hashable, V]:
@@ -61,7 +71,7 @@ class Cache[K: Hashable, V]:
                 return found[0]
             if pending is None:
                 break
-            pending.done.wait()
+            pending.wait()
         try:
             value = compute()
             self._put(key, value)
@@ -69,7 +79,7 @@ class Cache[K: Hashable, V]:
         finally:
             with self._lock:
                 del self._pending[key]
-            mine.done.set()
+            mine.finish()
             self._sweep()
 
     def drop(self, unwanted: Callable[[K], bool]) -> None:

@@ -5,7 +5,7 @@ the middle of the kernel where the precision allows it, inputs come in the order
 outputs leave in the order that it reads them. Nothing here knows frames, flow or scales.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
@@ -15,11 +15,12 @@ from torch.nn import functional
 
 from vsrife.engine import winograd
 from vsrife.engine.winograd import Winograd
-from vsrife.network.architecture import Architecture
+from vsrife.network.architecture import Architecture, Head
 from vsrife.network.blocks import SLOPE, IFBlock, ResidualConv
 
-__all__ = ["Block", "Layout", "prepare"]
+__all__ = ["RGB", "Block", "Encoder", "Layout", "prepare", "prepare_encoder"]
 
+RGB = 3
 FLOW_AND_MASK = 5
 
 HALO = 40
@@ -44,7 +45,7 @@ class Layout:
     def of(cls, architecture: Architecture, *, aligned: bool) -> "Layout":
         """aligned: padded to what a GPU loads at once (sources to 4 channels, the others to 8); else no padding."""
         blocks = range(len(architecture.widths))
-        source = _padded(3 + architecture.features, 4 if aligned else 1)
+        source = _padded(RGB + architecture.features, 4 if aligned else 1)
         tails = [1 if index == 0 else 1 + FLOW_AND_MASK + architecture.hidden for index in blocks]
         answers = [FLOW_AND_MASK + (0 if index == blocks[-1] else architecture.hidden) for index in blocks]
         step = 8 if aligned else 1
@@ -62,8 +63,15 @@ def _padded(channels: int, step: int) -> int:
 class Epilogue(Protocol):
     """What follows a convolution without a bias: activates y + bias + residual in place, see `Kernels.epilogue`."""
 
-    def __call__(self, y: Tensor, bias: Tensor, residual: Tensor | None, slopes: Tensor | None) -> None:
-        """slopes: PReLU's, one a channel; None for leaky ReLU."""
+    def __call__(
+        self,
+        y: Tensor,
+        bias: Tensor,
+        residual: Tensor | None,
+        slopes: Tensor | None,
+        parts: Sequence[Tensor] = (),
+    ) -> None:
+        """slopes: PReLU's, one a channel; None for leaky ReLU. parts: read instead of ``y``, which is their rows."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -95,6 +103,25 @@ class _Convolution:
         if self.residual:
             y += x
         return functional.leaky_relu_(y, SLOPE) if self.slopes is None else functional.prelu(y, self.slopes)
+
+    def joined(self, bands: Iterable[tuple[Tensor, tuple[int, int]]]) -> Tensor:
+        """The answer for an input that comes in bands of rows, top to bottom, each with its padding; all but the last
+        are of one height. No residual. A band is done with when the next one is asked for.
+        """
+        if self.epilogue is None:
+            pieces = [self(*band) for band in bands]
+            return pieces[0] if len(pieces) == 1 else torch.cat(pieces, 2)
+        pieces = [
+            _dense(functional.conv2d(x, self.weight, None, self.stride, padding, 1, self.groups))
+            for x, padding in bands
+        ]
+        y, parts = pieces[0], tuple[Tensor, ...]()
+        if len(pieces) > 1:
+            shape = *y.shape[:2], sum(piece.shape[2] for piece in pieces), y.shape[3]
+            y = torch.empty(shape, dtype=y.dtype, device=y.device, memory_format=torch.channels_last)
+            parts = tuple(pieces)
+        self.epilogue(y, self.bias, None, self.slopes, parts)
+        return y
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -160,6 +187,77 @@ class _Transposed:
         return _dense(functional.conv_transpose2d(x, self.weight, self.bias, 2, 1))
 
 
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Encoder:
+    """A network's encoder: from packed source to packed source.
+
+    layers: the first takes a packed source as it is, with weights of zero for all but R, G and B.
+    last: makes the features; where there is an epilogue all of a packed source's channels, zeros but for the features.
+    features: how many there are.
+    epilogue, slopes: adds the features to the source in one pass, with slopes of one. None: they are copied into it.
+    """
+
+    layers: tuple[_Convolution, ...]
+    last: _Transposed
+    features: int
+    epilogue: Epilogue | None
+    slopes: Tensor
+
+    def __call__(self, packed: Tensor) -> Tensor:
+        """``packed`` [1, C, H, W], R, G and B in 0..1 and zeros else, with the features in it too: itself, or a new
+        tensor.
+        """
+        x = packed.to(self.last.weight.dtype)
+        for layer in self.layers:
+            x = layer(x)
+        if self.epilogue is not None:
+            y = _dense(functional.conv_transpose2d(x, self.last.weight, None, 2, 1))
+            self.epilogue(y, self.last.bias, packed, self.slopes)
+            return y
+        y, side = self.last(x)[0].permute(1, 2, 0), self.last.side
+        # Rows, side, columns, side, channels: of both.
+        pixels = y.reshape(*y.shape[:2], side, side, self.features).transpose(1, 2)
+        source = packed[0].permute(1, 2, 0).view(*pixels.shape[:4], -1)
+        source[..., RGB : RGB + self.features] = pixels
+        return packed
+
+
+def prepare_encoder(
+    head: nn.Module, architecture: Architecture, layout: Layout, epilogue: Epilogue | None
+) -> Encoder | None:
+    """The encoder ``head`` of a network, on its device and in its dtype; None where the network has none."""
+    if architecture.head is Head.NONE:
+        return None
+    first, *others = (
+        _convolution(layer, _ones(layer.out_channels, layer) if architecture.head is Head.LINEAR else None)
+        for layer in head.modules()
+        if isinstance(layer, nn.Conv2d)
+    )
+    (transposed,) = (layer for layer in head.modules() if isinstance(layer, nn.ConvTranspose2d))
+    first_weight = first.weight.new_zeros(len(first.weight), layout.source, 3, 3)
+    first_weight[:, :RGB] = first.weight
+    last_weight, last_bias = transposed.weight.detach(), _bias(transposed)
+    if epilogue is not None:
+        around = (RGB, layout.source - RGB - architecture.features)
+        last_weight = functional.pad(last_weight, (0, 0, 0, 0, *around))
+        last_bias = functional.pad(last_bias, around)
+    return Encoder(
+        layers=(
+            replace(first, weight=_laid_out(first_weight), epilogue=epilogue),
+            *(_fastest(layer, epilogue) for layer in others),
+        ),
+        last=_transposed(last_weight, last_bias, 1, epilogue),
+        features=architecture.features,
+        epilogue=epilogue,
+        slopes=_ones(layout.source, transposed),
+    )
+
+
+def _ones(count: int, layer: nn.Conv2d | nn.ConvTranspose2d) -> Tensor:
+    """Slopes below zero that leave everything as it is."""
+    return torch.ones(count, dtype=layer.weight.dtype, device=layer.weight.device)
+
+
 def prepare(
     blocks: Sequence[nn.Module], architecture: Architecture, layout: Layout, epilogue: Epilogue | None = None
 ) -> tuple[Block, ...]:
@@ -178,7 +276,7 @@ def _prepare_block(
     order = _input_order(architecture, layout, index)
     weight = first.weight.new_zeros(first.weight.shape[0], layout.inputs[index], 3, 3)
     weight[:, order] = first.weight
-    answer = _answer_order(architecture, layout, index)
+    answer, side = _answer_order(architecture, layout, index), 2 if architecture.shuffled else 1
     last = block.lastconv[0] if isinstance(block.lastconv, nn.Sequential) else block.lastconv
     assert isinstance(last, nn.ConvTranspose2d)
     return Block(
@@ -186,17 +284,16 @@ def _prepare_block(
         second=replace(second, epilogue=epilogue),
         trunk=tuple(_fastest(_trunk_layer(layer), epilogue) for layer in block.convblock),
         adds_input=block.adds_input,
-        last=_last(_picked(last.weight, answer, 1), _picked(_bias(last), answer, 0), architecture, epilogue),
+        last=_transposed(_picked(last.weight, answer, 1), _picked(_bias(last), answer, 0), side, epilogue),
         shuffled=architecture.shuffled,
     )
 
 
-def _last(weight: Tensor, bias: Tensor, architecture: Architecture, epilogue: Epilogue | None) -> _Transposed:
-    """A block's last layer, of outputs in the order that its raw answer has."""
+def _transposed(weight: Tensor, bias: Tensor, side: int, epilogue: Epilogue | None) -> _Transposed:
+    """A transposed convolution as it is computed fastest. side: of the pixel shuffle that its outputs are for, or 1."""
     lanes, _ = winograd.resolve(weight.device, weight.dtype)
     made = None
     if epilogue is None and lanes:
-        side = 2 if architecture.shuffled else 1
         made = Winograd(_as_convolution(weight, side), bias.view(1, side, 1, side, -1).expand(2, -1, 2, -1, -1), 1.0)
     return _Transposed(weight=_laid_out(weight), bias=bias, winograd=made)
 
@@ -226,12 +323,16 @@ def _with_activation(layer: nn.Module) -> _Convolution:
     assert isinstance(layer, nn.Sequential)
     convolution, activation = layer
     assert isinstance(convolution, nn.Conv2d)
+    return _convolution(convolution, activation.weight.detach() if isinstance(activation, nn.PReLU) else None)
+
+
+def _convolution(convolution: nn.Conv2d, slopes: Tensor | None) -> _Convolution:
     return _Convolution(
         weight=_laid_out(convolution.weight),
         bias=_bias(convolution),
         stride=convolution.stride[0],
         groups=convolution.groups,
-        slopes=activation.weight.detach() if isinstance(activation, nn.PReLU) else None,
+        slopes=slopes,
         residual=False,
     )
 

@@ -5,9 +5,9 @@ a resolution that nobody reads, the convolutions are those of `convolutions`, an
 rows at a time.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import cached_property
-from typing import Protocol, override
+from typing import Any, Protocol, override
 
 import torch
 from torch import Tensor
@@ -33,7 +33,7 @@ class Gather(Protocol):
 
     total: Tensor | None
 
-    def into(self, out: Tensor, first: int) -> None:
+    def into(self, out: Tensor, first: int, above: Tensor | None = None) -> None:
         """Write the block's rows from ``first`` on into ``out``, see `sampling.Gather.into`."""
 
 
@@ -62,6 +62,7 @@ class Field:
 
     levels: coarse to fine; empty where only `motion` is there.
     adds_masks: whether the mask is the sum of the levels' or the last one's.
+    kept: what readers of the levels keep as long as their memory is the same, by keys of their own.
     """
 
     def __init__(
@@ -76,6 +77,7 @@ class Field:
         """band: pixels that `motion` makes at a time, where it is not given. before: see `sampling.motion_of`."""
         self.levels = levels
         self.adds_masks = adds_masks
+        self.kept: dict[object, Any] = {}
         self._band = band
         self._motion = motion
         self._before = before
@@ -90,8 +92,10 @@ class Field:
         return self
 
     def fresh(self) -> "Field":
-        """The same levels, with nothing derived from them yet."""
-        return Field([level.of(level.raw) for level in self.levels], adds_masks=self.adds_masks, band=self._band)
+        """The same levels, in the same memory, with nothing derived from what lies there yet."""
+        field = Field([level.of(level.raw) for level in self.levels], adds_masks=self.adds_masks, band=self._band)
+        field.kept = self.kept
+        return field
 
     @cached_property
     def motion(self) -> Motion:
@@ -150,16 +154,9 @@ class Estimator(Packing):
         return self.network, self.canvas, self._scale, self.ensemble, self._band, self._strips
 
     @override
-    def encoded(self, packed: Tensor, rgb: Tensor | None = None) -> Tensor:
+    def encoded(self, packed: Tensor) -> Tensor:
         """See Packing."""
-        module = self.network.module
-        count = self._architecture.features
-        if count:
-            frame = packed[:, :3] if rgb is None else rgb
-            features = module.encode(frame.to(module.dtype))
-            assert features is not None
-            packed[:, 3 : 3 + count] = features
-        return packed
+        return packed if self.network.encoder is None else self.network.encoder(packed)
 
     def field(self, left: Tensor, right: Tensor, time: float, sampler: Sampler = sampling.Gather) -> Field:
         """The motion of the frame at ``time``, 0 < time < 1, between two packed sources.
@@ -255,19 +252,22 @@ class _Run:
         step = max(2, min(rows.stop - rows.start, self._band // width // 2 * 2))
         # A band, and above it the last row of the one before, which a 3x3 convolution of stride 2 reads as well.
         memory = torch.empty(
-            (1, self._network.layout.inputs[index], step + 1, width),
+            (1, self._network.layout.inputs[index], min(step + 1, rows.stop - rows.start), width),
             dtype=self._network.dtype,
             device=self._network.device,
             memory_format=torch.channels_last,
         )
-        memory[:, :, 0] = 0.0
-        halves = []
-        for top in range(rows.start, rows.stop, step):
-            band = memory[:, :, : min(step, rows.stop - top) + 1]
-            gather.into(band[:, :, 1:], top)
-            halves.append(block.first(band, padding=(0, 1)))
-            memory[:, :, 0] = band[:, :, -1]
-        return halves[0] if len(halves) == 1 else torch.cat(halves, 2)
+
+        def bands() -> Iterator[tuple[Tensor, tuple[int, int]]]:
+            above = None
+            for top in range(rows.start, rows.stop, step):
+                first = top if above is None else top - 1
+                band = memory[:, :, : min(top + step, rows.stop) - first]
+                gather.into(band, first, above)
+                yield band, (1 if above is None else 0, 1)
+                above = band[:, :, -1:]
+
+        return block.first.joined(bands())
 
 
 def _cuts(height: int, pieces: int) -> list[tuple[int, int]]:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from torch import Tensor
 
 from vsrife.engine.estimator import Field
-from vsrife.engine.kernels import Kernels, RawLevel, new_pair
+from vsrife.engine.kernels import Kernels, PairMemory, RawLevel, new_pair
 from vsrife.engine.networks import BlockNetwork
 from vsrife.engine.sampling import Level
 from vsrife.video.colour import ChromaLocation
@@ -57,7 +57,7 @@ class FusedSampler:
         return _FusedGather(self, self._pairs[swapped], raw, scale=scale, adds_masks=adds_masks)
 
     def gather(
-        self, pair: Tensor, levels: Sequence[RawLevel], scale: int, out: Tensor, first: int, *, adds_masks: bool
+        self, pair: PairMemory, levels: Sequence[RawLevel], scale: int, out: Tensor, first: int, *, adds_masks: bool
     ) -> None:
         """Rows of a block's input, from ``first`` on, into ``out``."""
         self._kernels.gather(
@@ -77,7 +77,7 @@ class _FusedGather:
     total: Tensor | None = None  # the levels are read where they lie, by the synthesis too
 
     def __init__(
-        self, sampler: FusedSampler, pair: Tensor, levels: Sequence[RawLevel], *, scale: int, adds_masks: bool
+        self, sampler: FusedSampler, pair: PairMemory, levels: Sequence[RawLevel], *, scale: int, adds_masks: bool
     ) -> None:
         self._sampler = sampler
         self._pair = pair
@@ -85,8 +85,8 @@ class _FusedGather:
         self._scale = scale
         self._adds_masks = adds_masks
 
-    def into(self, out: Tensor, first: int) -> None:
-        """See `estimator.Gather`."""
+    def into(self, out: Tensor, first: int, above: Tensor | None = None) -> None:  # noqa: ARG002 - it is made anew
+        """See `estimator.Gather`. To make the row above once more costs less than to launch its copy."""
         self._sampler.gather(self._pair, self._levels, self._scale, out, first, adds_masks=self._adds_masks)
 
 
@@ -103,17 +103,18 @@ def synthesize(
     out: Sequence[Tensor],
 ) -> None:
     """As `synthesis.synthesize`, into ``out``, from the levels of a field: its motion is never made."""
-    kernels.synthesize(
-        [_raw(level) for level in field.levels],
-        left,
-        right,
-        fmt,
-        chroma=chroma,
-        width=width,
-        height=height,
-        adds_masks=field.adds_masks,
-        out=out,
-    )
+    key = fmt, chroma, width, height
+    synthesis = field.kept.get(key)
+    if synthesis is None:
+        synthesis = field.kept[key] = kernels.synthesis(
+            [_raw(level) for level in field.levels],
+            fmt,
+            chroma=chroma,
+            width=width,
+            height=height,
+            adds_masks=field.adds_masks,
+        )
+    synthesis(left, right, out)
 
 
 def _raw(level: Level) -> RawLevel:

@@ -11,7 +11,7 @@ from typing import Final, Self
 import torch
 
 from vsrife.engine import convolutions
-from vsrife.engine.convolutions import Block, Layout
+from vsrife.engine.convolutions import RGB, Block, Encoder, Layout
 from vsrife.engine.kernels import Kernels, resolve
 from vsrife.errors import ModelError
 from vsrife.models.checkpoint import files_of, load
@@ -21,7 +21,6 @@ __all__ = ["RGB", "BlockNetwork", "Network", "WholeNetwork", "load_network"]
 
 KEPT_NETWORKS = 4
 
-RGB: Final = 3
 ALIGNED_RGB: Final = 4
 """Channels of a source without features, and as the kernels write it."""
 
@@ -61,16 +60,18 @@ class Network:
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class BlockNetwork(Network):
-    """A 4.x network. layout, blocks: its blocks, prepared for `estimator`."""
+    """A 4.x network. layout, blocks: its blocks, prepared for `estimator`. encoder: None where the module encodes."""
 
     module: IFNet
     layout: Layout
     blocks: Sequence[Block]
+    encoder: Encoder | None
 
     @classmethod
     def prepared(cls, module: IFNet, device: torch.device, dtype: torch.dtype, kernels: Kernels | None) -> Self:
         """See `Network.of`."""
         layout = Layout.of(module.architecture, aligned=kernels is not None)
+        epilogue = None if kernels is None else kernels.epilogue
         parts = [module.get_submodule(f"block{index}") for index in range(len(module.architecture.widths))]
         return cls(
             module=module,
@@ -81,9 +82,8 @@ class BlockNetwork(Network):
             source=layout.source,
             kernels=kernels,
             layout=layout,
-            blocks=convolutions.prepare(
-                parts, module.architecture, layout, None if kernels is None else kernels.epilogue
-            ),
+            blocks=convolutions.prepare(parts, module.architecture, layout, epilogue),
+            encoder=convolutions.prepare_encoder(module.get_submodule("encode"), module.architecture, layout, epilogue),
         )
 
 

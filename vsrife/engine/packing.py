@@ -23,7 +23,7 @@ class Packing:
         packed = self.new_source()
         packed[:, :RGB] = rgb
         packed[:, RGB:] = 0.0
-        return self.encoded(packed, rgb)
+        return self.encoded(packed)
 
     def new_source(self) -> Tensor:
         """Memory for a packed source."""
@@ -34,6 +34,6 @@ class Packing:
             memory_format=torch.channels_last,
         )
 
-    def encoded(self, packed: Tensor, rgb: Tensor | None = None) -> Tensor:  # noqa: ARG002 - for networks that encode
-        """``packed``, with the features of its RGB (or of ``rgb``, the same in float32) written beside it, if any."""
+    def encoded(self, packed: Tensor) -> Tensor:
+        """``packed`` with the features, if any, of its RGB: itself or a new one. Its channels beyond RGB are zeros."""
         return packed

@@ -152,10 +152,15 @@ class Gather:
         if scale == 1 and levels:
             self.total = torch.empty((FLOW, height, width), device=left.device)
 
-    def into(self, out: Tensor, first: int) -> None:
+    def into(self, out: Tensor, first: int, above: Tensor | None = None) -> None:
         """Write the block's rows from ``first`` on into ``out`` [1, K, rows, w], K channels as `convolutions.Layout`
         has them; what is beyond those that there are becomes zero.
+
+        above: row ``first`` [1, K, 1, w] where it has been made before; it is copied.
         """
+        if above is not None:
+            out[:, :, :1] = above
+            out, first = out[:, :, 1:], first + 1
         rows, channels = out.shape[2], self._left.shape[1]
         flow = None
         if self._flows:

@@ -151,14 +151,21 @@ class Filter:
                 _refuse_interlaced(frame, index)
             cut = None if right is None else self._scenes.cut(moment.left, left, right)
             kind = self._kind(moment, left, right, cut)
+            lengths: dict[int, Fraction | None] = {}
+
+            def length_of(index: int) -> Fraction | None:
+                if index not in lengths:
+                    lengths[index] = self._source_duration(index, sources[index])
+                return lengths[index]
+
             stamp = Stamp(
                 kind=kind,
-                duration=self._timeline.duration(n, lambda index: self._source_duration(index, sources[index])),
+                duration=self._timeline.duration(n, length_of),
                 time=properties.interpolated_time(
                     left.props,
                     None if right is None else right.props,
                     moment.t,
-                    self._source_duration(moment.left, left),
+                    length_of(moment.left),
                 ),
                 starts_scene=self._starts_scene(n, sources),
                 ends_scene=self._ends_scene(n, sources),
@@ -209,10 +216,9 @@ class Filter:
 
     def _source_duration(self, index: int, frame: Frame) -> Fraction | None:
         """The frame's own duration in seconds; where it has no usable one 1/fps, and None where that is unknown too."""
-        numerator, denominator = frame.props.integer("_DurationNum"), frame.props.integer("_DurationDen")
-        duration = None
-        if numerator is not None and denominator is not None and numerator > 0 and denominator > 0:
-            duration = Fraction(numerator, denominator)
+        found = frame.props.integers("_DurationNum", "_DurationDen")
+        numerator, denominator = found.get("_DurationNum", 0), found.get("_DurationDen", 0)
+        duration = Fraction(numerator, denominator) if numerator > 0 and denominator > 0 else None
         if line := self._missing_durations.see(index, duration):
             self._core.inform_once(f"RIFE: {line}")
         if duration is None:

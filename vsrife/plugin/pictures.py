@@ -3,6 +3,7 @@
 `HostReader` reads frames in host memory, `ResidentReader` frames on the GPU; whoever uses one need not know which.
 """
 
+import functools
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
@@ -19,7 +20,7 @@ from vsrife.video import colour
 from vsrife.video.colour import Colour, ColourOverrides
 from vsrife.video.formats import Family, PixelFormat
 from vsrife.video.host import plane_view
-from vsrife.video.picture import Layer, Picture
+from vsrife.video.picture import LateViews, Layer, Picture
 
 __all__ = ["ALPHA", "HostReader", "Look", "Reader", "ResidentReader", "Work", "format_of"]
 
@@ -64,11 +65,16 @@ class Reader(ABC):
         self._size = width, height
         self._overrides = overrides
 
+        # Most frames of a clip have the same properties.
+        @functools.lru_cache(maxsize=64)
+        def colour_of(found: tuple[tuple[str, int], ...]) -> Colour:
+            return colour.colour_of(dict(found), fmt, width, height, overrides)
+
+        self._colour_of = colour_of
+
     def colour(self, frame: Frame) -> Colour:
         """What the samples of ``frame`` mean. Raises RifeError for a property whose value is not taken."""
-        props = frame.props
-        found = {key: value for key in colour.COLOUR_PROPS if (value := props.integer(key)) is not None}
-        return colour.colour_of(found, self.format, *self._size, self._overrides)
+        return self._colour_of(tuple(frame.props.integers(*colour.COLOUR_PROPS).items()))
 
     @abstractmethod
     def sources(self, node: Any, indices: Iterable[int], context: Any) -> AbstractContextManager[Mapping[int, Frame]]:
@@ -82,6 +88,7 @@ class Reader(ABC):
     def making(self, number: int, left: Frame, right: Frame) -> AbstractContextManager[Work]:
         """A new frame between source frames ``number`` and ``number`` + 1, with the properties of the left one.
 
+        Both have one colour: a pair that has two is a cut (`scenes`), and nothing is made of it.
         After the context its reference is the caller's; where the context raises, it is freed.
         """
 
@@ -107,8 +114,8 @@ class HostReader(Reader):
         with self._alphas(*frames) as alphas:
             yield tuple(
                 Look(
-                    planes=_views(frame, self.format),
-                    alpha=None if alpha is None else (_views(alpha, format_of(alpha.format)), format_of(alpha.format)),
+                    planes=self._views(frame, self.format),
+                    alpha=None if alpha is None else self._alpha_views(alpha),
                 )
                 for frame, alpha in zip(frames, alphas, strict=True)
             )
@@ -122,10 +129,11 @@ class HostReader(Reader):
             with self._alphas(left, right) as (left_alpha, right_alpha):
                 if left_alpha is not None:
                     made_alpha = left_alpha.blank_like()
+                meaning = self.colour(left)
                 yield Work(
-                    left=self._read(number, left, left_alpha),
-                    right=self._read(number + 1, right, right_alpha),
-                    into=self._read(number, made, made_alpha, write=True),
+                    left=self._read(number, left, left_alpha, meaning),
+                    right=self._read(number + 1, right, right_alpha, meaning),
+                    into=self._read(number, made, made_alpha, meaning, write=True),
                     made=made,
                 )
             if made_alpha is not None:
@@ -160,14 +168,28 @@ class HostReader(Reader):
             return False
         return len(formats) == 1 and formats.pop().family is Family.GRAY
 
-    def _read(self, number: int, frame: Frame, alpha: Frame | None, *, write: bool = False) -> Picture:
-        layer = Layer(format=self.format, colour=self.colour(frame), views=_views(frame, self.format, write=write))
+    def _read(self, number: int, frame: Frame, alpha: Frame | None, meaning: Colour, *, write: bool = False) -> Picture:
+        layer = Layer(
+            format=self.format,
+            colour=meaning,
+            views=LateViews(lambda: self._views(frame, self.format, write=write)),
+        )
         return self._picture(number, layer, None if alpha is None else self._alpha_layer(alpha, write=write))
+
+    def _alpha_views(self, alpha: Frame) -> tuple[tuple[Tensor, ...], PixelFormat]:
+        fmt = format_of(alpha.format)
+        return self._views(alpha, fmt), fmt
 
     def _alpha_layer(self, alpha: Frame, *, write: bool) -> Layer:
         fmt = format_of(alpha.format)
         full = colour.colour_of({}, fmt, *self._size, ColourOverrides(range=colour.Range.FULL))
-        return Layer(format=fmt, colour=full, views=_views(alpha, fmt, write=write))
+        return Layer(format=fmt, colour=full, views=LateViews(lambda: self._views(alpha, fmt, write=write)))
+
+    def _views(self, frame: Frame, fmt: PixelFormat, *, write: bool = False) -> tuple[Tensor, ...]:
+        return tuple(
+            plane_view(*frame.plane(plane, write=write), *fmt.plane_size(plane, *self._size), fmt)
+            for plane in range(fmt.planes)
+        )
 
 
 class ResidentReader(Reader):
@@ -211,8 +233,9 @@ class ResidentReader(Reader):
         made = self._gpu.blank_like(left)
         try:
             with self._exchange.loan() as loan:
+                meaning = self.colour(left)
                 first, second, into = (
-                    Layer(format=self.format, colour=self.colour(left), views=views, loan=loan)
+                    Layer(format=self.format, colour=meaning, views=views, loan=loan)
                     for views in (
                         loan.read(_handed_over(left), self.format),
                         loan.read(_handed_over(right), self.format),
@@ -238,7 +261,3 @@ class ResidentReader(Reader):
 def _handed_over(frame: Frame) -> Frame:
     assert isinstance(frame, Source)
     return frame.handed_over()
-
-
-def _views(frame: Frame, fmt: PixelFormat, *, write: bool = False) -> tuple[Tensor, ...]:
-    return tuple(plane_view(*frame.plane(plane, write=write), *frame.size(plane), fmt) for plane in range(fmt.planes))

@@ -46,19 +46,24 @@ class Stamp:
 
 def write(props: Map, stamp: Stamp) -> None:
     """Turn the properties of a source frame, in ``props``, into those of the output frame."""
-    for key in ("_DurationNum", "_DurationDen", NEXT, PREV, SCORE):
-        props.delete(key)
-    if stamp.duration is not None:
-        props.set_integer("_DurationNum", stamp.duration.numerator)
-        props.set_integer("_DurationDen", stamp.duration.denominator)
+    duration = stamp.duration
+    for key, value in (
+        ("_DurationNum", None if duration is None else duration.numerator),
+        ("_DurationDen", None if duration is None else duration.denominator),
+        (PREV, stamp.starts_scene),
+        (NEXT, stamp.ends_scene),
+    ):
+        if value is None:
+            props.delete(key)
+        else:
+            props.set_integer(key, int(value))
     if stamp.kind is not Kind.SOURCE:
         props.delete("_PictType")
     if stamp.time is not None:
         props.set_number("_AbsoluteTime", stamp.time)
-    for key, flag in ((PREV, stamp.starts_scene), (NEXT, stamp.ends_scene)):
-        if flag is not None:
-            props.set_integer(key, int(flag))
-    if stamp.score is not None:
+    if stamp.score is None:
+        props.delete(SCORE)
+    else:
         props.set_number(SCORE, stamp.score)
     props.set_text(KIND, stamp.kind.value)
 

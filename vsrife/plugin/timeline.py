@@ -146,8 +146,7 @@ class Timeline:
     def at(self, n: int) -> Moment:
         """What output frame ``n`` shows, 0 <= n < length."""
         left, rest = divmod(n * self.ratio.denominator, self.ratio.numerator)
-        right = left + 1 if rest and left + 1 < self.source_frames else None
-        return Moment(left=left, right=right, t=Fraction(rest, self.ratio.numerator))
+        return Moment(left=left, right=self._right(left, rest), t=Fraction(rest, self.ratio.numerator))
 
     def spans(self, n: int) -> tuple[Span, ...]:
         """The source time that output frame ``n`` covers, in order; never empty.
@@ -184,9 +183,10 @@ class Timeline:
         """
         if self.ratio == 1:
             return range(n, n + 1)
-        moment, unit = self.at(n), self.ratio.numerator
+        unit = self.ratio.numerator
+        first, rest = divmod(n * self.ratio.denominator, unit)
         end = min((n + 1) * self.ratio.denominator, self.source_frames * unit)
-        first, last = moment.left, max((end - 1) // unit, moment.right or 0)
+        last = max((end - 1) // unit, self._right(first, rest) or 0)
         if scenes and not self.streaming:
             first = self._left(max(n - 1, 0))
             if n + 1 < self.length:
@@ -207,15 +207,22 @@ class Timeline:
         two outputs that meet there agree, and all durations add up to the source's exactly. Only the sum of parts
         of frames with unrelated time bases may not fit: `fit_duration` rounds that one.
         """
-        total = Fraction(0)
+        total = None  # a sum of fractions takes longer than the rest, and most often there is one
         for span in self.spans(n):
             length = length_of(span.frame)
             if length is None or length <= 0:
                 if self.fps is None:
                     return None
                 length = 1 / self.fps
-            total += self._cut(length, span.stop) - self._cut(length, span.start)
+            part = self._cut(length, span.stop)
+            if span.start:
+                part -= self._cut(length, span.start)
+            total = part if total is None else total + part
+        assert total is not None
         return fit_duration(total)
+
+    def _right(self, left: int, rest: int) -> int | None:
+        return left + 1 if rest and left + 1 < self.source_frames else None
 
     def _left(self, n: int) -> int:
         return n * self.ratio.denominator // self.ratio.numerator

@@ -132,9 +132,17 @@ class Map:
 
     def integer(self, key: str) -> int | None:
         """The first value under ``key``, or None where there is none or it is no integer."""
-        error = ffi().new("int *")
-        value = int(self._api.mapGetInt(self.pointer, key.encode(), 0, error))
-        return None if error[0] else value
+        return self.integers(key).get(key)
+
+    def integers(self, *keys: str) -> dict[str, int]:
+        """The first value under each of ``keys`` that is there and an integer."""
+        pointer, get, error = self.pointer, self._api.mapGetInt, ffi().new("int *")
+        found = {}
+        for key in keys:
+            value = get(pointer, key.encode(), 0, error)
+            if not error[0]:
+                found[key] = value
+        return found
 
     def number(self, key: str) -> float | None:
         """The first value under ``key`` as a float, also of an integer; None where there is none or it is no number."""
@@ -196,12 +204,13 @@ class Map:
 class Frame:
     """One reference to a VSFrame."""
 
-    __slots__ = ("_core", "pointer")
+    __slots__ = ("_core", "_props", "pointer")
 
     def __init__(self, core: Core, pointer: Any) -> None:
         if pointer == ffi().NULL:
             raise RuntimeError("VapourSynth gave no frame where one was promised")
         self._core = core
+        self._props: Map | None = None
         self.pointer = pointer
 
     def free(self) -> None:
@@ -218,11 +227,14 @@ class Frame:
     @property
     def props(self) -> Map:
         """The frame's properties, to read."""
-        return Map(self._core, self._core.api.getFramePropertiesRO(self.pointer))
+        if self._props is None:
+            self._props = Map(self._core, self._core.api.getFramePropertiesRO(self.pointer))
+        return self._props
 
     @property
     def writable_props(self) -> Map:
         """The frame's properties, to write; only of a frame that nobody else has seen."""
+        self._props = None  # a map that others share is copied now
         return Map(self._core, self._core.api.getFramePropertiesRW(self.pointer))
 
     @property

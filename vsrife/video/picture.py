@@ -12,9 +12,10 @@ After an error, or before a second try, `settle` is called without pictures, on 
 them: frames in host memory may be let go of then, and whoever lent memory of the GPU waits for it himself.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from functools import cached_property
+from typing import Protocol, overload, override
 
 import torch
 from torch import Tensor
@@ -24,7 +25,7 @@ from vsrife.video.colour import Colour
 from vsrife.video.formats import PixelFormat
 from vsrife.video.rgb import difference, to_rgb
 
-__all__ = ["Layer", "Loan", "Picture", "settle"]
+__all__ = ["LateViews", "Layer", "Loan", "Picture", "settle"]
 
 
 class Loan(Protocol):
@@ -37,6 +38,28 @@ class Loan(Protocol):
         """Tell the owner when the current stream, which has followed all others, is here; waits only if it cannot."""
 
 
+class LateViews(Sequence[Tensor]):
+    """The views of a `Layer`, made when the first one is asked for: none is where the engine has the planes already."""
+
+    def __init__(self, make: Callable[[], tuple[Tensor, ...]]) -> None:
+        self._make = make
+
+    @cached_property
+    def _made(self) -> tuple[Tensor, ...]:
+        return self._make()
+
+    def __len__(self) -> int:
+        return len(self._made)
+
+    @overload
+    def __getitem__(self, index: int) -> Tensor: ...
+    @overload
+    def __getitem__(self, index: slice) -> tuple[Tensor, ...]: ...
+    @override
+    def __getitem__(self, index: int | slice) -> Tensor | tuple[Tensor, ...]:
+        return self._made[index]
+
+
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class Layer:
     """Planes that belong together: a picture's own, or its alpha.
@@ -47,7 +70,7 @@ class Layer:
 
     format: PixelFormat
     colour: Colour
-    views: tuple[Tensor, ...]
+    views: Sequence[Tensor]
     loan: Loan | None = None
 
     def lent(self, device: torch.device) -> bool:
@@ -68,7 +91,7 @@ class Layer:
             return None
         if self.loan is not None:
             self.loan.begin()
-        return self.views
+        return tuple(self.views)
 
     def difference(self, before: Tensor, after: Tensor) -> Tensor:
         """What must be added to planes like these to bring the network's view of them, float32 RGB [1, 3, h, w], from

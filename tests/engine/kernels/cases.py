@@ -313,6 +313,7 @@ class Epilogue:
     dtype: torch.dtype
     residual: bool
     slopes: bool
+    rows: int = 0  # of each part but the last; 0 for none
 
 
 EPILOGUE = [
@@ -323,6 +324,11 @@ EPILOGUE = [
         FLOAT: [((64, 3, 11), True, False), ((45, 3, 3), False, True)],
     }.items()
     for shape, residual, slopes in shapes
+] + [
+    Epilogue(shape=(32, 17, 9), dtype=HALF, residual=False, slopes=False, rows=4),
+    Epilogue(shape=(24, 9, 5), dtype=BRAIN, residual=False, slopes=True, rows=3),
+    Epilogue(shape=(7, 5, 3), dtype=FLOAT, residual=True, slopes=False, rows=4),
+    Epilogue(shape=(64, 67, 3), dtype=FLOAT, residual=True, slopes=True, rows=1),  # more than one launch's
 ]  # fmt: skip
 
 
@@ -341,11 +347,16 @@ def check_epilogue(kernels: Kernels, device: torch.device, case: Epilogue) -> No
     slope = slopes.float().view(-1, 1, 1) if case.slopes else torch.tensor(0.2)
     expected = torch.where(expected < 0, expected * slope, expected).to(case.dtype)
     made = y.to(device).clone()
+    parts: tuple[Tensor, ...] = ()
+    if case.rows:
+        parts = tuple(part.clone() for part in made.split(case.rows, 2))
+        made.fill_(math.nan)
     kernels.epilogue(
         made,
         bias.to(device),
         residual.to(device) if case.residual else None,
         slopes.to(device) if case.slopes else None,
+        parts,
     )
     assert torch.equal(made.cpu(), expected)
 

@@ -60,13 +60,13 @@ class Host:
             self.launched.add((launch.variant.source, launch.function))
 
     def _compiled(self, variant: Variant) -> ctypes.CDLL:
-        text = "\0".join((self._made_of, variant.code, *variant.options))
+        text = "\0".join((self._made_of, variant.code))
         library = self._folder / f"{variant.source}-{hashlib.sha256(text.encode()).hexdigest()[:24]}.so"
         if not library.exists():
             with tempfile.TemporaryDirectory(dir=self._folder) as scratch:
                 made = Path(scratch) / "made.so"
                 done = subprocess.run(
-                    [*self._command, *variant.options, "-", "-o", made],
+                    [*self._command, "-", "-o", made],
                     input=variant.code, capture_output=True, text=True, check=False,
                 )  # fmt: skip
                 assert done.returncode == 0, f"{variant}\n{done.stderr[-4000:]}"

@@ -71,6 +71,8 @@ BAD: dict[str, tuple[Callable[[], None], str]] = {
     "out": (lambda: synthesize([level(1)], 4, 4, out=[torch.zeros((4, 5), dtype=torch.uint8)]), "planes must be"),
     "bias": (lambda: KERNELS.epilogue(source(), torch.zeros(7)), r"\[8\]"),
     "residual": (lambda: KERNELS.epilogue(source(), torch.zeros(8), source(8, 4, 4)), "residual"),
+    "parts": (lambda: KERNELS.epilogue(source(), torch.zeros(8), parts=[source(8, 8), source(8, 9)]), "must be 8"),
+    "too few parts": (lambda: KERNELS.epilogue(source(), torch.zeros(8), parts=[source(8, 8)]), "parts must be 2"),
     "sums": (lambda: KERNELS.signature_sums(yuv_planes()[:1], 2, torch.zeros((2, 2))), "int64"),
     "moved": (lambda: KERNELS.still(yuv_planes(), yuv_planes(), [(0, 0, 0, 0)] * 3, torch.zeros(1)), "int32"),
     "columns": (lambda: plane_of(torch.zeros((4, 4)).T), "adjacent"),

@@ -11,6 +11,7 @@ from vsrife.engine.kernels import Kernels, Loader, Variant, loader, new_pair, re
 from vsrife.engine.kernels.launch import Pair
 
 CUDA = torch.device("cuda", 0)
+BRAIN = torch.bfloat16
 
 
 class Cupy:
@@ -22,9 +23,12 @@ class Cupy:
         self.compiled: list[tuple[str, tuple[str, ...]]] = []
         self.launches: list[tuple[str, tuple[int, ...], tuple[int, ...], int]] = []
         self.broken = broken
-        self.cuda = SimpleNamespace(
-            Stream=SimpleNamespace(from_external=lambda stream: SimpleNamespace(ptr=stream.cuda_stream))
-        )
+        self.cuda = SimpleNamespace(Stream=SimpleNamespace(from_external=self._wrapped))
+        self.wrapped: list[int] = []
+
+    def _wrapped(self, stream: SimpleNamespace) -> SimpleNamespace:
+        self.wrapped.append(stream.cuda_stream)
+        return SimpleNamespace(ptr=stream.cuda_stream)
 
     def RawModule(self, *, code: str, options: tuple[str, ...]) -> SimpleNamespace:
         assert 'extern "C" __global__' in code
@@ -75,20 +79,30 @@ def test_a_variant_is_compiled_once_and_launched_on_torchs_stream(cupy):
     kernels, pair, (left, right) = Kernels(Loader(CUDA)), new_pair(torch.device("cpu")), sources()
     for time in (0.25, 0.5):
         kernels.set_pair(pair, left, right, time)
-        found = Pair.from_buffer_copy(pair.numpy().tobytes())
+        found = Pair.from_buffer_copy(pair.memory.numpy().tobytes())
         assert (found.left, found.right, found.time) == (left.data_ptr(), right.data_ptr(), time)
     ((code, options),) = cupy.compiled
     assert code == Variant.pair().code
     assert options == ("-std=c++17",)
     assert cupy.launches == [("set_pair", (1, 1, 1), (1, 1, 1), 77)] * 2
+    assert cupy.wrapped == [77]
 
 
-def test_options_reach_the_compiler(cupy):
+def test_variants_differ_in_their_text_and_not_in_options(cupy):
+    """For each set of options that it has not met, cupy compiles an empty file."""
     made = Loader(CUDA)
-    made.prepare([Variant.measures(torch.uint8)])
-    assert [options for _, options in cupy.compiled] == [("-std=c++17", "-DSAMPLE=Byte")] * 2
+    made.prepare(
+        [Variant.measures(torch.uint8), Variant.measures(torch.float16), Variant.convert(torch.uint8, BRAIN, 8)]
+    )
+    assert {options for _, options in cupy.compiled} == {("-std=c++17",)}
+    codes = [code for code, _ in cupy.compiled]
+    assert [code.splitlines()[0] for code in codes] == [
+        *["#define SAMPLE Byte"] * 2,
+        *["#define SAMPLE Half"] * 2,
+        "#define CHANNELS 8",
+    ]
     assert made.registers(Variant.measures(torch.uint8)) == {"signature_sums": (32, 0), "still": (32, 0)}
-    assert len(cupy.compiled) == 2
+    assert len(cupy.compiled) == 5
 
 
 def test_many_threads_load_a_variant_once(cupy):

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from vsrife.engine.kernels import KERNELS, Blocks, Kernels, Variant, variants
+from vsrife.engine.kernels import KERNELS, Blocks, Kernels, Variant, new_pair, variants
 from vsrife.engine.kernels.kernels import CELL_WEIGHTS
 from vsrife.engine.kernels.launch import Launch
 from vsrife.engine.kernels.loader import COMPILER_OPTIONS
@@ -53,6 +53,8 @@ EVERY = [
     *(Variant.epilogue(number, channels, residual=residual, slopes=slopes)
       for number in (HALF, BRAIN, FLOAT)
       for channels, residual, slopes in [(192, True, False), (90, False, True), (45, True, True), (12, False, False)]),
+    *(Variant.epilogue(number, 16, residual=False, slopes=slopes, joins=True)
+      for number in (HALF, BRAIN, FLOAT) for slopes in (False, True)),
     *(variant for name in ("A", "C", "J") for variant in gathers(name, HALF)),
     *(gathers(name, HALF)[-1] for name in ("E", "G", "I")),
     *(gathers(name, dtype)[-1] for name, dtype in [("C", FLOAT), ("E", BRAIN), ("J", BRAIN), ("J", FLOAT)]),
@@ -86,7 +88,7 @@ def compiled(nvrtc: object, variant: Variant, architecture: int) -> str:
     """The compiler's log; fails the test where there is no code."""
     # The option after the architecture is one that cupy always gives.
     options = [f"--gpu-architecture=sm_{architecture}", "--device-as-default-execution-space", "--ptxas-options=-v"]
-    options += [*COMPILER_OPTIONS, *variant.options]
+    options += COMPILER_OPTIONS
     status, program = nvrtc.nvrtcCreateProgram(variant.code.encode(), f"{variant.source}.cu".encode(), 0, None, None)
     assert status == 0
     (status,) = nvrtc.nvrtcCompileProgram(program, len(options), [option.encode() for option in options])
@@ -154,7 +156,7 @@ def test_every_kernel_is_launched_by_a_public_function():
 def test_every_argument_has_the_size_that_the_source_gives_it(kernels, host):
     """`Host` compares sizes at every launch; here, that it can tell."""
     launches: list[Launch] = []
-    Kernels(launches.append).set_pair(*(torch.zeros((1, 4, 1, 1)),) * 3, 0.5)
+    Kernels(launches.append).set_pair(new_pair(torch.device("cpu")), *(torch.zeros((1, 4, 1, 1)),) * 2, 0.5)
 
     class Longer(ctypes.Structure):
         _fields_ = [("arguments", type(launches[0].arguments)), ("more", ctypes.c_int)]
@@ -173,7 +175,7 @@ def includes(text: str) -> Iterator[str]:
 
 @pytest.mark.parametrize("source", sorted(KERNELS))
 def test_a_source_is_whole_and_needs_no_header_of_cuda(source):
-    text = Variant(source=source, options=()).code
+    text = Variant(source=source).code
     assert list(includes(text)) == ['#include "shim.h"'], "the one for the host alone"
     assert text.count("void widen(unsigned word, Brain") == 1, "each header once"
 

@@ -90,7 +90,7 @@ class Engine:
         into = self._picture(tuple(torch.empty_like(plane) for plane in left.planes))
         a, b = (self._picture(source.planes).layer for source in (left, right))
         self._frames.blend(field, into, (a, left.planes), (b, right.planes), into.layer)
-        return into.layer.views
+        return tuple(into.layer.views)
 
     def fresh_frame(self, left: Source, planes: tuple[Tensor, ...]) -> None:
         """What the filter does between a cached source and one that is new, from the right planes on; done on return.

@@ -4,8 +4,19 @@
 the host, by which the tests compare every kernel with its twin where there is no GPU.
 """
 
-from vsrife.engine.kernels.kernels import Kernels, RawLevel, new_pair
+from vsrife.engine.kernels.kernels import Kernels, PairMemory, RawLevel, Synthesis, new_pair
 from vsrife.engine.kernels.loader import Loader, resolve
 from vsrife.engine.kernels.variants import KERNELS, Blocks, Variant
 
-__all__ = ["KERNELS", "Blocks", "Kernels", "Loader", "RawLevel", "Variant", "new_pair", "resolve"]
+__all__ = [
+    "KERNELS",
+    "Blocks",
+    "Kernels",
+    "Loader",
+    "PairMemory",
+    "RawLevel",
+    "Synthesis",
+    "Variant",
+    "new_pair",
+    "resolve",
+]

@@ -1,5 +1,6 @@
 // What follows a convolution, in place: y = activation(y + bias + residual), leaky ReLU or one slope per channel.
-// From outside: NUMBER; VECTOR, numbers per access, of which the channels are a multiple; RESIDUAL and SLOPES, 0 or 1.
+// From outside: NUMBER; VECTOR, numbers per access, of which the channels are a multiple; RESIDUAL, SLOPES and JOINS, 0
+// or 1. Where it joins, y is not read: its first term lies in parts, the rows of y from top to bottom.
 //
 // Nothing but memory traffic: a thread moves 16 bytes where the channels allow it, and the sum is rounded once.
 #include "common.cuh"
@@ -10,6 +11,10 @@ struct EpilogueArguments
     const Number *bias, *residual, *slopes;
     unsigned vectors, per_pixel; // VECTOR numbers each: in all, and in a pixel
     float slope;
+#if JOINS
+    unsigned per_part; // vectors of each part but the last
+    const Number *parts[32];
+#endif
 };
 
 #if VECTOR == 1 // an odd number of channels: no vector holds a single 16-bit number
@@ -71,7 +76,11 @@ KERNEL(epilogue, 256, EpilogueArguments)
         const unsigned channel = index % a.per_pixel * VECTOR;
         const size_t first = static_cast<size_t>(index) * VECTOR;
         float sum[VECTOR], other[VECTOR];
+#if JOINS
+        get<true>(a.parts[index / a.per_part] + static_cast<size_t>(index % a.per_part) * VECTOR, sum);
+#else
         get<false>(a.y + first, sum);
+#endif
         get<true>(a.bias + channel, other);
         add(other, sum);
         if (RESIDUAL)

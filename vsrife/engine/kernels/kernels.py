@@ -10,10 +10,11 @@ up on the same stream. Wrong shapes, types and layouts raise ValueError.
 """
 
 import ctypes
+import functools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Final
+from typing import Any, Final
 
 import torch
 from torch import Tensor
@@ -25,13 +26,21 @@ from vsrife.engine.kernels.variants import Blocks, Variant
 from vsrife.video.colour import ChromaLocation, Colour
 from vsrife.video.formats import PixelFormat
 
-__all__ = ["CELL_WEIGHTS", "SLOPE", "Kernels", "RawLevel", "new_pair"]
+__all__ = ["CELL_WEIGHTS", "SLOPE", "Kernels", "PairMemory", "RawLevel", "Synthesis", "new_pair"]
 
 SLOPE: Final = 0.2
 """Of leaky ReLU."""
 
 CELL_WEIGHTS: Final = (2, 5, 1)
 """Of R, G and B in `signature_sums`."""
+
+_SAMPLE_TYPES: Final = {
+    (False, 1): torch.uint8,
+    (False, 2): torch.uint16,
+    (True, 2): torch.float16,
+    (True, 4): torch.float32,
+}
+"""Of a plane: whether samples are floats, and their bytes."""
 
 _SYNTHESIS_TILE = 64, 16
 _STILL_BLOCK = 8
@@ -45,9 +54,11 @@ def _need(condition: bool, text: str) -> None:
 
 def _dense(tensor: Tensor, name: str) -> None:
     """That a tensor is [1, C, h, w] in channels-last memory without gaps, aligned to 16 bytes."""
-    good = tensor.dim() == 4 and tensor.shape[0] == 1 and tensor.is_contiguous(memory_format=torch.channels_last)
-    _need(good, f"{name} must be [1, C, h, w], channels-last, not {tuple(tensor.shape)}, {tensor.stride()}")
-    _need(tensor.data_ptr() % 16 == 0, f"{name} must begin at a multiple of 16 bytes")
+    shape = tensor.shape
+    if len(shape) != 4 or shape[0] != 1 or not tensor.is_contiguous(memory_format=torch.channels_last):
+        raise ValueError(f"{name} must be [1, C, h, w], channels-last, not {tuple(shape)}, {tensor.stride()}")
+    if tensor.data_ptr() % 16:
+        raise ValueError(f"{name} must begin at a multiple of 16 bytes")
 
 
 def _tiles(size: int, tile: int) -> int:
@@ -92,9 +103,25 @@ def _blocks(levels: Sequence[RawLevel], *, adds_masks: bool, hidden: int) -> Blo
     )
 
 
-def new_pair(device: torch.device) -> Tensor:
+class PairMemory:
+    """What `Kernels.set_pair` writes and `Kernels.gather` reads, for work that is queued on one stream.
+
+    memory: on the device. launch: the one that writes there, kept, since but three of its numbers change; so one thread
+    at a time may set a pair. pair: these numbers.
+    """
+
+    def __init__(self, device: torch.device) -> None:
+        self.memory = torch.zeros(3, dtype=torch.int64, device=device)
+        arguments = values.PairArguments(self.memory.data_ptr())
+        self.pair: values.Pair = arguments.pair
+        self.launch = Launch(
+            variant=Variant.pair(), function="set_pair", grid=(1, 1, 1), block=(1, 1, 1), arguments=arguments
+        )
+
+
+def new_pair(device: torch.device) -> PairMemory:
     """Memory for what `Kernels.set_pair` writes."""
-    return torch.zeros(3, dtype=torch.int64, device=device)
+    return PairMemory(device)
 
 
 class Kernels:
@@ -122,19 +149,12 @@ class Kernels:
         _dense(out, "out")
         _, channels, canvas_height, canvas_width = out.shape
         _need(width <= canvas_width and height <= canvas_height, "the picture must lie within the canvas")
-        _need(channels % 4 == 0, f"channels ({channels}) must be a multiple of 4")
-        _check_sizes(planes, fmt, width, height)
-        chroma_width, chroma_height = fmt.plane_size(1, width, height)
-        site_x, site_y = colour.chroma.offset(fmt.subsampling_w, fmt.subsampling_h)
-        luma_zero, luma_unit = formulas.range_of(fmt, colour, chroma=False)
-        chroma_zero, chroma_unit = formulas.range_of(fmt, colour, chroma=True)
-        arguments = values.ConvertArguments(
-            planes=(values.Plane * 3)(*map(plane_of, planes)), out=out.data_ptr(), width=width, height=height,
-            canvas_width=canvas_width, canvas_height=canvas_height, family=formulas.family_of(fmt, colour),
-            linear=int(colour.linear), chroma_width=chroma_width, chroma_height=chroma_height, site_x=site_x,
-            site_y=site_y, step_x=0.5**fmt.subsampling_w, step_y=0.5**fmt.subsampling_h, luma_zero=luma_zero,
-            luma_unit=luma_unit, chroma_zero=chroma_zero, chroma_unit=chroma_unit, **formulas.matrix_of(colour.matrix),
-        )  # fmt: skip
+        if channels % 4:
+            raise ValueError(f"channels ({channels}) must be a multiple of 4")
+        _check_planes(planes, fmt, _plane_sizes(fmt, width, height))
+        arguments = values.ConvertArguments.from_buffer_copy(_conversion(fmt, colour, width, height))
+        arguments.out, arguments.canvas_width, arguments.canvas_height = out.data_ptr(), canvas_width, canvas_height
+        values.write_planes(planes, arguments.planes)
         across, down = 64, _THREADS // 64
         self._launch(
             Launch(
@@ -146,19 +166,18 @@ class Kernels:
             )
         )
 
-    def set_pair(self, pair: Tensor, left: Tensor, right: Tensor, time: float) -> None:
+    def set_pair(self, pair: PairMemory, left: Tensor, right: Tensor, time: float) -> None:
         """Let later launches that read `pair` (of `new_pair`) see these packed sources and this time, 0..1."""
         for source in (left, right):
             _dense(source, "a packed source")
         _need(left.shape == right.shape and left.dtype is right.dtype, "both sources must be of one shape and type")
-        arguments = values.PairArguments(pair.data_ptr(), values.Pair(left.data_ptr(), right.data_ptr(), time))
-        self._launch(
-            Launch(variant=Variant.pair(), function="set_pair", grid=(1, 1, 1), block=(1, 1, 1), arguments=arguments)
-        )
+        told = pair.pair
+        told.left, told.right, told.time = left.data_ptr(), right.data_ptr(), time
+        self._launch(pair.launch)
 
     def gather(
         self,
-        pair: Tensor,
+        pair: PairMemory,
         levels: Sequence[RawLevel],
         scale: int,
         out: Tensor,
@@ -195,7 +214,7 @@ class Kernels:
         runs = bool(levels) and scale == 1
         tile_width, tile_height = (64, 16) if runs else (16, 4)
         arguments = values.gather_arguments(
-            [level.argument for level in levels], pair=pair.data_ptr(), out=out.data_ptr(), canvas_width=width,
+            [level.argument for level in levels], pair=pair.memory.data_ptr(), out=out.data_ptr(), canvas_width=width,
             canvas_height=height, width=out.shape[3], first_row=first_row, rows=rows,
         )  # fmt: skip
         self._launch(
@@ -221,15 +240,24 @@ class Kernels:
         adds_masks: bool,
         out: Sequence[Tensor],
     ) -> None:
-        """Write the frame between two frames: `vsrife.engine.synthesis.synthesize` of the levels' whole motion.
+        """Write the frame between two frames, see `Synthesis`: a launch that is not kept."""
+        self.synthesis(levels, fmt, chroma=chroma, width=width, height=height, adds_masks=adds_masks)(left, right, out)
+
+    def synthesis(
+        self,
+        levels: Sequence[RawLevel],
+        fmt: PixelFormat,
+        *,
+        chroma: ChromaLocation = ChromaLocation.LEFT,
+        width: int,
+        height: int,
+        adds_masks: bool,
+    ) -> "Synthesis":
+        """What writes frames of one format and size from the levels.
 
         levels: of all blocks, on a canvas at least `width` x `height`.
-        left, right, out: `fmt.planes` tensors [h, w] of the format's own type and sizes, rows of any stride; `out`
-            shares no memory with the others.
         """
         _need(bool(levels), "levels must not be empty")
-        for planes in (left, right, out):
-            _check_sizes(planes, fmt, width, height)
         finest = levels[-1].argument
         canvas = finest.height * levels[-1].scale, finest.width * levels[-1].scale
         for level in levels:
@@ -241,46 +269,77 @@ class Kernels:
             for log2, site in zip(subsampling, chroma.offset(*subsampling), strict=True)
         )
         arguments = values.synthesis_arguments(
-            [level.argument for level in levels], *(list(map(plane_of, planes)) for planes in (left, right, out)),
+            [level.argument for level in levels], fmt.planes,
             width=width, height=height, peak=fmt.peak, across=across, down=down,
         )  # fmt: skip
         blocks = _blocks(levels, adds_masks=adds_masks, hidden=0)
         tile_width, tile_height = _SYNTHESIS_TILE
-        self._launch(
-            Launch(
-                variant=Variant.synthesis(levels[0].raw.dtype, left[0].dtype, fmt.planes, subsampling, blocks),
-                function="synthesize",
-                grid=(_tiles(width, tile_width), _tiles(height, tile_height), 1),
-                block=(_THREADS, 1, 1),
-                arguments=arguments,
-            )
+        launch = Launch(
+            variant=Variant.synthesis(
+                levels[0].raw.dtype,
+                _SAMPLE_TYPES[fmt.float_samples, fmt.bytes_per_sample],
+                fmt.planes,
+                subsampling,
+                blocks,
+            ),
+            function="synthesize",
+            grid=(_tiles(width, tile_width), _tiles(height, tile_height), 1),
+            block=(_THREADS, 1, 1),
+            arguments=arguments,
         )
+        return Synthesis(self._launch, launch, fmt, width, height)
 
-    def epilogue(self, y: Tensor, bias: Tensor, residual: Tensor | None = None, slopes: Tensor | None = None) -> None:
+    def epilogue(
+        self,
+        y: Tensor,
+        bias: Tensor,
+        residual: Tensor | None = None,
+        slopes: Tensor | None = None,
+        parts: Sequence[Tensor] = (),
+    ) -> None:
         """In place: the leaky ReLU (slope 0.2) of y + bias + residual, in float32, rounded once.
 
         y, residual: [1, C, h, w] channels-last of one shape and type, not the same memory.
         bias: [C] of that type. slopes: [C] of that type, PReLU's instead of 0.2.
+        parts: where there are any, their rows from top to bottom are taken for y, which is written only; like y but for
+            their heights, which are one but for the last, no higher one.
         """
         _dense(y, "y")
         channels = y.shape[1]
+        if len(parts) > values.MOST_PARTS:
+            for first in range(0, len(parts), values.MOST_PARTS):
+                group = parts[first : first + values.MOST_PARTS]
+                top = first * parts[0].shape[2]
+                rows = slice(top, top + sum(part.shape[2] for part in group))
+                self.epilogue(y[:, :, rows], bias, None if residual is None else residual[:, :, rows], slopes, group)
+            return
+        tops = range(0, y.shape[2], parts[0].shape[2]) if parts else ()
+        _need(len(tops) == len(parts), f"parts must be {len(tops)}, not {len(parts)}")
+        for top, part in zip(tops, parts, strict=True):
+            _dense(part, "a part")
+            height = min(parts[0].shape[2], y.shape[2] - top)
+            good = part.shape == (1, channels, height, y.shape[3]) and part.dtype is y.dtype
+            _need(good, f"a part of y's rows from {top} on must be {height} of them, not {tuple(part.shape)}")
         if residual is not None:
             _dense(residual, "residual")
             _need(residual.shape == y.shape and residual.dtype is y.dtype, "residual must be as y is")
-        for vector in (bias, slopes):
-            good = vector is None or (
-                vector.shape == (channels,) and vector.dtype is y.dtype and vector.is_contiguous()
-            )
-            _need(good, f"bias and slopes must be [{channels}] of y's type")
-            _need(vector is None or vector.data_ptr() % 16 == 0, "bias and slopes must begin at a multiple of 16 bytes")
-        variant = Variant.epilogue(y.dtype, channels, residual=residual is not None, slopes=slopes is not None)
-        vector_size = next(int(each.partition("=")[2]) for each in variant.options if each.startswith("-DVECTOR="))
+        for vector in (bias,) if slopes is None else (bias, slopes):
+            if vector.shape != (channels,) or vector.dtype is not y.dtype or not vector.is_contiguous():
+                raise ValueError(f"bias and slopes must be [{channels}] of y's type")
+            _need(vector.data_ptr() % 16 == 0, "bias and slopes must begin at a multiple of 16 bytes")
+        variant = Variant.epilogue(
+            y.dtype, channels, residual=residual is not None, slopes=slopes is not None, joins=bool(parts)
+        )
+        vector_size = int(dict(variant.defines)["VECTOR"])
         vectors = y.numel() // vector_size
-        arguments = values.EpilogueArguments(
+        arguments = (values.JoiningArguments if parts else values.EpilogueArguments)(
             y=y.data_ptr(), bias=bias.data_ptr(), residual=None if residual is None else residual.data_ptr(),
             slopes=None if slopes is None else slopes.data_ptr(), vectors=vectors, per_pixel=channels // vector_size,
             slope=SLOPE,
         )  # fmt: skip
+        if parts:
+            arguments.per_part = parts[0].numel() // vector_size
+            arguments.parts = type(arguments.parts)(*(part.data_ptr() for part in parts))
         self._launch(
             Launch(
                 variant=variant,
@@ -357,14 +416,60 @@ class Kernels:
         )
 
 
-def _check_sizes(planes: Sequence[Tensor], fmt: PixelFormat, width: int, height: int) -> None:
-    sizes = [fmt.plane_size(plane, width, height)[::-1] for plane in range(fmt.planes)]
-    found = [tuple(plane.shape) for plane in planes]
-    _need(found == sizes, f"planes must be {sizes}, not {found}")
+@functools.lru_cache(maxsize=64)
+def _conversion(fmt: PixelFormat, colour: Colour, width: int, height: int) -> values.ConvertArguments:
+    """What does not change from frame to frame."""
+    chroma_width, chroma_height = fmt.plane_size(1, width, height)
+    site_x, site_y = colour.chroma.offset(fmt.subsampling_w, fmt.subsampling_h)
+    luma_zero, luma_unit = formulas.range_of(fmt, colour, chroma=False)
+    chroma_zero, chroma_unit = formulas.range_of(fmt, colour, chroma=True)
+    return values.ConvertArguments(
+        width=width, height=height, family=formulas.family_of(fmt, colour), linear=int(colour.linear),
+        chroma_width=chroma_width, chroma_height=chroma_height, site_x=site_x, site_y=site_y,
+        step_x=0.5**fmt.subsampling_w, step_y=0.5**fmt.subsampling_h, luma_zero=luma_zero, luma_unit=luma_unit,
+        chroma_zero=chroma_zero, chroma_unit=chroma_unit, **formulas.matrix_of(colour.matrix),
+    )  # fmt: skip
+
+
+class Synthesis:
+    """Writes frames between two frames: `vsrife.engine.synthesis.synthesize` of the levels' whole motion.
+
+    Levels, sizes and the rest of the arguments are laid out once, see `Kernels.synthesis`; a call writes where the
+    planes are. For one thread at a time, while the levels' memory is theirs.
+    """
+
+    def __init__(
+        self, launcher: Callable[[Launch], None], launch: Launch, fmt: PixelFormat, width: int, height: int
+    ) -> None:
+        self._launcher = launcher
+        self._launch = launch
+        self._format = fmt
+        self._sizes = _plane_sizes(fmt, width, height)
+        arguments: Any = launch.arguments
+        # The elements of an array are views of it, made anew each time that they are asked for.
+        self._left, self._right, self._out = (tuple(each) for each in (arguments.left, arguments.right, arguments.out))
+
+    def __call__(self, left: Sequence[Tensor], right: Sequence[Tensor], out: Sequence[Tensor]) -> None:
+        """left, right, out: `PixelFormat.planes` tensors [h, w] of the format's own type and sizes, rows of any stride;
+        `out` shares no memory with the others.
+        """
+        for planes, to in ((left, self._left), (right, self._right), (out, self._out)):
+            _check_planes(planes, self._format, self._sizes)
+            values.write_planes(planes, to)
+        self._launcher(self._launch)
+
+
+def _plane_sizes(fmt: PixelFormat, width: int, height: int) -> list[tuple[int, int]]:
+    return [fmt.plane_size(plane, width, height)[::-1] for plane in range(fmt.planes)]
+
+
+def _check_planes(planes: Sequence[Tensor], fmt: PixelFormat, sizes: Sequence[tuple[int, int]]) -> None:
+    found = [plane.shape for plane in planes]
+    if found != sizes:
+        raise ValueError(f"planes must be {sizes}, not {[tuple(shape) for shape in found]}")
     kinds = {plane.dtype for plane in planes}
-    good = len(kinds) == 1 and planes[0].itemsize == fmt.bytes_per_sample
-    good = good and planes[0].dtype.is_floating_point == fmt.float_samples
-    _need(good, f"planes must be of {fmt.name}'s own type, not {kinds}")
+    if kinds != {_SAMPLE_TYPES[fmt.float_samples, fmt.bytes_per_sample]}:
+        raise ValueError(f"planes must be of {fmt.name}'s own type, not {kinds}")
 
 
 def _check_level(level: RawLevel, canvas: tuple[int, int], dtype: torch.dtype) -> None:

@@ -1,18 +1,24 @@
 """A kernel's launch as plain values: which kernel, how many threads, arguments laid out as the sources have them."""
 
 import ctypes
+import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import ClassVar, Final
 
+import numpy as np
+from numpy.typing import NDArray
 from torch import Tensor
 
 from vsrife.engine.kernels.variants import Variant
 
 __all__ = [
     "MOST_LEVELS",
+    "MOST_PARTS",
     "ConvertArguments",
     "EpilogueArguments",
+    "JoiningArguments",
     "Launch",
     "Level",
     "Pair",
@@ -22,11 +28,15 @@ __all__ = [
     "SumsArguments",
     "Window",
     "gather_arguments",
+    "pitch_of",
     "plane_of",
     "synthesis_arguments",
+    "write_planes",
 ]
 
 MOST_LEVELS: Final = 8
+MOST_PARTS: Final = 32
+"""That one `epilogue` joins."""
 
 type _Fields = list[tuple[str, type]]
 
@@ -38,16 +48,23 @@ class Plane(ctypes.Structure):
 
 
 def plane_of(tensor: Tensor) -> Plane:
-    """A tensor [h, w] as the kernels see it.
+    """A tensor [h, w] as the kernels see it. Raises as `pitch_of`."""
+    return Plane(tensor.data_ptr(), pitch_of(tensor))
+
+
+def pitch_of(tensor: Tensor) -> int:
+    """Bytes from one row of a tensor [h, w] to the next, 0 for a single row.
 
     Raises ValueError where the samples of a row are not side by side, or the plane is 4 GiB or more.
     """
-    if tensor.dim() != 2 or (tensor.shape[1] > 1 and tensor.stride(1) != 1):
-        raise ValueError(f"a plane must be [h, w] with adjacent samples, not {tuple(tensor.shape)}, {tensor.stride()}")
-    pitch = tensor.stride(0) * tensor.element_size() if tensor.shape[0] > 1 else 0
-    if (tensor.shape[0] - 1) * pitch + tensor.shape[1] * tensor.element_size() >= 1 << 32:
-        raise ValueError(f"a plane must have less than 4 GiB, not {tensor.shape[0]} rows of {pitch} bytes")
-    return Plane(tensor.data_ptr(), pitch)
+    shape, strides, size = tensor.shape, tensor.stride(), tensor.itemsize
+    if len(shape) != 2 or (shape[1] > 1 and strides[1] != 1):
+        raise ValueError(f"a plane must be [h, w] with adjacent samples, not {tuple(shape)}, {strides}")
+    height, width = shape
+    pitch = strides[0] * size if height > 1 else 0
+    if (height - 1) * pitch + width * size >= 1 << 32:
+        raise ValueError(f"a plane must have less than 4 GiB, not {height} rows of {pitch} bytes")
+    return pitch
 
 
 class Level(ctypes.Structure):
@@ -104,6 +121,16 @@ class EpilogueArguments(ctypes.Structure):
     ]
 
 
+class JoiningArguments(ctypes.Structure):
+    """Of `epilogue` where it joins parts."""
+
+    _fields_: ClassVar[_Fields] = [
+        *EpilogueArguments._fields_,
+        ("per_part", ctypes.c_uint),
+        ("parts", ctypes.c_void_p * MOST_PARTS),
+    ]
+
+
 class SumsArguments(ctypes.Structure):
     """Of `signature_sums`."""
 
@@ -157,29 +184,47 @@ _SYNTHESIS: Final = {
 }  # fmt: skip
 
 
+def write_planes(tensors: Sequence[Tensor], to: Sequence[Plane]) -> None:
+    """`plane_of` each tensor, written into ``to``, of which the rest stays as it is."""
+    for tensor, plane in zip(tensors, to, strict=False):
+        plane.data, plane.pitch = tensor.data_ptr(), pitch_of(tensor)
+
+
 def gather_arguments(levels: Sequence[Level], **fields: object) -> ctypes.Structure:
     """Of `gather`, which is compiled for this many levels."""
     kind = _GATHER[len(levels)]
     return kind(levels=(Level * max(len(levels), 1))(*levels), **fields)
 
 
-def synthesis_arguments(
-    levels: Sequence[Level], left: Sequence[Plane], right: Sequence[Plane], out: Sequence[Plane], **fields: object
-) -> ctypes.Structure:
-    """Of `synthesize`, which is compiled for this many levels and planes."""
-    planes = Plane * len(left)
-    kind = _SYNTHESIS[len(levels), len(left)]
-    return kind(
-        levels=(Level * len(levels))(*levels), left=planes(*left), right=planes(*right), out=planes(*out), **fields
-    )
+def synthesis_arguments(levels: Sequence[Level], planes: int, **fields: object) -> ctypes.Structure:
+    """Of `synthesize`, which is compiled for this many levels and planes; the planes themselves are empty."""
+    return _SYNTHESIS[len(levels), planes](levels=(Level * len(levels))(*levels), **fields)
 
 
-@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+@dataclass(frozen=True, kw_only=True, eq=False)
 class Launch:
-    """One launch. arguments: the kernel's only argument, passed by value. grid, block: as CUDA has them."""
+    """One launch. arguments: the kernel's only argument, passed by value. grid, block: as CUDA has them.
+
+    It may be launched again and again, with other numbers in its arguments, by one thread at a time.
+    """
 
     variant: Variant
     function: str
     grid: tuple[int, int, int]
     block: tuple[int, int, int]
     arguments: ctypes.Structure
+
+    @cached_property
+    def value(self) -> NDArray[np.void]:
+        """The arguments as an array of one element, over the same memory: what cupy takes for a structure by value."""
+        return np.frombuffer(self.arguments, dtype=_bytes_type(ctypes.sizeof(self.arguments)))
+
+    @cached_property
+    def key(self) -> tuple[Variant, str]:
+        """Which kernel."""
+        return self.variant, self.function
+
+
+@functools.cache
+def _bytes_type(size: int) -> np.dtype[np.void]:
+    return np.dtype(f"V{size}")

@@ -10,7 +10,6 @@ from collections.abc import Iterable
 from types import ModuleType
 from typing import Any, Final
 
-import numpy as np
 import torch
 
 from vsrife.engine.kernels.kernels import Kernels, new_pair
@@ -58,7 +57,7 @@ def _try(device: torch.device) -> tuple[Kernels | None, str]:
         with torch.cuda.device(device):
             pair, source = new_pair(device), torch.zeros((1, 4, 1, 1), device=device)
             kernels.set_pair(pair, source, source, 0.25)
-            found = Pair.from_buffer_copy(pair.cpu().numpy().tobytes())
+            found = Pair.from_buffer_copy(pair.memory.cpu().numpy().tobytes())
         if (found.left, found.right, found.time) != (source.data_ptr(), source.data_ptr(), 0.25):
             raise RuntimeError("a kernel wrote something else than it should")
         loader.prepare(_PROBES)
@@ -73,9 +72,11 @@ class Loader:
 
     def __init__(self, device: torch.device) -> None:
         """Raises ImportError without cupy."""
-        self._device = device
+        # Its number where it has one: torch takes more than a microsecond to find that in a device, twice a launch.
+        self._device = device if device.index is None else device.index
         self._cupy: ModuleType = importlib.import_module("cupy")
         self._functions: dict[tuple[Variant, str], Any] = {}
+        self._streams: dict[int, Any] = {}
         self._loading = threading.Lock()
 
     @property
@@ -89,12 +90,15 @@ class Loader:
         The first one of a variant compiles and loads it: raises RuntimeError where that stream is being captured.
         """
         with torch.cuda.device(self._device):
-            function = self._function(launch.variant, launch.function)
-            stream = self._cupy.cuda.Stream.from_external(torch.cuda.current_stream(self._device))
-            # A structure passed by value: cupy takes an array of one element for that, and copies it at the call.
-            data = bytes(launch.arguments)
-            value = np.frombuffer(data, dtype=f"V{len(data)}")
-            function(launch.grid, launch.block, (value,), stream=stream)
+            function = self._functions.get(launch.key) or self._function(*launch.key)
+            stream = torch.cuda.current_stream(self._device)
+            handle = stream.cuda_stream
+            # What cupy makes of a stream is a name for its handle, and good for any stream that has this one.
+            wrapped = self._streams.get(handle)
+            if wrapped is None:
+                wrapped = self._streams[handle] = self._cupy.cuda.Stream.from_external(stream)
+            # The driver copies the arguments during the call.
+            function(launch.grid, launch.block, (launch.value,), stream=wrapped)
 
     def prepare(self, variants: Iterable[Variant]) -> None:
         """Compile and load variants that will be launched while a graph is captured."""
@@ -120,10 +124,10 @@ class Loader:
 
     def _load(self, variant: Variant, name: str) -> Any:
         if torch.cuda.is_current_stream_capturing():
-            raise RuntimeError(f"{name} {variant.options} was not loaded before the capture of a graph")
-        module = self._cupy.RawModule(code=variant.code, options=(*COMPILER_OPTIONS, *variant.options))
+            raise RuntimeError(f"{name} {variant.defines} was not loaded before the capture of a graph")
+        module = self._cupy.RawModule(code=variant.code, options=COMPILER_OPTIONS)
         function = module.get_function(name)
         # Asking for an attribute makes the driver load the code now; left to the first launch, it may be in a capture.
         if function.num_regs <= 0:
-            raise RuntimeError(f"{name} {variant.options} could not be loaded")
+            raise RuntimeError(f"{name} {variant.defines} could not be loaded")
         return function

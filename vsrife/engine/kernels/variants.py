@@ -73,17 +73,18 @@ class Blocks:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Variant:
-    """One way to compile one source. options: the compiler's, -D alone.
+    """One way to compile one source. defines: macros and their values, which the text that is compiled begins with.
 
-    The methods that make them are asked at every launch, and remember their answers.
+    They are no options of the compiler: cupy compiles an empty file for each set of options that it has not met.
+    The methods that make variants are asked at every launch, and remember their answers.
     """
 
     source: str
-    options: tuple[str, ...]
+    defines: tuple[tuple[str, str], ...] = ()
 
     @classmethod
     def _of(cls, source: str, **defines: object) -> "Variant":
-        return cls(source=source, options=tuple(f"-D{name}={value}" for name, value in sorted(defines.items())))
+        return cls(source=source, defines=tuple((name, str(value)) for name, value in sorted(defines.items())))
 
     @classmethod
     @functools.cache
@@ -93,11 +94,16 @@ class Variant:
 
     @classmethod
     @functools.cache
-    def epilogue(cls, number: torch.dtype, channels: int, *, residual: bool, slopes: bool) -> "Variant":
-        """channels: of the tensor; they decide how many numbers are moved at once."""
+    def epilogue(
+        cls, number: torch.dtype, channels: int, *, residual: bool, slopes: bool, joins: bool = False
+    ) -> "Variant":
+        """channels: of the tensor; they decide how many numbers are moved at once. joins: from parts."""
         most = 16 // number.itemsize
         vector = next(size for size in (8, 4, 2, 1) if size <= most and channels % size == 0)
-        return cls._of("epilogue", NUMBER=NUMBERS[number], VECTOR=vector, RESIDUAL=int(residual), SLOPES=int(slopes))
+        return cls._of(
+            "epilogue", NUMBER=NUMBERS[number], VECTOR=vector, RESIDUAL=int(residual), SLOPES=int(slopes),
+            JOINS=int(joins),
+        )  # fmt: skip
 
     @classmethod
     @functools.cache
@@ -136,7 +142,7 @@ class Variant:
     @property
     def code(self) -> str:
         """The whole source, headers in their places: what is cached under its text must change with them."""
-        return _whole(f"{self.source}.cu")
+        return "".join(f"#define {name} {value}\n" for name, value in self.defines) + _whole(f"{self.source}.cu")
 
     @property
     def functions(self) -> tuple[str, ...]:
