@@ -82,5 +82,5 @@ def test_the_build_depends_on_all_that_it_reads():
     named = {(native / path).resolve() for path in re.findall(r'"\$\{NATIVE\}/([^"]+)"', depends)}
     assert all(path.is_file() for path in named)
     read = set(re.findall(r'"(\w+\.(?:py|c|h))"', (native / "generate.py").read_text()))
-    assert read == {"signature.py", "interface.h", "bridge.c", "vulkan.h"}
+    assert read == {"signature.py", "interface.h", "bridge.c", "measures.c", "vulkan.h"}
     assert {path.name for path in named} == {"generate.py", *read}
