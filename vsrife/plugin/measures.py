@@ -3,7 +3,7 @@
 The numbers are the very ones of vsrife.video, which defines them; native/measures.c has the arithmetic.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -34,7 +34,7 @@ class HostMeasures:
             vsapi.lib().rife_cell_sums(*_memory(plane), width, height, _TYPES[plane.dtype], cell, weight, out)
         return torch.from_numpy(sums)
 
-    def exceed(self, left: Sequence[Tensor], right: Sequence[Tensor], limits: Sequence[Limits]) -> bool:
+    def exceed(self, left: Sequence[Tensor], right: Sequence[Tensor], limits: Iterable[Limits]) -> bool:
         """Whether the frames differ by more than the limits of a still pair, see `still.exceed`."""
         differ = vsapi.lib().rife_exceed
         for a, b, limit in zip(left, right, limits, strict=True):

@@ -4,9 +4,10 @@
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, override
 
 from torch import Tensor
@@ -21,7 +22,7 @@ from vsrife.video.formats import Family, PixelFormat
 from vsrife.video.host import plane_view
 from vsrife.video.picture import Layer, Picture
 
-__all__ = ["ALPHA", "HostReader", "Look", "Reader", "ResidentReader", "Work", "format_of"]
+__all__ = ["ALPHA", "HostReader", "Planes", "Reader", "ResidentReader", "Work", "format_of"]
 
 ALPHA = "_Alpha"
 
@@ -37,12 +38,8 @@ def format_of(fields: Any) -> PixelFormat:
     )
 
 
-@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
-class Look:
-    """A frame to be measured: its planes, on any device; the plane and format of its alpha, where that counts too."""
-
-    planes: tuple[Tensor, ...]
-    alpha: tuple[tuple[Tensor, ...], PixelFormat] | None = None
+type Planes = Sequence[Tensor]
+"""What a frame is measured by, on any device."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -62,21 +59,30 @@ class Reader(ABC):
         self.format = fmt
         self._core = core
         self._size = width, height
-        self._overrides = overrides
+        # The frames of a clip have the same few properties.
+        self._colour_of = lru_cache(maxsize=16)(
+            lambda found: colour.colour_of(dict(found), fmt, width, height, overrides)
+        )
 
     def colour(self, frame: Frame) -> Colour:
         """What the samples of ``frame`` mean. Raises RifeError for a property whose value is not taken."""
         props = frame.props
-        found = {key: value for key in colour.COLOUR_PROPS if (value := props.integer(key)) is not None}
-        return colour.colour_of(found, self.format, *self._size, self._overrides)
+        found = ((key, value) for key in colour.COLOUR_PROPS if (value := props.integer(key)) is not None)
+        return self._colour_of(tuple(found))
 
     @abstractmethod
     def sources(self, node: Any, indices: Iterable[int], context: Any) -> AbstractContextManager[Mapping[int, Frame]]:
         """The requested frames of the clip, by index; their references are given back at the end."""
 
     @abstractmethod
-    def looking_at(self, *frames: Frame) -> AbstractContextManager[tuple[Look, ...]]:
-        """What `sources` gave, to be measured inside the context, with results on the host when it ends."""
+    def looking_at(self, *frames: Frame) -> AbstractContextManager[tuple[Planes, ...]]:
+        """Planes of what `sources` gave, to be measured inside the context, with results on the host when it ends."""
+
+    @abstractmethod
+    def looking_at_alphas(
+        self, *frames: Frame
+    ) -> AbstractContextManager[tuple[tuple[Planes, ...], PixelFormat] | None]:
+        """The same of the frames' alphas, with their format; None where they do not count."""
 
     @abstractmethod
     def making(self, number: int, left: Frame, right: Frame) -> AbstractContextManager[Work]:
@@ -102,16 +108,16 @@ class HostReader(Reader):
         return self._core.frames(node, indices, context)
 
     @override
+    def looking_at(self, *frames: Frame) -> AbstractContextManager[tuple[Planes, ...]]:
+        return nullcontext(tuple(_Views(frame, self.format) for frame in frames))
+
+    @override
     @contextmanager
-    def looking_at(self, *frames: Frame) -> Iterator[tuple[Look, ...]]:
+    def looking_at_alphas(self, *frames: Frame) -> Iterator[tuple[tuple[Planes, ...], PixelFormat] | None]:
         with self._alphas(*frames) as alphas:
-            yield tuple(
-                Look(
-                    planes=_views(frame, self.format),
-                    alpha=None if alpha is None else (_views(alpha, format_of(alpha.format)), format_of(alpha.format)),
-                )
-                for frame, alpha in zip(frames, alphas, strict=True)
-            )
+            there = [alpha for alpha in alphas if alpha is not None]
+            fmt = format_of(there[0].format) if there else None
+            yield None if fmt is None else (tuple(_Views(alpha, fmt) for alpha in there), fmt)
 
     @override
     @contextmanager
@@ -194,11 +200,15 @@ class ResidentReader(Reader):
 
     @override
     @contextmanager
-    def looking_at(self, *frames: Frame) -> Iterator[tuple[Look, ...]]:
+    def looking_at(self, *frames: Frame) -> Iterator[tuple[Planes, ...]]:
         with self._exchange.look() as loan:
-            looks = tuple(Look(planes=loan.read(_handed_over(frame), self.format)) for frame in frames)
+            looks = tuple(loan.read(_handed_over(frame), self.format) for frame in frames)
             loan.begin()
             yield looks
+
+    @override
+    def looking_at_alphas(self, *frames: Frame) -> AbstractContextManager[None]:
+        return nullcontext()
 
     @override
     @contextmanager
@@ -240,5 +250,30 @@ def _handed_over(frame: Frame) -> Frame:
     return frame.handed_over()
 
 
+class _Views(Sequence[Tensor]):
+    """The planes of a frame in host memory to be measured, each viewed when it is asked for: the first tells most."""
+
+    def __init__(self, frame: Frame, fmt: PixelFormat) -> None:
+        self._frame = frame
+        self._format = fmt
+        self._made: dict[int, Tensor] = {}
+
+    @override
+    def __len__(self) -> int:
+        return self._format.planes
+
+    @override
+    def __getitem__(self, plane: int) -> Tensor:  # type: ignore[override]  # no slices
+        if plane not in self._made:
+            if plane not in range(len(self)):
+                raise IndexError(f"no plane {plane} in {self._format.name}")
+            self._made[plane] = _view(self._frame, plane, self._format)
+        return self._made[plane]
+
+
 def _views(frame: Frame, fmt: PixelFormat, *, write: bool = False) -> tuple[Tensor, ...]:
-    return tuple(plane_view(*frame.plane(plane, write=write), *frame.size(plane), fmt) for plane in range(fmt.planes))
+    return tuple(_view(frame, plane, fmt, write=write) for plane in range(fmt.planes))
+
+
+def _view(frame: Frame, plane: int, fmt: PixelFormat, *, write: bool = False) -> Tensor:
+    return plane_view(*frame.plane(plane, write=write), *frame.size(plane), fmt)

@@ -102,8 +102,8 @@ class Scenes:
     def _signature(self, k: int, frame: Frame) -> cuts.Signature:
         def measure() -> cuts.Signature:
             fmt = self._reader.format
-            with self._reader.looking_at(frame) as (look,):
-                luma = look.planes if fmt.family is Family.RGB else look.planes[:1]
+            with self._reader.looking_at(frame) as (planes,):
+                luma = planes if fmt.family is Family.RGB else (planes[0],)
                 return cuts.signature(luma, fmt.bits, _measures(luma[0].device))
 
         return self._signatures.get(k, measure)
@@ -111,13 +111,13 @@ class Scenes:
     def _compare(self, left: Frame, right: Frame) -> bool:
         threshold = self._settings.skip_threshold
         with self._reader.looking_at(left, right) as (a, b):
-            measures = _measures(a.planes[0].device)
-            if not still.is_still(a.planes, b.planes, self._reader.format.bits, threshold, measures):
+            if not still.is_still(a, b, self._reader.format.bits, threshold, _measures(a[0].device)):
                 return False
-            if a.alpha is None or b.alpha is None:
+        with self._reader.looking_at_alphas(left, right) as found:
+            if found is None:
                 return True
-            (first, fmt), (second, _) = a.alpha, b.alpha
-            return still.is_still(first, second, fmt.bits, threshold, measures)
+            (a, b), fmt = found
+            return still.is_still(a, b, fmt.bits, threshold, _measures(a[0].device))
 
 
 def _measures(device: torch.device) -> Measures | None:

@@ -59,11 +59,10 @@ def signature(planes: Sequence[torch.Tensor], bits: int, measures: Measures | No
     to 64 pixels have one cell per pixel. ``measures``: makes the sums in place of `cell_sums`.
     """
     height, width = planes[0].shape
-    cell = -(-max(height, width) // _CELLS)
+    cell = _cell(height, width)
     sums: Signature = (measures.cell_sums if measures else cell_sums)(planes, cell).cpu().numpy()
     peak = (1 << sample_bits(planes[0], bits)) - 1
-    weight = sum(weights_of(planes))
-    scale: Signature = np.multiply.outer(_sides(height, cell), _sides(width, cell)) * (weight * peak)
+    scale = _scale(height, width, sum(weights_of(planes)) * peak)
     means: Signature = (2 * _PEAK * sums + scale) // (2 * scale)
     return means
 
@@ -107,6 +106,19 @@ def cut_score(left: Signature, right: Signature) -> float:
         if score < _SETTLED:
             break
     return score
+
+
+def _cell(height: int, width: int) -> int:
+    return -(-max(height, width) // _CELLS)
+
+
+@lru_cache(maxsize=16)
+def _scale(height: int, width: int, peak: int) -> NDArray[np.int64]:
+    """The largest sum that each cell can have; to be read only."""
+    cell = _cell(height, width)
+    scale: NDArray[np.int64] = np.multiply.outer(_sides(height, cell), _sides(width, cell)) * peak
+    scale.flags.writeable = False
+    return scale
 
 
 def _sides(length: int, cell: int) -> NDArray[np.int64]:

@@ -202,9 +202,9 @@ extern "Python" {
     void rife_free(void *instanceData, VSCore *core, const VSAPI *vsapi);
 }
 
-/* Defined in measures.c, called by vsrife/plugin/measures.py. */
+/* Defined in measures.c, called by vsrife/plugin/measures.py. None returns void, see rife_cell_sums. */
 double rife_cut_score(const int64_t *left, const int64_t *right, int rows, int columns);
-void rife_cell_sums(const void *plane, ptrdiff_t stride, int width, int height, int type, int cell, int weight,
-                    int64_t *sums);
+int rife_cell_sums(const void *plane, ptrdiff_t stride, int width, int height, int type, int cell, int weight,
+                   int64_t *sums);
 int rife_exceed(const void *left, ptrdiff_t left_stride, const void *right, ptrdiff_t right_stride, int width, int height,
                 int type, const int64_t *limits);

@@ -31,7 +31,7 @@ static inline int most(int a, int b) { return a > b ? a : b; }
 /* ---- Samples of a plane ---- */
 
 enum { UINT8, UINT16, HALF, FLOAT }; /* types of samples, as vsrife/plugin/measures.py numbers them */
-enum { TILE = 1024 };                /* samples of a row that are worked on at a time; whole blocks */
+enum { TILE = 4096 };                /* samples of a row that are worked on at a time; whole blocks */
 
 static ptrdiff_t size_of(int type) { return type == UINT8 ? 1 : type == FLOAT ? 4 : 2; }
 
@@ -60,24 +60,24 @@ static inline int32_t clamped_half(int32_t bits) {
     return number;
 }
 
-/* The first `count` samples of a row as integers; floats quantised to 16 bits. */
-static inline void integers(const void *row, int type, int count, uint32_t *restrict out) {
+/* The first `count` samples of a row as integers, floats quantised to 16 bits, written to `out` or added to it. */
+static inline void integers(const void *row, int type, int count, int add, uint32_t *restrict out) {
     if (type == UINT8) {
         const uint8_t *samples = row;
         for (int x = 0; x < count; x++)
-            out[x] = samples[x];
+            out[x] = (add ? out[x] : 0) + samples[x];
     } else if (type == UINT16) {
         const uint16_t *samples = row;
         for (int x = 0; x < count; x++)
-            out[x] = samples[x];
+            out[x] = (add ? out[x] : 0) + samples[x];
     } else if (type == HALF) {
         const uint16_t *samples = row;
         for (int x = 0; x < count; x++)
-            out[x] = quantised(clamped_half(samples[x]));
+            out[x] = (add ? out[x] : 0) + quantised(clamped_half(samples[x]));
     } else {
         const int32_t *samples = row;
         for (int x = 0; x < count; x++)
-            out[x] = quantised(clamped_float(samples[x]));
+            out[x] = (add ? out[x] : 0) + quantised(clamped_float(samples[x]));
     }
 }
 
@@ -98,10 +98,7 @@ static inline int differ_out_of_range(const void *left, const void *right, int t
 }
 
 VECTORIZED static void add_samples(const void *row, int type, int count, uint32_t *restrict columns) {
-    uint32_t samples[TILE];
-    integers(row, type, count, samples);
-    for (int x = 0; x < count; x++)
-        columns[x] += samples[x];
+    integers(row, type, count, 1, columns);
 }
 
 /* Adds the squared differences of two rows to `columns`; returns whether floats differ out of range. */
@@ -109,8 +106,8 @@ VECTORIZED static int add_squares(const void *left, const void *right, int type,
     uint32_t a[TILE], b[TILE];
     if (differ_out_of_range(left, right, type, count))
         return 1;
-    integers(left, type, count, a);
-    integers(right, type, count, b);
+    integers(left, type, count, 0, a);
+    integers(right, type, count, 0, b);
     for (int x = 0; x < count; x++) {
         uint32_t difference = a[x] > b[x] ? a[x] - b[x] : b[x] - a[x]; /* at most 65535 */
         columns[x] += difference * difference;
@@ -119,9 +116,10 @@ VECTORIZED static int add_squares(const void *left, const void *right, int type,
 }
 
 /* cuts.cell_sums of one plane: adds `weight` times the sums over cells of `cell` x `cell` samples to
- * sums[ceil(height / cell)][ceil(width / cell)]. stride: bytes from row to row; samples of a row lie side by side. */
-static void rife_cell_sums(const void *plane, ptrdiff_t stride, int width, int height, int type, int cell, int weight,
-                           int64_t *sums) {
+ * sums[ceil(height / cell)][ceil(width / cell)]. stride: bytes from row to row; samples of a row lie side by side.
+ * Returns 0: cffi answers void by Python's None, whose address a host without Python could not resolve as it loads us. */
+static int rife_cell_sums(const void *plane, ptrdiff_t stride, int width, int height, int type, int cell, int weight,
+                          int64_t *sums) {
     const char *first = plane;
     int64_t cells_across = (width - 1) / cell + 1;
     for (int top = 0, bottom; top < height; top = bottom) {
@@ -141,6 +139,7 @@ static void rife_cell_sums(const void *plane, ptrdiff_t stride, int width, int h
             }
         }
     }
+    return 0;
 }
 
 /* still.exceed of one plane: whether the squared differences of any block of 8 x 8 samples sum to more than its limit,
