@@ -291,9 +291,8 @@ def _prepare_block(
 
 def _transposed(weight: Tensor, bias: Tensor, side: int, epilogue: Epilogue | None) -> _Transposed:
     """A transposed convolution as it is computed fastest. side: of the pixel shuffle that its outputs are for, or 1."""
-    lanes, _ = winograd.resolve(weight.device, weight.dtype)
     made = None
-    if epilogue is None and lanes:
+    if epilogue is None and winograd.resolve(weight.device, weight.dtype)[0]:
         made = Winograd(_as_convolution(weight, side), bias.view(1, side, 1, side, -1).expand(2, -1, 2, -1, -1), 1.0)
     return _Transposed(weight=_laid_out(weight), bias=bias, winograd=made)
 
@@ -360,8 +359,8 @@ def _trunk_layer(layer: nn.Module) -> _Convolution:
 
 def _fastest(layer: _Convolution, epilogue: Epilogue | None) -> _Convolution:
     """A layer of stride 1 with a padding of 1, as it is computed fastest on its device."""
-    lanes, _ = winograd.resolve(layer.weight.device, layer.weight.dtype)
-    if epilogue is not None or not lanes or layer.groups > 1 or layer.residual:
+    suits = epilogue is None and layer.groups == 1 and not layer.residual
+    if not (suits and winograd.resolve(layer.weight.device, layer.weight.dtype)[0]):
         return replace(layer, epilogue=epilogue)
     slopes = SLOPE if layer.slopes is None else layer.slopes
     return replace(layer, winograd=Winograd(layer.weight, layer.bias, slopes))

@@ -3,7 +3,7 @@
 Integers, the very same that vsrife.video finds in plain torch, which defines them.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import torch
 from torch import Tensor
@@ -29,11 +29,11 @@ class FusedMeasures:
         return sums
 
     def exceed(
-        self, left: Sequence[Tensor], right: Sequence[Tensor], limits: Sequence[tuple[int, int, int, int]]
+        self, left: Sequence[Tensor], right: Sequence[Tensor], limits: Iterable[tuple[int, int, int, int]]
     ) -> bool:
         """Whether the frames differ by more than the limits of a still pair, see `Kernels.still`."""
         moved = torch.empty(1, dtype=torch.int32, device=left[0].device)
-        self._kernels.still(left, right, limits, moved)
+        self._kernels.still(left, right, list(limits), moved)
         return bool(moved)
 
 

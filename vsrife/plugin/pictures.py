@@ -5,8 +5,8 @@
 
 import functools
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any, override
 
@@ -22,7 +22,7 @@ from vsrife.video.formats import Family, PixelFormat
 from vsrife.video.host import plane_view
 from vsrife.video.picture import LateViews, Layer, Picture
 
-__all__ = ["ALPHA", "HostReader", "Look", "Reader", "ResidentReader", "Work", "format_of"]
+__all__ = ["ALPHA", "HostReader", "Planes", "Reader", "ResidentReader", "Work", "format_of"]
 
 ALPHA = "_Alpha"
 
@@ -38,12 +38,8 @@ def format_of(fields: Any) -> PixelFormat:
     )
 
 
-@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
-class Look:
-    """A frame to be measured: its planes, on any device; the plane and format of its alpha, where that counts too."""
-
-    planes: tuple[Tensor, ...]
-    alpha: tuple[tuple[Tensor, ...], PixelFormat] | None = None
+type Planes = Sequence[Tensor]
+"""What a frame is measured by, on any device."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -63,7 +59,6 @@ class Reader(ABC):
         self.format = fmt
         self._core = core
         self._size = width, height
-        self._overrides = overrides
 
         # Most frames of a clip have the same properties.
         @functools.lru_cache(maxsize=64)
@@ -81,8 +76,14 @@ class Reader(ABC):
         """The requested frames of the clip, by index; their references are given back at the end."""
 
     @abstractmethod
-    def looking_at(self, *frames: Frame) -> AbstractContextManager[tuple[Look, ...]]:
-        """What `sources` gave, to be measured inside the context, with results on the host when it ends."""
+    def looking_at(self, *frames: Frame) -> AbstractContextManager[tuple[Planes, ...]]:
+        """Planes of what `sources` gave, to be measured inside the context, with results on the host when it ends."""
+
+    @abstractmethod
+    def looking_at_alphas(
+        self, *frames: Frame
+    ) -> AbstractContextManager[tuple[tuple[Planes, ...], PixelFormat] | None]:
+        """The same of the frames' alphas, with their format; None where they do not count."""
 
     @abstractmethod
     def making(self, number: int, left: Frame, right: Frame) -> AbstractContextManager[Work]:
@@ -109,16 +110,16 @@ class HostReader(Reader):
         return self._core.frames(node, indices, context)
 
     @override
+    def looking_at(self, *frames: Frame) -> AbstractContextManager[tuple[Planes, ...]]:
+        return nullcontext(tuple(self._views(frame, self.format) for frame in frames))
+
+    @override
     @contextmanager
-    def looking_at(self, *frames: Frame) -> Iterator[tuple[Look, ...]]:
+    def looking_at_alphas(self, *frames: Frame) -> Iterator[tuple[tuple[Planes, ...], PixelFormat] | None]:
         with self._alphas(*frames) as alphas:
-            yield tuple(
-                Look(
-                    planes=self._views(frame, self.format),
-                    alpha=None if alpha is None else self._alpha_views(alpha),
-                )
-                for frame, alpha in zip(frames, alphas, strict=True)
-            )
+            there = [alpha for alpha in alphas if alpha is not None]
+            fmt = format_of(there[0].format) if there else None
+            yield None if fmt is None else (tuple(self._views(alpha, fmt) for alpha in there), fmt)
 
     @override
     @contextmanager
@@ -169,27 +170,21 @@ class HostReader(Reader):
         return len(formats) == 1 and formats.pop().family is Family.GRAY
 
     def _read(self, number: int, frame: Frame, alpha: Frame | None, meaning: Colour, *, write: bool = False) -> Picture:
-        layer = Layer(
-            format=self.format,
-            colour=meaning,
-            views=LateViews(lambda: self._views(frame, self.format, write=write)),
-        )
+        layer = Layer(format=self.format, colour=meaning, views=self._views(frame, self.format, write=write))
         return self._picture(number, layer, None if alpha is None else self._alpha_layer(alpha, write=write))
-
-    def _alpha_views(self, alpha: Frame) -> tuple[tuple[Tensor, ...], PixelFormat]:
-        fmt = format_of(alpha.format)
-        return self._views(alpha, fmt), fmt
 
     def _alpha_layer(self, alpha: Frame, *, write: bool) -> Layer:
         fmt = format_of(alpha.format)
         full = colour.colour_of({}, fmt, *self._size, ColourOverrides(range=colour.Range.FULL))
-        return Layer(format=fmt, colour=full, views=LateViews(lambda: self._views(alpha, fmt, write=write)))
+        return Layer(format=fmt, colour=full, views=self._views(alpha, fmt, write=write))
 
-    def _views(self, frame: Frame, fmt: PixelFormat, *, write: bool = False) -> tuple[Tensor, ...]:
-        return tuple(
-            plane_view(*frame.plane(plane, write=write), *fmt.plane_size(plane, *self._size), fmt)
-            for plane in range(fmt.planes)
-        )
+    def _views(self, frame: Frame, fmt: PixelFormat, *, write: bool = False) -> LateViews:
+        """The planes of a frame, or of an alpha, of the clip's size."""
+
+        def view(plane: int) -> Tensor:
+            return plane_view(*frame.plane(plane, write=write), *fmt.plane_size(plane, *self._size), fmt)
+
+        return LateViews(fmt.planes, view)
 
 
 class ResidentReader(Reader):
@@ -216,11 +211,15 @@ class ResidentReader(Reader):
 
     @override
     @contextmanager
-    def looking_at(self, *frames: Frame) -> Iterator[tuple[Look, ...]]:
+    def looking_at(self, *frames: Frame) -> Iterator[tuple[Planes, ...]]:
         with self._exchange.look() as loan:
-            looks = tuple(Look(planes=loan.read(_handed_over(frame), self.format)) for frame in frames)
+            looks = tuple(loan.read(_handed_over(frame), self.format) for frame in frames)
             loan.begin()
             yield looks
+
+    @override
+    def looking_at_alphas(self, *frames: Frame) -> AbstractContextManager[None]:
+        return nullcontext()
 
     @override
     @contextmanager

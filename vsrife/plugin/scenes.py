@@ -1,17 +1,21 @@
 """What is known about two neighbouring source frames: a cut, a still pair, or something to interpolate.
 
-The rule stands here; the measures it asks for are in vsrife.video (cuts, still). Pair k is source frames k, k + 1.
+The rule stands here; vsrife.video (cuts, still) defines the measures it asks for. Pair k is source frames k, k + 1.
 """
 
 from dataclasses import dataclass
+
+import torch
 
 from vsrife.engine.cache import Cache
 from vsrife.engine.measures import measures_on
 from vsrife.errors import RifeError
 from vsrife.plugin.arguments import Settings
+from vsrife.plugin.measures import HostMeasures
 from vsrife.plugin.pictures import Reader
 from vsrife.plugin.vsapi import Frame, Map
 from vsrife.video import cuts, still
+from vsrife.video.blocks import Measures
 from vsrife.video.formats import Family
 
 __all__ = ["NEXT", "PREV", "Cut", "Scenes", "cut_by_props", "ends_scene", "starts_scene"]
@@ -92,28 +96,33 @@ class Scenes:
         said = cut_by_props(left, right)
         if said is not None:
             return Cut(cut=said)
-        score = cuts.cut_score(self._signature(k, left), self._signature(k + 1, right))
+        score = HostMeasures().cut_score(self._signature(k, left), self._signature(k + 1, right))
         return Cut(cut=score >= self._threshold, score=score)
 
     def _signature(self, k: int, frame: Frame) -> cuts.Signature:
         def measure() -> cuts.Signature:
             fmt = self._reader.format
-            with self._reader.looking_at(frame) as (look,):
-                luma = look.planes if fmt.family is Family.RGB else look.planes[:1]
-                return cuts.signature(luma, fmt.bits, measures_on(luma[0].device))
+            with self._reader.looking_at(frame) as (planes,):
+                luma = planes if fmt.family is Family.RGB else (planes[0],)
+                return cuts.signature(luma, fmt.bits, _measures(luma[0].device))
 
         return self._signatures.get(k, measure)
 
     def _compare(self, left: Frame, right: Frame) -> bool:
         threshold = self._settings.skip_threshold
         with self._reader.looking_at(left, right) as (a, b):
-            measures = measures_on(a.planes[0].device)
-            if not still.is_still(a.planes, b.planes, self._reader.format.bits, threshold, measures):
+            if not still.is_still(a, b, self._reader.format.bits, threshold, _measures(a[0].device)):
                 return False
-            if a.alpha is None or b.alpha is None:
+        with self._reader.looking_at_alphas(left, right) as found:
+            if found is None:
                 return True
-            (first, fmt), (second, _) = a.alpha, b.alpha
-            return still.is_still(first, second, fmt.bits, threshold, measures)
+            (a, b), fmt = found
+            return still.is_still(a, b, fmt.bits, threshold, _measures(a[0].device))
+
+
+def _measures(device: torch.device) -> Measures | None:
+    """Kernels where the device has them, the compiled library in host memory; None, plain torch, on other devices."""
+    return measures_on(device) or (HostMeasures() if device.type == "cpu" else None)
 
 
 def _flag(value: int | None) -> bool | None:

@@ -5,7 +5,7 @@ so a CPU, a GPU and any number of threads agree to the last bit. Planes are walk
 never grows a whole-picture copy in a wider type.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Protocol
 
 import torch
@@ -29,8 +29,8 @@ class Measures(Protocol):
     def cell_sums(self, planes: Sequence[torch.Tensor], cell: int) -> torch.Tensor:
         """See `cuts.cell_sums`."""
 
-    def exceed(self, left: Sequence[torch.Tensor], right: Sequence[torch.Tensor], limits: Sequence[Limits]) -> bool:
-        """See `still.exceed`."""
+    def exceed(self, left: Sequence[torch.Tensor], right: Sequence[torch.Tensor], limits: Iterable[Limits]) -> bool:
+        """See `still.exceed`; may leave planes unread once it is decided."""
 
 
 def sample_bits(plane: torch.Tensor, bits: int) -> int:

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from vsrife.video.blocks import Measures, as_integers, bands, block_sums, sample_bits
 
-__all__ = ["DEFAULT_CUT_THRESHOLD", "Signature", "cell_sums", "cut_score", "signature"]
+__all__ = ["DEFAULT_CUT_THRESHOLD", "Signature", "cell_sums", "cut_score", "signature", "weights_of"]
 
 type Signature = NDArray[np.int64]
 """Thumbnail [rows, columns] of means, 0..65535 whatever the clip's format."""
@@ -59,11 +59,10 @@ def signature(planes: Sequence[torch.Tensor], bits: int, measures: Measures | No
     to 64 pixels have one cell per pixel. ``measures``: makes the sums in place of `cell_sums`.
     """
     height, width = planes[0].shape
-    cell = -(-max(height, width) // _CELLS)
+    cell = _cell(height, width)
     sums: Signature = (measures.cell_sums if measures else cell_sums)(planes, cell).cpu().numpy()
     peak = (1 << sample_bits(planes[0], bits)) - 1
-    weight = sum(_weights(len(planes)))
-    scale: Signature = np.multiply.outer(_sides(height, cell), _sides(width, cell)) * (weight * peak)
+    scale = _scale(height, width, sum(weights_of(planes)) * peak)
     means: Signature = (2 * _PEAK * sums + scale) // (2 * scale)
     return means
 
@@ -71,13 +70,14 @@ def signature(planes: Sequence[torch.Tensor], bits: int, measures: Measures | No
 def cell_sums(planes: Sequence[torch.Tensor], cell: int) -> torch.Tensor:
     """Of each cell's samples, floats quantised, R, G and B times 2, 5 and 1: int64 [ceil(h / cell), ceil(w / cell)]."""
     total = torch.zeros((), dtype=torch.int64, device=planes[0].device)
-    for plane, weight in zip(planes, _weights(len(planes)), strict=True):
+    for plane, weight in zip(planes, weights_of(planes), strict=True):
         total = total + weight * torch.cat([block_sums(as_integers(plane[rows]), cell) for rows in bands(plane, cell)])
     return total
 
 
-def _weights(planes: int) -> tuple[int, ...]:
-    return _RGB_WEIGHTS if planes == len(_RGB_WEIGHTS) else (1,)
+def weights_of(planes: Sequence[torch.Tensor]) -> tuple[int, ...]:
+    """What each plane's samples count for in a signature: 2, 5 and 1 of R, G and B."""
+    return _RGB_WEIGHTS if len(planes) == len(_RGB_WEIGHTS) else (1,)
 
 
 def cut_score(left: Signature, right: Signature) -> float:
@@ -106,6 +106,19 @@ def cut_score(left: Signature, right: Signature) -> float:
         if score < _SETTLED:
             break
     return score
+
+
+def _cell(height: int, width: int) -> int:
+    return -(-max(height, width) // _CELLS)
+
+
+@lru_cache(maxsize=16)
+def _scale(height: int, width: int, peak: int) -> NDArray[np.int64]:
+    """The largest sum that each cell can have; to be read only."""
+    cell = _cell(height, width)
+    scale: NDArray[np.int64] = np.multiply.outer(_sides(height, cell), _sides(width, cell)) * peak
+    scale.flags.writeable = False
+    return scale
 
 
 def _sides(length: int, cell: int) -> NDArray[np.int64]:

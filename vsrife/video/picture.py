@@ -14,7 +14,6 @@ them: frames in host memory may be let go of then, and whoever lent memory of th
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Protocol, overload, override
 
 import torch
@@ -39,17 +38,19 @@ class Loan(Protocol):
 
 
 class LateViews(Sequence[Tensor]):
-    """The views of a `Layer`, made when the first one is asked for: none is where the engine has the planes already."""
+    """Views of a frame's planes, each made when it is first asked for.
 
-    def __init__(self, make: Callable[[], tuple[Tensor, ...]]) -> None:
+    None is where the engine has the planes already, and the first one alone often tells that two frames differ.
+    """
+
+    def __init__(self, planes: int, make: Callable[[int], Tensor]) -> None:
+        """planes: how many there are. make: the view of the plane with an index from 0 on."""
+        self._views: list[Tensor | None] = [None] * planes
         self._make = make
 
-    @cached_property
-    def _made(self) -> tuple[Tensor, ...]:
-        return self._make()
-
+    @override
     def __len__(self) -> int:
-        return len(self._made)
+        return len(self._views)
 
     @overload
     def __getitem__(self, index: int) -> Tensor: ...
@@ -57,7 +58,12 @@ class LateViews(Sequence[Tensor]):
     def __getitem__(self, index: slice) -> tuple[Tensor, ...]: ...
     @override
     def __getitem__(self, index: int | slice) -> Tensor | tuple[Tensor, ...]:
-        return self._made[index]
+        if isinstance(index, slice):
+            return tuple(self[each] for each in range(*index.indices(len(self))))
+        view = self._views[index]
+        if view is None:
+            view = self._views[index] = self._make(range(len(self))[index])
+        return view
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)

@@ -4,7 +4,7 @@ Decided by the worst block, not by the mean of the picture: a small object that 
 changes its own block a lot. All arithmetic is on integers, so every device gives the same answer.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from decimal import Context, Decimal
 from functools import lru_cache
 from math import inf, isnan
@@ -45,11 +45,11 @@ def is_still(
     """
     if isnan(threshold):
         raise ValueError("threshold must not be NaN")
-    limits = [_limits(plane, bits, threshold) for plane in left]
+    limits = (_limits(*plane.shape, sample_bits(plane, bits), threshold) for plane in left)
     return not (measures.exceed if measures else exceed)(left, right, limits)
 
 
-def exceed(left: Sequence[torch.Tensor], right: Sequence[torch.Tensor], limits: Sequence[Limits]) -> bool:
+def exceed(left: Sequence[torch.Tensor], right: Sequence[torch.Tensor], limits: Iterable[Limits]) -> bool:
     """Whether the squared differences of any block sum to more than its plane's limit, or floats out of 0..1 differ."""
     return any(_plane_exceeds(*planes) for planes in zip(left, right, limits, strict=True))
 
@@ -101,9 +101,8 @@ def _spread(limits: Limits, height: int, width: int) -> torch.Tensor:
     return spread
 
 
-def _limits(plane: torch.Tensor, bits: int, threshold: float) -> Limits:
-    depth = sample_bits(plane, bits)
-    height, width = plane.shape
+@lru_cache(maxsize=64)
+def _limits(height: int, width: int, depth: int, threshold: float) -> Limits:
     rest_x, rest_y = width % BLOCK, height % BLOCK
     whole, right, bottom, corner = (
         _limit(area, depth, threshold) for area in (BLOCK * BLOCK, rest_x * BLOCK, BLOCK * rest_y, rest_x * rest_y)
@@ -111,7 +110,6 @@ def _limits(plane: torch.Tensor, bits: int, threshold: float) -> Limits:
     return whole, right, bottom, corner
 
 
-@lru_cache(maxsize=64)
 def _limit(area: int, depth: int, threshold: float) -> int:
     """``floor(peak^2 * area / 10^(threshold / 10))``, in decimals: C libraries' pow() may differ in the last bit."""
     largest = ((1 << depth) - 1) ** 2 * area

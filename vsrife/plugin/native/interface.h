@@ -1,4 +1,4 @@
-/* What Python sees of VapourSynth's API 4, read by generate.py (a cffi cdef, not a C header).
+/* What Python sees of VapourSynth's API 4 and of measures.c, read by generate.py (a cffi cdef, not a C header).
  *
  * What API 4.0 has of it is in every VapourSynth 4. What came later stands under its version and may be touched only where
  * getAPIVersion says that it is there.
@@ -201,3 +201,10 @@ extern "Python" {
                                   VSFrameContext *frameCtx, VSCore *core, const VSAPI *vsapi);
     void rife_free(void *instanceData, VSCore *core, const VSAPI *vsapi);
 }
+
+/* Defined in measures.c, called by vsrife/plugin/measures.py. None returns void, see rife_cell_sums. */
+double rife_cut_score(const int64_t *left, const int64_t *right, int rows, int columns);
+int rife_cell_sums(const void *plane, ptrdiff_t stride, int width, int height, int type, int cell, int weight,
+                   int64_t *sums);
+int rife_exceed(const void *left, ptrdiff_t left_stride, const void *right, ptrdiff_t right_stride, int width, int height,
+                int type, const int64_t *limits);
