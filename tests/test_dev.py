@@ -19,7 +19,8 @@ class Machine:
             each.mkdir()
         for name in ("dev", "pyproject.toml", "CMakeLists.txt"):
             shutil.copy2(ROOT / name, self.checkout)
-        shutil.copytree(ROOT / "vsrife" / "plugin", self.checkout / "vsrife" / "plugin")
+        for folder in ("vsrife/plugin", "vsrife/engine/winograd"):
+            shutil.copytree(ROOT / folder, self.checkout / folder)
         for tool in TOOLS:
             (self.programs / tool).symlink_to(str(shutil.which(tool)))
 
@@ -99,7 +100,8 @@ def test_pyenvs_python_need_not_be_selected(machine):
 def fingerprint(machine) -> str:
     """The content of a stamp that holds."""
     return subprocess.run(
-        "cat pyproject.toml CMakeLists.txt vsrife/plugin/signature.py vsrife/plugin/native/*.[chpv]* | cksum",
+        "cat pyproject.toml CMakeLists.txt vsrife/plugin/signature.py vsrife/plugin/native/*.[chpv]* "
+        "vsrife/engine/winograd/*.[chp]* | cksum",
         shell=True, cwd=machine.checkout, capture_output=True, text=True, check=True,
     ).stdout  # fmt: skip
 

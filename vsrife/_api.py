@@ -70,8 +70,8 @@ def RIFE(
             for that. An error with ``skip=False``. Default: 60.
         device: "auto" (the first usable CUDA GPU, else the CPU), "cpu", "cuda", "cuda:1" or another torch device.
             Default: "auto".
-        precision: Of the network's convolutions: "auto" (float16 on CUDA, bfloat16 on a CPU that multiplies it,
-            float32 elsewhere), "float32", "float16" or "bfloat16". Flow, sampling and blending are float32 always.
+        precision: Of the network's convolutions: "auto" (float16 on CUDA, float32 elsewhere), "float32", "float16" or
+            "bfloat16". Flow, sampling and blending are float32 always.
             Default: "auto".
         matrix_in: Matrix of the clip, a name or an H.273 number, in place of the frames' ``_Matrix``.
         range_in: "limited" or "full" (or 0, 1), in place of the frames' ``_Range``.

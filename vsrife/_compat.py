@@ -101,7 +101,7 @@ def rife(
         trt_debug: See ``trt``; vs-rife had it up to 5.6.
 
     Precision follows the clip as theirs does: float32 for RGBS; for every other format, RGBH among them, "auto",
-    which is float16 on CUDA, and on a CPU bfloat16 or float32. Still pairs go through the network (``skip=False``), as
+    which is float16 on CUDA and float32 on a CPU. Still pairs go through the network (``skip=False``), as
     in vs-rife.
 
     Raises:

@@ -115,6 +115,8 @@ def test_others_in_the_process_may_still_read_and_set_the_older_flags(before):
     ("name", "device", "dtype"),
     [
         ("auto", torch.device("cuda", 0), torch.float16),
+        ("auto", CPU, torch.float32),
+        ("auto", torch.device("mps"), torch.float32),
         ("float32", torch.device("cuda", 0), torch.float32),
         ("float16", CPU, torch.float16),
         ("bfloat16", CPU, torch.bfloat16),
@@ -122,26 +124,6 @@ def test_others_in_the_process_may_still_read_and_set_the_older_flags(before):
 )
 def test_precision(name, device, dtype):
     assert devices.resolve_precision(name, device) == dtype
-
-
-@pytest.mark.parametrize(
-    ("facts", "dtype"),
-    [
-        ({"avx512_bf16": True, "amx_bf16": False}, torch.bfloat16),
-        ({"amx_bf16": True}, torch.bfloat16),
-        ({"avx512_bf16": False, "avx512_f": True}, torch.float32),
-        ({}, torch.float32),
-    ],
-)
-def test_auto_on_a_cpu_is_what_the_processor_multiplies(monkeypatch, facts, dtype):
-    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: facts)
-    devices.multiplies_bfloat16.cache_clear()
-    assert devices.resolve_precision("auto", CPU) == dtype
-    monkeypatch.delattr(torch.cpu, "get_capabilities")  # an older torch says nothing
-    devices.multiplies_bfloat16.cache_clear()
-    assert devices.resolve_precision("auto", CPU) == torch.float32
-    monkeypatch.undo()
-    devices.multiplies_bfloat16.cache_clear()
 
 
 def test_unknown_precision_lists_the_choices():

@@ -99,7 +99,10 @@ def _versions() -> Iterator[Finding]:
 def _devices() -> Iterator[Finding]:
     import torch
 
-    yield Finding("cpu", f"{platform.processor() or platform.machine()}, {torch.get_num_threads()} threads")
+    yield Finding(
+        "cpu",
+        f"{platform.processor() or platform.machine()}, {torch.get_num_threads()} threads, {_cpu_convolutions()}",
+    )
     if not torch.cuda.is_available():
         built = torch.version.cuda
         text = f"none (torch is built for CUDA {built})" if built else "none (torch is built without CUDA)"
@@ -108,6 +111,17 @@ def _devices() -> Iterator[Finding]:
         device = torch.cuda.get_device_properties(index)
         text = f"{device.name}, {device.total_memory / 2**30:.1f} GiB, compute {device.major}.{device.minor}"
         yield Finding(f"cuda:{index}", text)
+
+
+def _cpu_convolutions() -> str:
+    """What does the convolutions of frames that are made on the CPU."""
+    try:
+        lanes = importlib.import_module("_vsrife_winograd").lib.winograd_lanes()
+    except ImportError:
+        return "convolutions by torch alone, half as fast (this build has no module for them)"
+    if not lanes:
+        return "convolutions by torch alone (the processor has no AVX2)"
+    return f"convolutions in {'AVX-512' if lanes == 16 else 'AVX2'}"
 
 
 def _vulkan() -> Iterator[Finding]:

@@ -174,28 +174,17 @@ def _cuda(name: str, index: int | None) -> torch.device:
 
 
 def resolve_precision(name: str, device: torch.device) -> torch.dtype:
-    """The dtype of the network's convolutions; ``auto`` is float16 on CUDA, bfloat16 on a CPU that multiplies it in
-    hardware, float32 elsewhere.
+    """The dtype of the network's convolutions; ``auto`` is float16 on CUDA and float32 elsewhere.
 
-    Flow, mask, sampling and synthesis are float32 whatever this says.
+    On a CPU float32 is as fast as bfloat16, since only float32 has `winograd` (docs/engine.md has the figures). Flow,
+    mask, sampling and synthesis are float32 whatever this says.
     """
     if name == "auto":
-        if device.type == "cuda":
-            return torch.float16
-        return torch.bfloat16 if device.type == "cpu" and multiplies_bfloat16() else torch.float32
+        return torch.float16 if device.type == "cuda" else torch.float32
     try:
         return PRECISIONS[name]
     except KeyError:
         raise ArgumentError(f"precision ({name}) must be one of auto, {', '.join(PRECISIONS)}") from None
-
-
-@functools.cache
-def multiplies_bfloat16() -> bool:
-    """Whether this CPU has instructions for products of bfloat16: 4.6 runs a half again as fast, 4.26 a little
-    faster, for 0.01 dB (docs/engine.md). Without them bfloat16 is slower than float32.
-    """
-    facts: dict[str, object] = getattr(torch.cpu, "get_capabilities", dict)()
-    return bool(facts.get("avx512_bf16") or facts.get("amx_bf16"))
 
 
 @contextmanager

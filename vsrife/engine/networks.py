@@ -10,7 +10,7 @@ from typing import Final, Self
 
 import torch
 
-from vsrife.engine import convolutions
+from vsrife.engine import convolutions, winograd
 from vsrife.engine.convolutions import RGB, Block, Encoder, Layout
 from vsrife.engine.kernels import Kernels, resolve
 from vsrife.errors import ModelError
@@ -112,13 +112,18 @@ _log: Final = logging.getLogger("vsrife")
 def kernels_of(device: torch.device) -> Kernels | None:
     """The kernels of ``device``; where it is a GPU that has none, a log line says why, once."""
     kernels, reason = resolve(device)
-    if kernels is None and device.type == "cuda" and device not in _told:
-        _told.add(device)
-        _log.warning("frames are made by torch alone, several times slower: %s", reason)
+    if kernels is None and device.type == "cuda":
+        _log_once(f"frames are made by torch alone, several times slower: {reason}")
     return kernels
 
 
-_told: set[torch.device] = set()
+def _log_once(line: str) -> None:
+    if line not in _logged:
+        _logged.add(line)
+        _log.warning("%s", line)
+
+
+_logged: set[str] = set()
 _networks: OrderedDict[tuple[object, ...], BlockNetwork | WholeNetwork] = OrderedDict()
 _networks_lock = threading.Lock()
 
@@ -138,6 +143,9 @@ def load_network(
         network = _networks.get(key)
         if network is None:
             network = Network.of(load(path, variant=variant), device, dtype, kernels_of(device))
+            lanes, reason = winograd.resolve(device, dtype)
+            if device.type == "cpu" and dtype is torch.float32 and not lanes:
+                _log_once(f"convolutions are done by torch alone, which takes about twice as long: {reason}")
             # Only float16 has less range than the file, whose weights `load` has found finite.
             if dtype is torch.float16 and not all(
                 bool(weight.isfinite().all()) for weight in network.module.parameters()

@@ -35,12 +35,6 @@ def run(arguments: argparse.Namespace) -> int:
         raise ArgumentError(f"device ({arguments.device}) must be a CPU or a CUDA device; others are not measured")
     names = {torch_type: name for name, torch_type in PRECISIONS.items()}
     precisions = [names[resolve_precision(name, device)] for name in arguments.precisions]
-    if arguments.against is not None:
-        # What a filter takes by itself on some CPUs is none of the peer's.
-        own = [
-            name == "auto" and found == "bfloat16" for name, found in zip(arguments.precisions, precisions, strict=True)
-        ]
-        precisions = ["float32" if each else found for each, found in zip(own, precisions, strict=True)]
     precisions = list(dict.fromkeys(precisions))
     plan = Plan(
         device=device,

@@ -32,7 +32,7 @@ _POINTS: Final = 36
 @functools.cache
 def _compiled() -> tuple[ModuleType | None, str]:
     try:
-        module = importlib.import_module("vsrife.engine.winograd._winograd")
+        module = importlib.import_module("_vsrife_winograd")
     except ImportError as error:
         return None, f"this build has no module for them ({error})"
     lanes = module.lib.winograd_lanes()

@@ -1,4 +1,4 @@
-"""Writes the C source of the module `_winograd`: cffi's glue for winograd.h, then dispatch.c.
+"""Writes the C source of the module `_vsrife_winograd`: cffi's glue for winograd.h, then dispatch.c.
 
 Run by CMake as ``python generate.py OUTPUT.c``; needs cffi and nothing of vsrife installed.
 """
@@ -18,7 +18,7 @@ def main(output: Path) -> None:
     builder = FFI()
     builder.cdef(re.sub(r"/\*.*?\*/", "", (HERE / "winograd.h").read_text(), flags=re.DOTALL))
     source = (HERE / "dispatch.c").read_text()
-    builder.set_source("vsrife.engine.winograd._winograd", source, py_limited_api=True)
+    builder.set_source("_vsrife_winograd", source, py_limited_api=True)
     builder.emit_c_code(str(output))
 
 
