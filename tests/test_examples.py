@@ -13,6 +13,8 @@ import imageio_ffmpeg
 import pytest
 import vapoursynth as vs
 
+pytestmark = pytest.mark.slow
+
 EXAMPLES = Path(__file__).resolve().parent.parent / "examples"
 FFMPEG = imageio_ffmpeg.get_ffmpeg_exe()
 LOSSLESS = "-c:v ffv1"

@@ -22,6 +22,8 @@ from vsrife.cli.bench.timing import QUICK, Pace, Subject, Timing, alternate, sev
 from vsrife.cli.bench.work import Rates, measured_rates, work_of
 from vsrife.errors import ArgumentError, RifeError
 
+pytestmark = pytest.mark.slow
+
 CPU = torch.device("cpu")
 SIZE = (96, 64)
 

@@ -26,6 +26,8 @@ from vsrife.engine.kernels import Kernels
 from vsrife.engine.networks import Network
 from vsrife.engine.streams import Lane
 
+pytestmark = pytest.mark.slow
+
 __all__ = ["host", "no_graphs"]  # fixtures
 
 LEFT_OUT = {

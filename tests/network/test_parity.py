@@ -8,6 +8,8 @@ from tests.network import fixtures
 from tests.network.seeded import seeded_frames, seeded_state
 from vsrife.models.checkpoint import load
 
+pytestmark = pytest.mark.slow
+
 # The answers' own steps are 2e-5, half of that is lost to rounding. What is left is the order of float32 sums, which
 # differs between machines and grows with the flow: up to 1e-5 was seen.
 TOLERANCE = 1e-4

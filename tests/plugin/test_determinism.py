@@ -16,6 +16,8 @@ from vsrife.engine.interpolator import Interpolator
 
 from .clips import digest, samples, textured
 
+pytestmark = pytest.mark.slow
+
 core = vs.core
 FORMATS = [vs.YUV420P8, vs.YUV422P10, vs.RGB24, vs.GRAY16, vs.RGBS, vs.YUV444PH]
 

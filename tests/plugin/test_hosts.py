@@ -10,6 +10,8 @@ import pytest
 
 from tests.hosts.processes import compiled, configure, environment, finish, start, vspipe_program
 
+pytestmark = pytest.mark.slow
+
 CONCURRENT = pytest.mark.parametrize("concurrent", [4, 16])
 
 

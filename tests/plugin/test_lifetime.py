@@ -239,6 +239,7 @@ class TestFailure:
         assert int(samples(out.get_frame(1))[0][0, 0]) == 5
 
 
+@pytest.mark.slow
 class TestMemory:
     RELOAD = (
         POLICY
@@ -343,6 +344,7 @@ print(min(seen[-4:]) - max(seen[:4]))
         assert grown < 40, f"{grown} MiB more in frames 120 to 160 than in the first 40"
 
 
+@pytest.mark.slow
 class TestProcesses:
     RENDER = """
 import sys, threading, time

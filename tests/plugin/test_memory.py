@@ -9,6 +9,8 @@ from safetensors.torch import save_file
 from tests.hosts.processes import printed
 from tests.network.small import network
 
+pytestmark = pytest.mark.slow
+
 PROGRAM = """
 import resource, sys
 import vapoursynth as vs

@@ -13,6 +13,8 @@ import pytest
 
 from tests.conftest import ROOT
 
+pytestmark = pytest.mark.slow
+
 SCRIPT = ROOT / "tools" / "check_gpu.py"
 FILES = {"results.json", "summary.txt", "log.txt"}
 

@@ -12,6 +12,8 @@ import pytest
 from tests.conftest import ROOT
 from vsrife.choices import chosen
 
+pytestmark = pytest.mark.slow
+
 PYTEST_OUTPUT = """
 ....F.s
 =========================== short test summary info ============================

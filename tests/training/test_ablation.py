@@ -13,6 +13,8 @@ from vsrife.training.loop import Trainer
 from vsrife.training.networks import build_pupil
 from vsrife.training.parallel import join
 
+pytestmark = pytest.mark.slow
+
 SMALL = (
     *("run.steps=2", "run.batch=2", "run.precision=float32", "run.device=cpu", "optimiser.warm_up=1"),
     *(

@@ -24,6 +24,8 @@ from vsrife.training.evaluation.run import AVERAGE, Result, Row, Score
 from vsrife.training.export import export
 from vsrife.training.networks import build_pupil
 
+pytestmark = pytest.mark.slow
+
 SETTINGS = [
     *("run.steps=2", "run.batch=2", "run.device=cpu", "run.precision=float32", "optimiser.warm_up=1"),
     *("network.widths=[12, 8, 8, 8, 4]", "network.head_width=4", "data.crop=[64, 64]", "validation.samples=1"),

@@ -13,6 +13,8 @@ from vsrife.training.data.draws import Draws
 from vsrife.training.loop import Trainer
 from vsrife.training.parallel import Group, join
 
+pytestmark = pytest.mark.slow
+
 EVERYTHING = (
     *("run.device='cuda'", "run.batch=4", "run.precision='bfloat16'"),
     *("loss={flow=0.01, census=0.1, smoothness=0.01}", "log.pictures=2", "data.prefetch=2"),

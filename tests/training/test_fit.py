@@ -10,6 +10,8 @@ from vsrife.training.fit import most_steps
 from vsrife.training.loop import Trainer
 from vsrife.training.parallel import Group
 
+pytestmark = pytest.mark.slow
+
 CPU = torch.device("cpu")
 NORMED = "network={preset='4.22.lite', widths=[12, 8, 8, 4], head_width=4, batch_norm=true}"
 

@@ -21,6 +21,8 @@ from vsrife.training.parallel import Group, join
 from vsrife.training.profile import profile
 from vsrife.training.state import largest_state, read_state
 
+pytestmark = pytest.mark.slow
+
 CPU = torch.device("cpu")
 
 

@@ -17,6 +17,8 @@ from vsrife.video import cuts
 from . import cases
 from .inputs import BRAIN, FLOAT, HALF, NETS, Net
 
+pytestmark = pytest.mark.slow
+
 FOLDER = Path(variants.__file__).parent
 ARCHITECTURES = (75, 80, 86, 89, 90, 120)
 MOST_REGISTERS = 128

@@ -13,6 +13,8 @@ from vsrife.training.data.bank import Bank
 from vsrife.training.data.batch import Batch
 from vsrife.training.data.synthetic import Synthetic, SyntheticSettings
 
+pytestmark = pytest.mark.slow
+
 NOTHING = dict.fromkeys(
     (
         "lettered",
