@@ -140,3 +140,10 @@ def test_a_cpu_pins_nothing(pinned):
     (view, _) = planes_of_a_frame()
     assert host.upload(view, torch.device("cpu")) is view
     assert pinned[1] == []
+
+
+@pytest.mark.parametrize("wrong", [{"lanes": 0}, {"gpu_band": 0}, {"gpu_band": -1}])
+def test_numbers_below_1_are_refused(wrong):
+    ((name, value),) = wrong.items()
+    with pytest.raises(ValueError, match=rf"{name} \({value}\) must be 1 or more"):
+        Choices(**wrong)

@@ -59,10 +59,14 @@ def test_a_stream_of_our_own_is_handed_to_nobody_else(cupy):
     assert sorted(cupy.values()) == [(True, -1), *[(True, 0)] * 5]  # alive, and wait for nobody
 
 
-@pytest.mark.parametrize("broken", [None, SimpleNamespace()])
-def test_without_cupy_it_is_one_of_torch_s(pool, monkeypatch, broken):
+@pytest.mark.parametrize(("broken", "lines"), [(None, 0), (SimpleNamespace(), 1)], ids=["absent", "broken"])
+def test_without_cupy_it_is_one_of_torch_s(pool, monkeypatch, caplog, broken, lines):
     monkeypatch.setitem(sys.modules, "cupy", broken)
-    assert isinstance(cuda.own_stream(DEVICE), Pooled)
+    with caplog.at_level("WARNING", "vsrife"):
+        assert isinstance(cuda.own_stream(DEVICE), Pooled)
+    logged = [record.message for record in caplog.records]
+    assert len(logged) == lines
+    assert all(line.startswith("a CUDA stream is taken from PyTorch's pool, since cupy cannot") for line in logged)
 
 
 class Allocator:

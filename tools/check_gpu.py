@@ -66,7 +66,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         loader = options.vulkan or (options.wheels / VULKAN if options.wheels else None)
         found = environment(device=options.device, target=target, loader=loader)
         if options.vk_driver_files:
-            found["VK_DRIVER_FILES"] = options.vk_driver_files
+            found["VK_DRIVER_FILES"] = str(options.vk_driver_files)
         return check(wanted, settings, found, began + 60 * options.minutes)
 
 
@@ -79,12 +79,19 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--device", default="cuda", help="cuda, cuda:1; cpu is a rehearsal: small, once, no figures")
     parser.add_argument("--size", type=_size, metavar="WxH", help="of the frames that are measured (1920x1080)")
     parser.add_argument("--quick", action="store_true", help="one repetition of what is measured")
-    parser.add_argument("--wheels", type=Path, metavar="FOLDER", help="use these, of tools/pack_wheels.py")
+    parser.add_argument("--wheels", type=_whole, metavar="FOLDER", help="use these, of tools/pack_wheels.py")
     parser.add_argument(
-        "--vulkan", type=Path, metavar="FOLDER", help="use its libvulkan.so.1 (FOLDER/vulkan of --wheels)"
+        "--vulkan", type=_whole, metavar="FOLDER", help="use its libvulkan.so.1 (FOLDER/vulkan of --wheels)"
     )
-    parser.add_argument("--vk-driver-files", metavar="FILE", help="of Vulkan's driver, where the loader finds none")
+    parser.add_argument(
+        "--vk-driver-files", type=_whole, metavar="FILE", help="of Vulkan's driver, where the loader finds none"
+    )
     return parser
+
+
+def _whole(text: str) -> Path:
+    """The path from the root on: stages run in another folder than the script."""
+    return Path(text).resolve()
 
 
 def _size(text: str) -> tuple[int, int]:
@@ -125,7 +132,8 @@ def check(stages: Sequence[Stage], settings: Settings, found: dict[str, str], un
             signal.signal(number, handler)
         record.write()
         print(f"\n{as_text(record.outcomes)}", end="", flush=True)
-    return 0 if all(each.state == "passed" for each in record.outcomes) else 1
+    good = {"passed", "skipped"} if settings.device == "cpu" else {"passed"}  # a rehearsal has nothing for tests/gpu
+    return 0 if all(each.state in good for each in record.outcomes) else 1
 
 
 def _interrupt(number: int, _frame: object) -> None:

@@ -28,6 +28,12 @@ class Choices:
     lanes: int = 2
     cudnn_benchmark: bool = False
 
+    def __post_init__(self) -> None:
+        """Raises ValueError for a number below 1."""
+        for name in ("gpu_band", "lanes"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} ({getattr(self, name)}) must be 1 or more")
+
 
 _chosen = Choices()
 

@@ -5,6 +5,7 @@ For every room that queues work on a GPU of its own. It imports nothing of the p
 
 import contextlib
 import importlib
+import logging
 import math
 from collections.abc import Callable
 from typing import Any, Final
@@ -12,6 +13,8 @@ from typing import Any, Final
 import torch
 
 __all__ = ["Retries", "captured", "own_stream"]
+
+_log: Final = logging.getLogger("vsrife")
 
 _PAUSES: Final = (16, 256)
 
@@ -22,14 +25,20 @@ def own_stream(device: torch.device, *, priority: int = 0) -> torch.cuda.Stream:
     """A new stream of the CUDA device, which does not wait for the default stream. priority: lower is more urgent.
 
     cupy makes it, since torch hands out a pool of 32 streams in turn: whoever asks for the 33rd gets the first one
-    again, and what is queued there lands in a graph that is captured on it. Where cupy does not work it is one of
-    torch's pool. It lives as long as the process, as torch's allocator may name it for as long.
+    again, and what is queued there lands in a graph that is captured on it. Where cupy is not installed it is one of
+    torch's pool; where it is and cannot, a log line says so too. It lives as long as the process, as torch's allocator
+    may name it for as long.
     """
     if torch.version.cuda is not None:
-        with contextlib.suppress(Exception), torch.cuda.device(device):
-            stream = importlib.import_module("cupy").cuda.Stream(non_blocking=True, priority=priority)
-            _kept.append(stream)
-            return torch.cuda.ExternalStream(stream.ptr, device=device)  # type: ignore[no-untyped-call]
+        try:
+            with torch.cuda.device(device):
+                stream = importlib.import_module("cupy").cuda.Stream(non_blocking=True, priority=priority)
+                _kept.append(stream)
+                return torch.cuda.ExternalStream(stream.ptr, device=device)  # type: ignore[no-untyped-call]
+        except ImportError:
+            pass  # then nothing of cupy's is used, and whoever misses it has a log line for that
+        except Exception as error:  # noqa: BLE001 - a driver, or another cupy than was tried
+            _log.warning("a CUDA stream is taken from PyTorch's pool, since cupy cannot make one: %s", error)
     return torch.cuda.Stream(device, priority=priority)  # type: ignore[no-untyped-call]
 
 

@@ -9,6 +9,7 @@ import torch
 from torch.nn import functional
 
 from tests.engine.kernels.inputs import generator_of
+from tests.hosts.processes import finish, start_python
 from vsrife.engine import winograd
 from vsrife.engine.winograd import Winograd, resolve
 
@@ -77,6 +78,60 @@ def test_is_the_convolution_with_its_activation(lanes, shape):
         assert (y - expected).abs().max() <= NEAR * sums.max()
         assert expected.abs().max() > 100 * NEAR * sums.max(), "an answer of zeros would pass"
     assert torch.equal(x, before)
+
+
+def test_nothing_is_written_beyond_what_is_given(lanes):
+    """The compiled function itself, with margins around the answer and around its working memory."""
+    lib, ffi = winograd._compiled()[0].lib, winograd._compiled()[0].ffi
+    for inputs, outputs, height, width in SHAPES:
+        weight, bias, slopes = layer(inputs, outputs)
+        made, margin = Winograd(weight, bias, slopes, lanes=lanes), 512
+        counts = outputs * height * width, lib.winograd_scratch(lanes, inputs, outputs)
+        y, scratch = (torch.full((count + 2 * margin,), 7.0) for count in counts)
+        x = picture(inputs, height, width)
+        pointers = [made._address(each) for each in (x, made._weights, made._bias, made._slopes)]
+        out, work = (ffi.cast("float *", each[margin:].data_ptr()) for each in (y, scratch))
+        lib.winograd_convolve(lanes, *pointers, out, height, width, inputs, outputs, work)
+        for memory, count in zip((y, scratch), counts, strict=True):
+            assert (memory[:margin] == 7.0).all()
+            assert (memory[margin + count :] == 7.0).all()
+        assert torch.equal(y[margin:-margin].view(height, width, outputs), made(x)[0].permute(1, 2, 0))
+
+
+@pytest.mark.parametrize("value", [torch.nan, torch.inf, -torch.inf])
+def test_a_sample_that_is_no_number_stays_in_its_tiles(lanes, value):
+    made = Winograd(*layer(8, 8), lanes=lanes)
+    x = picture(8, 20, 20)
+    expected = made(x)
+    x[0, 3, 9, 9] = value  # read by the tiles of rows and columns 8 to 11, and by no other
+    found = made(x)
+    assert not found[0, :, 8:12, 8:12].isfinite().all()
+    found[0, :, 8:12, 8:12] = expected[0, :, 8:12, 8:12]
+    assert torch.equal(found, expected)
+
+
+OTHER_DEFAULTS = """
+import torch
+from tests.engine.test_winograd import layer, picture
+from vsrife.engine.winograd import Winograd
+x, parts = picture(32, 40, 50), layer(32, 40)
+before = Winograd(*parts)
+expected = before(x)
+for dtype in (torch.float16, torch.float64):
+    torch.set_default_dtype(dtype)
+    for device in ("cpu", "meta"):
+        torch.set_default_device(device)
+        for each in (before, Winograd(*parts)):
+            assert torch.equal(each(x), expected), (dtype, device)
+"""
+
+
+def test_torch_s_defaults_for_the_process_change_nothing():
+    """Another script of the process may set them; memory of another size or place would be written over."""
+    if not LANES:
+        pytest.skip(REASON)
+    done = finish(start_python(OTHER_DEFAULTS), 100)
+    assert done.returncode == 0, done.stderr
 
 
 def test_the_default_width_is_one_of_those_that_were_tried(lanes):

@@ -147,6 +147,17 @@ MEASURING = ("start", "bench", "profile", "convolution", "choices", "transfers")
 
 
 @pytest.mark.timeout(400)
+@pytest.mark.parametrize(("device", "status"), [("cpu", 0), ("cuda", 1)])
+def test_a_stage_whose_tests_were_all_skipped_is_no_success_on_a_gpu(tool, monkeypatch, tmp_path, device, status):
+    stages = [
+        stand_in(tool, "resident", "print('3 skipped in 0.12s')"),
+        stand_in(tool, "host", "print('2 passed, 1 skipped in 0.12s')"),
+    ]
+    found_status, found = run_stand_ins(tool, monkeypatch, tmp_path / "out", stages, f"--device={device}")
+    assert {name: each["state"] for name, each in found.items()} == {"resident": "skipped", "host": "passed"}
+    assert found_status == status
+
+
 def test_the_stages_run_on_a_cpu(tmp_path):
     """Each that measures, and one of pytest's; the others differ in their files and -k alone."""
     out = tmp_path / "out"
@@ -161,7 +172,10 @@ def test_the_stages_run_on_a_cpu(tmp_path):
     results = json.loads((out / "results.json").read_text())
     assert results["size"] == [64, 32]
     found = {each["name"]: each for each in results["stages"]}
-    assert {each["state"] for each in found.values()} == {"passed"}
+    assert {name: each["state"] for name, each in found.items()} == {
+        **dict.fromkeys(MEASURING, "passed"),
+        "measures": "skipped",  # which is a success in a rehearsal alone
+    }
     figures = {name: {figure[0]: figure[1] for figure in each["figures"]} for name, each in found.items()}
     assert figures["start"]["kernels"] == "unused"
     assert float(figures["start"]["a new frame against the CPU's in float32"]) > 40
@@ -226,7 +240,7 @@ def test_on_a_gpu_tests_may_not_be_skipped_nor_hang(tool):
     assert stages["kernels"].command[-1] == "tests/gpu/test_kernels_gpu.py"
     assert "--sizes=1920x1080" in stages["bench"].command
     assert tool("gpu_stages.surroundings").environment(device="cuda", before={})["VSRIFE_REQUIRE_GPU"] == "1"
-    assert list(stages)[:4] == ["start", "kernels", "parity", "bench"]
+    assert list(stages)[:5] == ["start", "kernels", "cuda", "parity", "bench"]
     assert sum(each.expected for each in stages.values() if each.usual) < 15 * 60
 
 

@@ -19,7 +19,9 @@ def played(monkeypatch):
             done.append("replay")
 
     class Stream:
-        def __init__(self, device):
+        device = torch.device("cuda", 0)
+
+        def __init__(self, device, priority=0):
             pass
 
         def wait_stream(self, other):
@@ -30,7 +32,7 @@ def played(monkeypatch):
         yield
 
     @contextlib.contextmanager
-    def capture(graph, *, stream, capture_error_mode):
+    def capture(graph, *, pool, stream, capture_error_mode):
         assert capture_error_mode == "thread_local"
         done.append("capture")
         yield
@@ -42,6 +44,7 @@ def played(monkeypatch):
         "stream": on,
         "graph": capture,
         "synchronize": lambda device=None: done.append("synchronize"),
+        "graph_pool_handle": lambda: (0, 1),
         "current_stream": lambda device=None: types.SimpleNamespace(cuda_stream=7),
     }.items():
         monkeypatch.setattr(torch.cuda, name, value)

@@ -10,6 +10,7 @@ from vsrife.cli.bench.cases import resolve_model
 from vsrife.cli.bench.engine import Engine, Source
 from vsrife.cli.bench.scenery import moving_frames
 from vsrife.cli.bench.timing import QUICK, Pace
+from vsrife.cuda import captured, own_stream
 from vsrife.engine.device import resolve_device, resolve_precision
 
 __all__ = ["device_of", "made_engine", "pace_of", "precision_of", "repeated", "seeded_model", "sources_of"]
@@ -61,13 +62,11 @@ def repeated(call: Callable[[], object], device: torch.device, count: int) -> Ca
 
     if device.type != "cuda":
         return all_of_them
-    graph = torch.cuda.CUDAGraph()
-    stream = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
+    stream = own_stream(device)
     stream.wait_stream(torch.cuda.current_stream(device))
     with torch.cuda.stream(stream):
         for _ in range(3):
             call()
     torch.cuda.synchronize(device)
-    with torch.cuda.graph(graph, stream=stream, capture_error_mode="thread_local"):
-        all_of_them()
-    return graph.replay
+    replay, _ = captured(all_of_them, stream)
+    return replay

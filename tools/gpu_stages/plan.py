@@ -56,6 +56,13 @@ PYTEST_STAGES = (
         workers=8,
     ),
     _Tests(
+        name="cuda",
+        tells="streams of our own, captures that fail, pinned memory",
+        expected=10,
+        longest=60,
+        files=("cuda",),
+    ),
+    _Tests(
         name="parity",
         tells="motion by kernels and graphs against plain PyTorch",
         expected=30,
@@ -109,6 +116,7 @@ def stages_of(settings: Settings, bench_options: Sequence[str] = ()) -> list[Sta
     stages = [
         _measured("start", "versions, kernels, a copy, graphs, one frame", 30, 120, settings),
         tests.pop("kernels"),
+        tests.pop("cuda"),
         tests.pop("parity"),
         Stage(
             name="bench",

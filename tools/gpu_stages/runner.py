@@ -23,7 +23,8 @@ _LAST_WORDS = 3.0
 
 @dataclass(kw_only=True, slots=True)
 class Outcome:
-    """What came of a stage. state: "running", "passed", "failed", "timed out", "not run" or "interrupted".
+    """What came of a stage. state: "running", "passed", "skipped", "failed", "timed out", "not run" or
+    "interrupted".
 
     tests: pytest's counts. failures: what failed, a line each. last: the end of the output of a stage that did not
     pass.
@@ -73,6 +74,8 @@ def run(stage: Stage, outcome: Outcome, log: Path, environment: Mapping[str, str
             with log.open("rb") as written:
                 written.seek(begins_at)
                 _read(written.read().decode(errors="replace"), outcome)
+            if outcome.state == "passed" and outcome.tests and not outcome.tests.get("passed"):
+                outcome.state, outcome.reason = "skipped", "no test could run here"
 
 
 def _signal(process: subprocess.Popen[bytes], number: signal.Signals) -> None:

@@ -45,6 +45,8 @@ def environment(
     found["COLUMNS"] = "160"  # pytest cuts its summary to the terminal's width
     if device != "cpu":
         found["VSRIFE_REQUIRE_GPU"] = "1"
+    if loader is not None and device != "cpu" and (loader / "libvulkan.so.1").is_file():
+        found["VSRIFE_REQUIRE_VULKAN"] = "1"  # whoever brings a loader asks for frames in GPU memory
     if loader is not None and _loads(loader / "libvulkan.so.1"):
         found["LD_LIBRARY_PATH"] = os.pathsep.join(filter(None, [str(loader), found.get("LD_LIBRARY_PATH", "")]))
     if "VK_DRIVER_FILES" not in found and "VK_ICD_FILENAMES" not in found:

@@ -172,7 +172,7 @@ class _Transposed:
 
     weight: Tensor
     bias: Tensor
-    winograd: Winograd | None
+    winograd: Winograd | None = None
 
     @property
     def side(self) -> int:
@@ -215,7 +215,7 @@ class Encoder:
             self.epilogue(y, self.last.bias, packed, self.slopes)
             return y
         y, side = self.last(x)[0].permute(1, 2, 0), self.last.side
-        # Rows, side, columns, side, channels: of both.
+        # Both as [rows, side, columns, side, channels].
         pixels = y.reshape(*y.shape[:2], side, side, self.features).transpose(1, 2)
         source = packed[0].permute(1, 2, 0).view(*pixels.shape[:4], -1)
         source[..., RGB : RGB + self.features] = pixels
@@ -291,10 +291,10 @@ def _prepare_block(
 
 def _transposed(weight: Tensor, bias: Tensor, side: int, epilogue: Epilogue | None) -> _Transposed:
     """A transposed convolution as it is computed fastest. side: of the pixel shuffle that its outputs are for, or 1."""
-    made = None
-    if epilogue is None and winograd.resolve(weight.device, weight.dtype)[0]:
-        made = Winograd(_as_convolution(weight, side), bias.view(1, side, 1, side, -1).expand(2, -1, 2, -1, -1), 1.0)
-    return _Transposed(weight=_laid_out(weight), bias=bias, winograd=made)
+    if epilogue is not None or not winograd.resolve(weight.device, weight.dtype)[0]:
+        return _Transposed(weight=_laid_out(weight), bias=bias)
+    made = Winograd(_as_convolution(weight, side), bias.view(1, side, 1, side, -1).expand(2, -1, 2, -1, -1), 1.0)
+    return _Transposed(weight=weight, bias=bias, winograd=made)
 
 
 def _as_convolution(weight: Tensor, side: int) -> Tensor:

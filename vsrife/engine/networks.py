@@ -60,7 +60,7 @@ class Network:
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class BlockNetwork(Network):
-    """A 4.x network. layout, blocks: its blocks, prepared for `estimator`. encoder: None where the module encodes."""
+    """A 4.x network. layout, blocks: its blocks, prepared for `estimator`. encoder: None where the network has none."""
 
     module: IFNet
     layout: Layout
@@ -144,7 +144,8 @@ def load_network(
         if network is None:
             network = Network.of(load(path, variant=variant), device, dtype, kernels_of(device))
             lanes, reason = winograd.resolve(device, dtype)
-            if device.type == "cpu" and dtype is torch.float32 and not lanes:
+            plain = isinstance(network, BlockNetwork) and device.type == "cpu" and dtype is torch.float32 and not lanes
+            if plain:
                 _log_once(f"convolutions are done by torch alone, which takes about twice as long: {reason}")
             # Only float16 has less range than the file, whose weights `load` has found finite.
             if dtype is torch.float16 and not all(

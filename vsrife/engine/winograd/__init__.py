@@ -9,7 +9,7 @@ Gray, CVPR 2016). In float32 the answer differs by some 1e-5 of its size. The pl
 import functools
 import importlib
 from types import ModuleType
-from typing import Final
+from typing import Any, Final
 
 import torch
 from torch import Tensor
@@ -27,6 +27,9 @@ _KERNEL_TRANSFORM: Final = (
 """G of F(4x4, 3x3): three weights to six points."""
 
 _POINTS: Final = 36
+
+_FLOATS: Final[dict[str, Any]] = {"dtype": torch.float32, "device": torch.device("cpu")}
+"""Of all memory that the compiled code is given, whatever torch's defaults are in this process."""
 
 
 @functools.cache
@@ -66,11 +69,11 @@ class Winograd:
         self._lanes = lanes or module.lib.winograd_lanes()
         self._outputs, self._inputs = weight.shape[:2]
         padded = -(-self._outputs // self._lanes) * self._lanes
-        transform = torch.tensor(_KERNEL_TRANSFORM, dtype=torch.float64)
+        transform = torch.tensor(_KERNEL_TRANSFORM, dtype=torch.float64, device="cpu")
         points = torch.einsum("ai,oxij,bj->abxo", transform, weight.double(), transform)
-        self._weights = torch.zeros((_POINTS, self._inputs, padded))
+        self._weights = torch.zeros((_POINTS, self._inputs, padded), **_FLOATS)
         self._weights[..., : self._outputs] = points.flatten(0, 1)
-        self._bias, self._slopes = torch.zeros((2, padded))
+        self._bias, self._slopes = torch.zeros((2, padded), **_FLOATS)
         self._bias[: self._outputs] = bias.flatten()
         self._slopes[: self._outputs] = slopes
         self._scratch = module.lib.winograd_scratch(self._lanes, self._inputs, self._outputs)
@@ -87,8 +90,8 @@ class Winograd:
                 f"{tuple(x.shape)} with strides {x.stride()} on {x.device}"
             )
         height, width = x.shape[2:]
-        y = torch.empty((1, self._outputs, height, width), memory_format=torch.channels_last)
-        scratch = torch.empty(self._scratch)
+        y = torch.empty((1, self._outputs, height, width), memory_format=torch.channels_last, **_FLOATS)
+        scratch = torch.empty(self._scratch, **_FLOATS)
         address = self._address
         self._module.lib.winograd_convolve(
             self._lanes, address(x), address(self._weights), address(self._bias), address(self._slopes), address(y),
