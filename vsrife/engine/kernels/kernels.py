@@ -14,7 +14,7 @@ import functools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Final
+from typing import Final
 
 import torch
 from torch import Tensor
@@ -151,10 +151,9 @@ class Kernels:
         _need(width <= canvas_width and height <= canvas_height, "the picture must lie within the canvas")
         if channels % 4:
             raise ValueError(f"channels ({channels}) must be a multiple of 4")
-        _check_planes(planes, fmt, _plane_sizes(fmt, width, height))
         arguments = values.ConvertArguments.from_buffer_copy(_conversion(fmt, colour, width, height))
         arguments.out, arguments.canvas_width, arguments.canvas_height = out.data_ptr(), canvas_width, canvas_height
-        values.write_planes(planes, arguments.planes)
+        _write_planes(planes, fmt, _plane_sizes(fmt, width, height), arguments, "planes")
         across, down = 64, _THREADS // 64
         self._launch(
             Launch(
@@ -445,17 +444,13 @@ class Synthesis:
         self._launch = launch
         self._format = fmt
         self._sizes = _plane_sizes(fmt, width, height)
-        arguments: Any = launch.arguments
-        # The elements of an array are views of it, made anew each time that they are asked for.
-        self._left, self._right, self._out = (tuple(each) for each in (arguments.left, arguments.right, arguments.out))
 
     def __call__(self, left: Sequence[Tensor], right: Sequence[Tensor], out: Sequence[Tensor]) -> None:
         """left, right, out: `PixelFormat.planes` tensors [h, w] of the format's own type and sizes, rows of any stride;
         `out` shares no memory with the others.
         """
-        for planes, to in ((left, self._left), (right, self._right), (out, self._out)):
-            _check_planes(planes, self._format, self._sizes)
-            values.write_planes(planes, to)
+        for planes, to in ((left, "left"), (right, "right"), (out, "out")):
+            _write_planes(planes, self._format, self._sizes, self._launch.arguments, to)
         self._launcher(self._launch)
 
 
@@ -463,13 +458,25 @@ def _plane_sizes(fmt: PixelFormat, width: int, height: int) -> list[tuple[int, i
     return [fmt.plane_size(plane, width, height)[::-1] for plane in range(fmt.planes)]
 
 
-def _check_planes(planes: Sequence[Tensor], fmt: PixelFormat, sizes: Sequence[tuple[int, int]]) -> None:
-    found = [plane.shape for plane in planes]
-    if found != sizes:
-        raise ValueError(f"planes must be {sizes}, not {[tuple(shape) for shape in found]}")
-    kinds = {plane.dtype for plane in planes}
-    if kinds != {_SAMPLE_TYPES[fmt.float_samples, fmt.bytes_per_sample]}:
-        raise ValueError(f"planes must be of {fmt.name}'s own type, not {kinds}")
+def _write_planes(
+    planes: Sequence[Tensor], fmt: PixelFormat, sizes: Sequence[tuple[int, int]], arguments: ctypes.Structure, to: str
+) -> None:
+    """Write where the planes of a frame are into the field ``to`` of ``arguments``, an array of `values.Plane`.
+
+    sizes: of each, (height, width). Raises ValueError for planes of another number, size, type or layout.
+    """
+    kind, item = _SAMPLE_TYPES[fmt.float_samples, fmt.bytes_per_sample], fmt.bytes_per_sample
+    if len(planes) != len(sizes):
+        raise ValueError(f"planes must be {sizes}, not {len(planes)} of them")
+    places: list[int] = []
+    for plane, size in zip(planes, sizes, strict=True):
+        shape = plane.shape
+        if shape != size:
+            raise ValueError(f"planes must be {sizes}, not {[tuple(each.shape) for each in planes]}")
+        if plane.dtype is not kind:
+            raise ValueError(f"planes must be of {fmt.name}'s own type, not {plane.dtype}")
+        places += plane.data_ptr(), values.pitch_of(shape, plane.stride(), item)
+    values.PLANES[len(sizes)].pack_into(arguments, getattr(type(arguments), to).offset, *places)
 
 
 def _check_level(level: RawLevel, canvas: tuple[int, int], dtype: torch.dtype) -> None:
