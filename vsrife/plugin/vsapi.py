@@ -286,14 +286,14 @@ class Frame:
         api = self._core.api
         return int(api.getFrameWidth(self.pointer, plane)), int(api.getFrameHeight(self.pointer, plane))
 
-    def planes(self, *, write: bool = False) -> list[int]:
+    def planes(self, *, write: bool = False) -> tuple[int, ...]:
         """Address and stride in bytes of each plane in host memory, one plane after the other.
 
         ``write`` only on a frame that nobody else has seen: a plane that it shares with another is copied then.
         """
         found = ffi().new("uintptr_t[6]")
         count = lib().rife_planes(self.pointer, write, found, self._core.api)
-        return list(ffi().unpack(found, 2 * count))
+        return tuple(ffi().unpack(found, 2 * count))
 
     def copy(self) -> "Frame":
         """A new frame that shares the planes and has properties of its own."""

@@ -9,7 +9,6 @@ The host memory belongs to a VapourSynth frame: call `finish` before that frame 
 """
 
 import ctypes
-import functools
 import importlib
 import logging
 import threading
@@ -53,14 +52,8 @@ def plane_view(pointer: int, stride: int, width: int, height: int, fmt: PixelFor
     """
     numpy_type, _ = _DTYPES[fmt.float_samples, fmt.bytes_per_sample]
     size = fmt.bytes_per_sample
-    memory = _bytes_type(stride * (height - 1) + width * size).from_address(pointer)
+    memory = (ctypes.c_ubyte * (stride * (height - 1) + width * size)).from_address(pointer)
     return torch.from_numpy(np.ndarray((height, width), numpy_type, memory, strides=(stride, size)))
-
-
-@functools.cache
-def _bytes_type(count: int) -> type[ctypes.Array[ctypes.c_ubyte]]:
-    """What ctypes would make the type anew for each frame."""
-    return ctypes.c_ubyte * count
 
 
 def upload(view: Tensor, device: torch.device) -> Tensor:
