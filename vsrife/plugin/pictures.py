@@ -100,20 +100,6 @@ class Reader(ABC):
 class HostReader(Reader):
     """Frames in host memory."""
 
-    def __init__(self, core: Core, fmt: PixelFormat, width: int, height: int, overrides: ColourOverrides) -> None:
-        super().__init__(core, fmt, width, height, overrides)
-
-        # VapourSynth gives new frames the memory of old ones, and to view three planes takes ten microseconds of the
-        # GIL. A view owns nothing: one that is kept is neither handed out nor read before a frame is there again.
-        @functools.lru_cache(maxsize=512)
-        def views_of(planes: tuple[int, ...], fmt: PixelFormat) -> tuple[Tensor, ...]:
-            return tuple(
-                plane_view(address, stride, *fmt.plane_size(plane, width, height), fmt)
-                for plane, (address, stride) in enumerate(zip(planes[::2], planes[1::2], strict=True))
-            )
-
-        self._views_of = views_of
-
     @override
     def sources(self, node: Any, indices: Iterable[int], context: Any) -> AbstractContextManager[Mapping[int, Frame]]:
         return self._core.frames(node, indices, context)
@@ -188,7 +174,14 @@ class HostReader(Reader):
 
     def _views(self, frame: Frame, fmt: PixelFormat, *, write: bool = False) -> LateViews:
         """The planes of a frame, or of an alpha, of the clip's size."""
-        return LateViews(lambda: self._views_of(frame.planes(write=write), fmt))
+        memory: list[int] = []
+
+        def view(plane: int) -> Tensor:
+            memory[:] = memory or frame.planes(write=write)
+            address, stride = memory[2 * plane : 2 * plane + 2]
+            return plane_view(address, stride, *fmt.plane_size(plane, *self._size), fmt)
+
+        return LateViews(fmt.planes, view)
 
 
 class ResidentReader(Reader):

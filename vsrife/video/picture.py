@@ -14,7 +14,6 @@ them: frames in host memory may be let go of then, and whoever lent memory of th
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Protocol, overload, override
 
 import torch
@@ -39,15 +38,15 @@ class Loan(Protocol):
 
 
 class LateViews(Sequence[Tensor]):
-    """Views of a frame's planes, made when one is first asked for: none is where the engine has the planes already."""
+    """Views of a frame's planes, each made when it is first asked for.
 
-    def __init__(self, make: Callable[[], tuple[Tensor, ...]]) -> None:
-        """make: the views of all planes."""
+    None is where the engine has the planes already, and the first one alone often tells that two frames differ.
+    """
+
+    def __init__(self, planes: int, make: Callable[[int], Tensor]) -> None:
+        """planes: how many there are. make: the view of the plane with an index from 0 on."""
+        self._views: list[Tensor | None] = [None] * planes
         self._make = make
-
-    @cached_property
-    def _views(self) -> tuple[Tensor, ...]:
-        return self._make()
 
     @override
     def __len__(self) -> int:
@@ -59,14 +58,19 @@ class LateViews(Sequence[Tensor]):
     def __getitem__(self, index: slice) -> tuple[Tensor, ...]: ...
     @override
     def __getitem__(self, index: int | slice) -> Tensor | tuple[Tensor, ...]:
-        return self._views[index]
+        if isinstance(index, slice):
+            return tuple(self[each] for each in range(*index.indices(len(self))))
+        view = self._views[index]
+        if view is None:
+            view = self._views[index] = self._make(index % len(self._views))
+        return view
 
     @override
     def __iter__(self) -> Iterator[Tensor]:
-        return iter(self._views)
+        return map(self.__getitem__, range(len(self._views)))
 
 
-@dataclass(kw_only=True, slots=True, eq=False)  # not frozen: three are made for each frame, which takes longer then
+@dataclass(kw_only=True, slots=True, eq=False)  # not frozen: quicker to make
 class Layer:
     """Planes that belong together: a picture's own, or its alpha.
 
@@ -116,7 +120,7 @@ class Layer:
             host.download(planes, self.views)
 
 
-@dataclass(kw_only=True, slots=True, eq=False)  # not frozen: three are made for each frame, which takes longer then
+@dataclass(kw_only=True, slots=True, eq=False)  # not frozen: quicker to make
 class Picture:
     """One frame. number: its index in the clip. alpha: None where the frame carries none that is used."""
 
