@@ -187,13 +187,19 @@ def resolve_precision(name: str, device: torch.device) -> torch.dtype:
         raise ArgumentError(f"precision ({name}) must be one of auto, {', '.join(PRECISIONS)}") from None
 
 
-@contextmanager
-def computing() -> Iterator[None]:
+class computing:  # noqa: N801 - a context, as one function is; a generator would take a microsecond more a frame
     """Let this thread call torch: alone, without gradients. Both are thread-local: each callback enters."""
-    _go_on()
-    _set_threads(1)
-    with torch.inference_mode():
-        yield
+
+    __slots__ = ("_mode",)
+
+    def __enter__(self) -> None:
+        _go_on()
+        _set_threads(1)
+        self._mode = torch.inference_mode()
+        self._mode.__enter__()
+
+    def __exit__(self, *error: object) -> None:
+        self._mode.__exit__(*error)
 
 
 @contextmanager
@@ -206,7 +212,8 @@ def slot(device: torch.device, needed: int = 0) -> Iterator[None]:
     """
     if device.type == "cuda":
         count = gpu_slots()
-        with _gpu_slots.setdefault(count, threading.BoundedSemaphore(count)), torch.cuda.device(device):
+        places = _gpu_slots.get(count) or _gpu_slots.setdefault(count, threading.BoundedSemaphore(count))
+        with places, torch.cuda.device(device):
             _go_on()
             _promise_exact_arithmetic()
             yield
@@ -235,11 +242,17 @@ def _go_on() -> None:
         raise RifeError("not made, because the program is ending")
 
 
+@functools.cache
+def _arithmetic() -> tuple[Any, Any, tuple[Any, ...]]:
+    """Of torch's settings: cuDNN's, those of matrix products, and all that have an `fp32_precision`."""
+    cudnn, matmul = torch.backends.cudnn, torch.backends.cuda.matmul
+    return cudnn, matmul, (cudnn, cudnn.conv, cudnn.rnn, matmul)  # type: ignore[attr-defined]
+
+
 def _promise_exact_arithmetic() -> None:
     # torch keeps these for the process, not for a caller, and a script may have set them since the last frame.
-    cudnn, matmul = torch.backends.cudnn, torch.backends.cuda.matmul
-    precisions: tuple[Any, ...] = cudnn, cudnn.conv, cudnn.rnn, matmul  # type: ignore[attr-defined]
-    if any(each.fp32_precision != "ieee" for each in precisions):
+    cudnn, matmul, precisions = _arithmetic()
+    if {each.fp32_precision for each in precisions} != {"ieee"}:
         # The older flags first, since they reset the newer ones. All of both, since torch raises an error at whoever
         # reads the older ones (`cudnn.flags()` for one) where they do not agree, or rnn does not with conv.
         cudnn.allow_tf32 = matmul.allow_tf32 = False

@@ -60,7 +60,6 @@ class Sampler(Protocol):
 class Field:
     """The motion of one new frame: as the blocks answered it, one level for each, or at the canvas' size already.
 
-    levels: coarse to fine; empty where only `motion` is there.
     adds_masks: whether the mask is the sum of the levels' or the last one's.
     kept: what readers of the levels keep as long as their memory is the same, by keys of their own.
     """
@@ -75,7 +74,8 @@ class Field:
         before: Tensor | None = None,
     ) -> None:
         """band: pixels that `motion` makes at a time, where it is not given. before: see `sampling.motion_of`."""
-        self.levels = levels
+        self._levels = levels
+        self._renewed = False
         self.adds_masks = adds_masks
         self.kept: dict[object, Any] = {}
         self._band = band
@@ -91,10 +91,21 @@ class Field:
         """The same without what the network draws, for planes that are no colour."""
         return self
 
+    @cached_property
+    def levels(self) -> Sequence[Level]:
+        """Coarse to fine; empty where only `motion` is there."""
+        return [level.of(level.raw) for level in self._levels] if self._renewed else self._levels
+
+    @property
+    def has_levels(self) -> bool:
+        """Whether there are any."""
+        return bool(self._levels)
+
     def fresh(self) -> "Field":
         """The same levels, in the same memory, with nothing derived from what lies there yet."""
-        field = Field([level.of(level.raw) for level in self.levels], adds_masks=self.adds_masks, band=self._band)
+        field = Field(self._levels, adds_masks=self.adds_masks, band=self._band)
         field.kept = self.kept
+        field._renewed = True  # its levels are made when they are asked for; the kernels read their memory alone
         return field
 
     @cached_property

@@ -90,10 +90,10 @@ def field_in(lane: Lane, estimator: Estimator, kernels: Kernels, left: Tensor, r
     """`Estimator.field`, by the kernels and, where it can be, a graph. It is valid until the lane is given back."""
     key = (*estimator.key, lane)
     with _replays_lock:
-        if key not in _replays:
-            _replays[key] = _Replay(estimator, lane, kernels)
+        replay = _replays.get(key)
+        if replay is None:
+            replay = _replays[key] = _Replay(estimator, lane, kernels)
         _replays.move_to_end(key)
-        replay = _replays[key]
         while len(_replays) > most_graphs():
             _replays.popitem(last=False)
     return replay.field(left, right, time)

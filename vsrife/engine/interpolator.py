@@ -72,7 +72,7 @@ class _Key(NamedTuple):
     serial: int
     left: int
     right: int
-    time: Fraction = Fraction(0)
+    time: Fraction | int = 0
 
 
 def _kept_sources() -> int:
@@ -172,7 +172,7 @@ class Interpolator:
         """The planes of the frame at ``t`` and of its alpha, None where they are written already or there are none, and
         when that is done.
         """
-        a, b = (self._at(Fraction(time), left, right, used) for time in (0, 1))
+        a, b = self._source(left, used), self._source(right, used)
         with lane(self._device) as held:
             field = self._between(held, a, b, float(t))
             made = self.blend(field, into, (left.layer, a.planes), (right.layer, b.planes), into.layer)
@@ -211,12 +211,16 @@ class Interpolator:
         ``used``, after those that it is made of if it is made now.
         """
         if time in (0, 1):
-            picture = right if time else left
-            key = _Key(self._serial, picture.number, picture.number)
-            source = _sources.get(key, lambda: self._encode(picture))
-        else:
-            key = _Key(self._serial, left.number, right.number, time)
-            source = _sources.get(key, lambda: self._middle(time, left, right, used))
+            return self._source(right if time else left, used)
+        key = _Key(self._serial, left.number, right.number, time)
+        source = _sources.get(key, lambda: self._middle(time, left, right, used))
+        used.append(source)
+        return source
+
+    def _source(self, picture: Picture, used: list[_Source]) -> _Source:
+        """As `_at`, of a source frame."""
+        key = _Key(self._serial, picture.number, picture.number)
+        source = _sources.get(key, lambda: self._encode(picture))
         used.append(source)
         return source
 
@@ -290,7 +294,7 @@ class Interpolator:
         layer = left[0]
         fmt, chroma = layer.format, layer.colour.chroma
         size = {"width": picture.width, "height": picture.height}
-        if self._kernels is None or not field.levels:
+        if self._kernels is None or not field.has_levels:
             return tuple(synthesize_mean(a, b, field.parts(layer), fmt, chroma=chroma, **size, out=out))
         made = tuple(torch.empty_like(plane) for plane in a) if out is None else out
         fused.synthesize(self._kernels, a, b, field, fmt, chroma=chroma, **size, out=made)

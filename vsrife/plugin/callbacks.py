@@ -80,7 +80,6 @@ def _create(arguments: Any, result: Any, core: Any, api: Any) -> None:
 
 
 def _get_frame(n: int, reason: int, instance: Any, _frame_data: Any, context: Any, core: Any, api: Any) -> Any:
-    edge = vsapi.Core(api, core)
     try:
         found = _instances[vsapi.serial_of(instance)]
         if reason == vsapi.lib().arInitial:
@@ -88,7 +87,9 @@ def _get_frame(n: int, reason: int, instance: Any, _frame_data: Any, context: An
         elif reason == vsapi.lib().arAllFramesReady:
             return found.answer(n, context)
     except BaseException as error:  # noqa: BLE001 - as above; only this frame fails, and without an answer the host dies
-        edge.set_frame_error(context, f"RIFE: frame {n}: {one_line(error)}{installation.after_failure(error)}")
+        vsapi.Core(api, core).set_frame_error(
+            context, f"RIFE: frame {n}: {one_line(error)}{installation.after_failure(error)}"
+        )
     return vsapi.ffi().NULL
 
 

@@ -12,9 +12,9 @@ from vsrife.engine.interpolator import Interpolator
 from vsrife.engine.networks import load_network
 from vsrife.errors import ArgumentError, RifeError
 from vsrife.models.store import locate
-from vsrife.plugin import arguments, properties, scenes, vsapi
+from vsrife.plugin import arguments, vsapi
 from vsrife.plugin.pictures import HostReader, Reader, ResidentReader, format_of
-from vsrife.plugin.properties import Kind, Stamp
+from vsrife.plugin.properties import Kind, interpolated_time
 from vsrife.plugin.resident import Exchange, interop_for
 from vsrife.plugin.scenes import Cut, Scenes
 from vsrife.plugin.signature import ARGUMENTS
@@ -147,33 +147,26 @@ class Filter:
             moment = self._timeline.at(n)
             left = sources[moment.left]
             right = None if moment.right is None else sources[moment.right]
-            for index, frame in ((moment.left, left), (moment.left + 1, right)):
-                _refuse_interlaced(frame, index)
+            _refuse_interlaced(left, moment.left)
+            if right is not None:
+                _refuse_interlaced(right, moment.left + 1)
             cut = None if right is None else self._scenes.cut(moment.left, left, right)
             kind = self._kind(moment, left, right, cut)
-            lengths: dict[int, Fraction | None] = {}
 
             def length_of(index: int) -> Fraction | None:
-                if index not in lengths:
-                    lengths[index] = self._source_duration(index, sources[index])
-                return lengths[index]
+                return self._source_duration(index, sources[index])
 
-            stamp = Stamp(
-                kind=kind,
-                duration=self._timeline.duration(n, length_of),
-                time=properties.interpolated_time(
-                    left.props,
-                    None if right is None else right.props,
-                    moment.t,
-                    length_of(moment.left),
-                ),
-                starts_scene=self._starts_scene(n, sources),
-                ends_scene=self._ends_scene(n, sources),
-                score=None if cut is None else cut.score,
-            )
             made = self._interpolate(moment, left, right) if kind is Kind.NEW and right else left.copy()
             try:
-                properties.write(made.writable_props, stamp)
+                made.stamp(
+                    kind,
+                    keeps_type=kind is Kind.SOURCE,
+                    duration=self._timeline.duration(n, length_of),
+                    starts_scene=self._starts_scene(n, sources),
+                    ends_scene=self._ends_scene(n, sources),
+                    time=interpolated_time(left, right, moment.t, length_of(moment.left)),
+                    score=None if cut is None else cut.score,
+                )
             except BaseException:
                 made.free()
                 raise
@@ -187,16 +180,15 @@ class Filter:
         return Kind.STILL if self._scenes.still(moment.left, left, right) else Kind.NEW
 
     def _interpolate(self, moment: Moment, left: Frame, right: Frame) -> Frame:
-        with self._reader.making(moment.left, left, right) as work:
-            self._interpolator.interpolate(work.left, work.right, moment.t, work.into)
-        return work.made
+        interpolate = self._interpolator.interpolate
+        return self._reader.make(moment.left, left, right, lambda a, b, into: interpolate(a, b, moment.t, into))
 
     def _starts_scene(self, n: int, sources: Mapping[int, Frame]) -> bool | None:
         """Whether output ``n`` is the first after a cut; None where nobody knows."""
         if not self._settings.sc:
             return None
         if n == 0:
-            return scenes.starts_scene(sources[0].props)
+            return sources[0].tags.starts_scene
         return self._any_cut(self._timeline.arrivals(n), sources)
 
     def _ends_scene(self, n: int, sources: Mapping[int, Frame]) -> bool | None:
@@ -205,7 +197,7 @@ class Filter:
             return None
         if n == self._timeline.length - 1:
             last = sources.get(self._last)  # below ratio 1 this is not the frame that is shown, but what follows counts
-            return None if last is None else scenes.ends_scene(last.props)
+            return None if last is None else last.tags.ends_scene
         return self._any_cut(self._timeline.departures(n), sources)
 
     def _any_cut(self, pairs: range, sources: Mapping[int, Frame]) -> bool | None:
@@ -216,9 +208,7 @@ class Filter:
 
     def _source_duration(self, index: int, frame: Frame) -> Fraction | None:
         """The frame's own duration in seconds; where it has no usable one 1/fps, and None where that is unknown too."""
-        found = frame.props.integers("_DurationNum", "_DurationDen")
-        numerator, denominator = found.get("_DurationNum", 0), found.get("_DurationDen", 0)
-        duration = Fraction(numerator, denominator) if numerator > 0 and denominator > 0 else None
+        duration = frame.tags.duration
         if line := self._missing_durations.see(index, duration):
             self._core.inform_once(f"RIFE: {line}")
         if duration is None:
@@ -251,8 +241,8 @@ def _overrides(settings: arguments.Settings, fmt: PixelFormat) -> ColourOverride
     return overrides
 
 
-def _refuse_interlaced(frame: Frame | None, index: int) -> None:
-    field = None if frame is None else frame.props.integer("_FieldBased")
+def _refuse_interlaced(frame: Frame, index: int) -> None:
+    field = frame.tags.field_based
     if field:
         raise RifeError(
             f"source frame {index} is interlaced (_FieldBased {field}), and fields cannot be interpolated as frames; "

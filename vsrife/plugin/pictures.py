@@ -5,9 +5,8 @@
 
 import functools
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import dataclass
 from typing import Any, override
 
 from torch import Tensor
@@ -22,7 +21,7 @@ from vsrife.video.formats import Family, PixelFormat
 from vsrife.video.host import plane_view
 from vsrife.video.picture import LateViews, Layer, Picture
 
-__all__ = ["ALPHA", "HostReader", "Planes", "Reader", "ResidentReader", "Work", "format_of"]
+__all__ = ["ALPHA", "HostReader", "Planes", "Reader", "ResidentReader", "format_of"]
 
 ALPHA = "_Alpha"
 
@@ -42,14 +41,10 @@ type Planes = Sequence[Tensor]
 """What a frame is measured by, on any device."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
-class Work:
-    """One frame to be made: the pictures it lies between, the picture to write, and the frame that this becomes."""
+type Draw = Callable[[Picture, Picture, Picture], None]
+"""Writes the last of three pictures, which lies between the others."""
 
-    left: Picture
-    right: Picture
-    into: Picture
-    made: Frame
+_NO_ALPHAS = nullcontext((None, None))
 
 
 class Reader(ABC):
@@ -69,7 +64,7 @@ class Reader(ABC):
 
     def colour(self, frame: Frame) -> Colour:
         """What the samples of ``frame`` mean. Raises RifeError for a property whose value is not taken."""
-        return self._colour_of(tuple(frame.props.integers(*colour.COLOUR_PROPS).items()))
+        return self._colour_of(frame.tags.colour)
 
     @abstractmethod
     def sources(self, node: Any, indices: Iterable[int], context: Any) -> AbstractContextManager[Mapping[int, Frame]]:
@@ -86,11 +81,11 @@ class Reader(ABC):
         """The same of the frames' alphas, with their format; None where they do not count."""
 
     @abstractmethod
-    def making(self, number: int, left: Frame, right: Frame) -> AbstractContextManager[Work]:
-        """A new frame between source frames ``number`` and ``number`` + 1, with the properties of the left one.
+    def make(self, number: int, left: Frame, right: Frame, draw: Draw) -> Frame:
+        """A new frame between source frames ``number`` and ``number`` + 1, with the properties of the left one, made by
+        ``draw``. Its reference is the caller's.
 
         Both have one colour: a pair that has two is a cut (`scenes`), and nothing is made of it.
-        After the context its reference is the caller's; where the context raises, it is freed.
         """
 
     @abstractmethod
@@ -122,23 +117,22 @@ class HostReader(Reader):
             yield None if fmt is None else (tuple(self._views(alpha, fmt) for alpha in there), fmt)
 
     @override
-    @contextmanager
-    def making(self, number: int, left: Frame, right: Frame) -> Iterator[Work]:
+    def make(self, number: int, left: Frame, right: Frame, draw: Draw) -> Frame:
         made = left.blank_like()
         made_alpha: Frame | None = None
         try:
-            with self._alphas(left, right) as (left_alpha, right_alpha):
+            with self._alphas(left, right) if left.tags.alpha else _NO_ALPHAS as (left_alpha, right_alpha):
                 if left_alpha is not None:
                     made_alpha = left_alpha.blank_like()
                 meaning = self.colour(left)
-                yield Work(
-                    left=self._read(number, left, left_alpha, meaning),
-                    right=self._read(number + 1, right, right_alpha, meaning),
-                    into=self._read(number, made, made_alpha, meaning, write=True),
-                    made=made,
+                draw(
+                    self._read(number, left, left_alpha, meaning),
+                    self._read(number + 1, right, right_alpha, meaning),
+                    self._read(number, made, made_alpha, meaning, write=True),
                 )
             if made_alpha is not None:
                 made.writable_props.give_frame(ALPHA, made_alpha)
+            return made
         except BaseException:
             made.free()
             if made_alpha is not None:
@@ -180,9 +174,12 @@ class HostReader(Reader):
 
     def _views(self, frame: Frame, fmt: PixelFormat, *, write: bool = False) -> LateViews:
         """The planes of a frame, or of an alpha, of the clip's size."""
+        memory: list[int] = []
 
         def view(plane: int) -> Tensor:
-            return plane_view(*frame.plane(plane, write=write), *fmt.plane_size(plane, *self._size), fmt)
+            memory[:] = memory or frame.planes(write=write)
+            address, stride = memory[2 * plane : 2 * plane + 2]
+            return plane_view(address, stride, *fmt.plane_size(plane, *self._size), fmt)
 
         return LateViews(fmt.planes, view)
 
@@ -222,9 +219,8 @@ class ResidentReader(Reader):
         return nullcontext()
 
     @override
-    @contextmanager
-    def making(self, number: int, left: Frame, right: Frame) -> Iterator[Work]:
-        if ALPHA in left.props:
+    def make(self, number: int, left: Frame, right: Frame, draw: Draw) -> Frame:
+        if left.tags.alpha:
             self._core.inform_once(
                 "RIFE: the alpha of frames on the GPU is not interpolated, new frames keep the left one's; pass "
                 "clip.std.GPUDownload(), or interpolate clip.std.PropToClip() by itself"
@@ -241,12 +237,8 @@ class ResidentReader(Reader):
                         loan.write(made, self.format),
                     )
                 )
-                yield Work(
-                    left=self._picture(number, first),
-                    right=self._picture(number + 1, second),
-                    into=self._picture(number, into),
-                    made=made,
-                )
+                draw(self._picture(number, first), self._picture(number + 1, second), self._picture(number, into))
+            return made
         except BaseException:
             made.free()
             raise

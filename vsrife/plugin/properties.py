@@ -1,16 +1,11 @@
-"""The frame properties of an output frame. docs/properties.md is this module as a table."""
+"""The frame properties of an output frame: docs/properties.md. `Frame.stamp` writes them."""
 
-from dataclasses import dataclass
 from enum import StrEnum
 from fractions import Fraction
 
-from vsrife.plugin.scenes import NEXT, PREV
-from vsrife.plugin.vsapi import Map
+from vsrife.plugin.vsapi import Frame
 
-__all__ = ["KIND", "SCORE", "Kind", "Stamp", "interpolated_time", "write"]
-
-KIND = "RifeKind"
-SCORE = "RifeSceneScore"
+__all__ = ["Kind", "interpolated_time"]
 
 
 class Kind(StrEnum):
@@ -28,52 +23,12 @@ class Kind(StrEnum):
     """After the last source frame: that frame."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Stamp:
-    """What is written on an output frame. None leaves a property away.
-
-    duration: seconds. time: seconds, replaces `_AbsoluteTime`; None keeps the source frame's.
-    starts_scene, ends_scene: on the output's own timeline. score: the detector's, of the pair the frame lies between.
-    """
-
-    kind: Kind
-    duration: Fraction | None
-    time: float | None = None
-    starts_scene: bool | None = None
-    ends_scene: bool | None = None
-    score: float | None = None
-
-
-def write(props: Map, stamp: Stamp) -> None:
-    """Turn the properties of a source frame, in ``props``, into those of the output frame."""
-    duration = stamp.duration
-    for key, value in (
-        ("_DurationNum", None if duration is None else duration.numerator),
-        ("_DurationDen", None if duration is None else duration.denominator),
-        (PREV, stamp.starts_scene),
-        (NEXT, stamp.ends_scene),
-    ):
-        if value is None:
-            props.delete(key)
-        else:
-            props.set_integer(key, int(value))
-    if stamp.kind is not Kind.SOURCE:
-        props.delete("_PictType")
-    if stamp.time is not None:
-        props.set_number("_AbsoluteTime", stamp.time)
-    if stamp.score is None:
-        props.delete(SCORE)
-    else:
-        props.set_number(SCORE, stamp.score)
-    props.set_text(KIND, stamp.kind.value)
-
-
-def interpolated_time(left: Map, right: Map | None, t: Fraction, duration: Fraction | None) -> float | None:
+def interpolated_time(left: Frame, right: Frame | None, t: Fraction, duration: Fraction | None) -> float | None:
     """`_AbsoluteTime` in seconds, ``t`` of the way to the right frame's, else by the left frame's duration."""
-    start = left.number("_AbsoluteTime")
+    start = left.time
     if start is None or t == 0:
         return None
-    end = right.number("_AbsoluteTime") if right is not None else None
+    end = right.time if right is not None else None
     if end is not None:
         return start + float(t) * (end - start)
     return None if duration is None else start + float(t * duration)

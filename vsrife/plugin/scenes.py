@@ -13,14 +13,12 @@ from vsrife.errors import RifeError
 from vsrife.plugin.arguments import Settings
 from vsrife.plugin.measures import HostMeasures
 from vsrife.plugin.pictures import Reader
-from vsrife.plugin.vsapi import Frame, Map
+from vsrife.plugin.vsapi import Frame
 from vsrife.video import cuts, still
 from vsrife.video.blocks import Measures
 from vsrife.video.formats import Family
 
-__all__ = ["NEXT", "PREV", "Cut", "Scenes", "cut_by_props", "ends_scene", "starts_scene"]
-
-NEXT, PREV = "_SceneChangeNext", "_SceneChangePrev"
+__all__ = ["Cut", "Scenes", "cut_by_props"]
 
 REMEMBERED = 512
 """Signatures and verdicts that are kept; a signature is 18 kB at most."""
@@ -34,22 +32,12 @@ class Cut:
     score: float | None = None
 
 
-def ends_scene(props: Map) -> bool | None:
-    """What a frame's own property says: whether it is the last of its scene. None: nothing."""
-    return _flag(props.integer(NEXT))
-
-
-def starts_scene(props: Map) -> bool | None:
-    """What a frame's own property says: whether it is the first of its scene. None: nothing."""
-    return _flag(props.integer(PREV))
-
-
 def cut_by_props(left: Frame | None, right: Frame | None) -> bool | None:
     """What the properties say: a cut if left Next or right Prev is 1; none if either is there as 0; else None.
 
     A side that is not at hand is None and says nothing.
     """
-    said = (ends_scene(left.props) if left else None, starts_scene(right.props) if right else None)
+    said = (left.tags.ends_scene if left else None, right.tags.starts_scene if right else None)
     if True in said:
         return True
     return None if said == (None, None) else False
@@ -123,7 +111,3 @@ class Scenes:
 def _measures(device: torch.device) -> Measures | None:
     """Kernels where the device has them, the compiled library in host memory; None, plain torch, on other devices."""
     return measures_on(device) or (HostMeasures() if device.type == "cpu" else None)
-
-
-def _flag(value: int | None) -> bool | None:
-    return None if value is None else value == 1

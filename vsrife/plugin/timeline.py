@@ -6,11 +6,13 @@ Time is counted in source frames: source frame i is shown during [i, i + 1), a c
 frame n begins at x(n) = n / ratio and lasts until x(n + 1), the last one until N. docs/timeline.md has examples.
 """
 
+import functools
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from fractions import Fraction
 from math import lcm
+from typing import NamedTuple
 
 from vsrife.errors import ArgumentError
 
@@ -55,8 +57,7 @@ _MANY = 3
 file in a clip joined of a few."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Moment:
+class Moment(NamedTuple):
     """What output frame shows: source frame ``left``, moved ``t`` of the way towards ``right``.
 
     ``t``: exact, 0 <= t < 1. ``right``: ``left + 1``, or None where nothing is blended: at t = 0 and after the last
@@ -146,7 +147,7 @@ class Timeline:
     def at(self, n: int) -> Moment:
         """What output frame ``n`` shows, 0 <= n < length."""
         left, rest = divmod(n * self.ratio.denominator, self.ratio.numerator)
-        return Moment(left=left, right=self._right(left, rest), t=Fraction(rest, self.ratio.numerator))
+        return Moment(left=left, right=self._right(left, rest), t=_fraction(rest, self.ratio.numerator))
 
     def spans(self, n: int) -> tuple[Span, ...]:
         """The source time that output frame ``n`` covers, in order; never empty.
@@ -155,13 +156,20 @@ class Timeline:
         of the frames ``left`` and ``left + 1``, and at t = 0 only that of ``left``.
         """
         unit = self.ratio.numerator
+        return tuple(
+            Span(frame=frame, start=Fraction(start, unit), stop=Fraction(stop, unit))
+            for frame, start, stop in self._covered(n)
+        )
+
+    def _covered(self, n: int) -> list[tuple[int, int, int]]:
+        """`spans`, their ends counted in parts of a source frame, of which it has as many as the ratio's numerator."""
+        unit = self.ratio.numerator
         start = n * self.ratio.denominator
         stop = min(start + self.ratio.denominator, self.source_frames * unit)
-        return tuple(
-            Span(frame=i, start=Fraction(max(start, begin) - begin, unit), stop=Fraction(min(stop - begin, unit), unit))
-            for i in range(start // unit, (stop - 1) // unit + 1)
-            for begin in (i * unit,)
-        )
+        return [
+            (frame, max(start - frame * unit, 0), min(stop - frame * unit, unit))
+            for frame in range(start // unit, (stop - 1) // unit + 1)
+        ]
 
     def arrivals(self, n: int) -> range:
         """Pairs k whose boundary, x = k + 1, lies before output ``n`` and not before n - 1."""
@@ -208,15 +216,13 @@ class Timeline:
         of frames with unrelated time bases may not fit: `fit_duration` rounds that one.
         """
         total = None  # a sum of fractions takes longer than the rest, and most often there is one
-        for span in self.spans(n):
-            length = length_of(span.frame)
+        for frame, start, stop in self._covered(n):
+            length = length_of(frame)
             if length is None or length <= 0:
                 if self.fps is None:
                     return None
                 length = 1 / self.fps
-            part = self._cut(length, span.stop)
-            if span.start:
-                part -= self._cut(length, span.start)
+            part = _part(self.ratio.numerator, self.fps, length, start, stop)
             total = part if total is None else total + part
         assert total is not None
         return fit_duration(total)
@@ -227,24 +233,41 @@ class Timeline:
     def _left(self, n: int) -> int:
         return n * self.ratio.denominator // self.ratio.numerator
 
-    def _cut(self, length: Fraction, share: Fraction) -> Fraction:
-        """Seconds from the start of a source frame of ``length`` to its part ``share``, rounded as `duration` says."""
-        exact = length * share
-        if share in (0, 1) or self._keeps(length):
-            return exact
-        grid = lcm(length.denominator, _TICKS)
-        if grid > MAX_INT32:
-            grid = length.denominator * max(MAX_INT32 // length.denominator, 1)
-        return Fraction(round(exact * grid), grid)
 
-    def _keeps(self, length: Fraction) -> bool:
-        """Whether the cut points of a source frame of ``length`` seconds stay exact."""
-        b = length.denominator
-        if _time_base(b) * self.ratio.numerator <= MAX_INT32:
-            return True
-        # A clip of constant rate has one length only: no other time base to get along with, so parts that fit may stay.
-        constant = self.fps is not None and length * self.fps == 1
-        return constant and (length / self.ratio.numerator).denominator <= MAX_INT32
+@functools.lru_cache(maxsize=256)
+def _fraction(numerator: int, denominator: int) -> Fraction:
+    """A clip has few of them, and a Fraction takes as long as ten look-ups."""
+    return Fraction(numerator, denominator)
+
+
+@functools.lru_cache(maxsize=256)
+def _part(unit: int, fps: Fraction | None, length: Fraction, start: int, stop: int) -> Fraction:
+    """Seconds of the parts from ``start`` to ``stop`` of a source frame of ``length``, which has ``unit`` of them."""
+    return _cut(unit, fps, length, Fraction(stop, unit)) - _cut(unit, fps, length, Fraction(start, unit))
+
+
+def _cut(unit: int, fps: Fraction | None, length: Fraction, share: Fraction) -> Fraction:
+    """Seconds from the start of a source frame of ``length`` to its part ``share``, rounded as `duration` says.
+
+    unit: the ratio's numerator.
+    """
+    exact = length * share
+    if share in (0, 1) or _keeps(unit, fps, length):
+        return exact
+    grid = lcm(length.denominator, _TICKS)
+    if grid > MAX_INT32:
+        grid = length.denominator * max(MAX_INT32 // length.denominator, 1)
+    return Fraction(round(exact * grid), grid)
+
+
+def _keeps(unit: int, fps: Fraction | None, length: Fraction) -> bool:
+    """Whether the cut points of a source frame of ``length`` seconds stay exact."""
+    b = length.denominator
+    if _time_base(b) * unit <= MAX_INT32:
+        return True
+    # A clip of constant rate has one length only: no other time base to get along with, so parts that fit may stay.
+    constant = fps is not None and length * fps == 1
+    return constant and (length / unit).denominator <= MAX_INT32
 
 
 class MissingDurations:
@@ -253,10 +276,11 @@ class MissingDurations:
     It matters where the clip's rate varies, which a frame that does not last 1 / ``fps`` tells, or is unknown (None).
     """
 
-    __slots__ = ("_fps", "_lock", "_missing", "_told", "_varies")
+    __slots__ = ("_fps", "_lock", "_missing", "_told", "_usual", "_varies")
 
     def __init__(self, fps: Fraction | None) -> None:
         self._fps = fps
+        self._usual = None if fps is None else 1 / fps
         self._varies = fps is None
         self._missing: set[int] = set()
         self._told = False
@@ -267,12 +291,12 @@ class MissingDurations:
 
         Returns a line for the log the first time that there is something to tell, else an empty text.
         """
-        if self._told:
+        if self._told or (length is not None and length == self._usual):
             return ""
         with self._lock:
             if length is None and len(self._missing) < _MANY:
                 self._missing.add(frame)
-            elif length is not None and self._fps is not None and length * self._fps != 1:
+            elif length is not None and self._fps is not None:
                 self._varies = True
             if self._told or not self._varies or len(self._missing) < _MANY:
                 return ""

@@ -1,18 +1,20 @@
 """VapourSynth's C API as the plugin uses it: maps, frames and messages with Python types.
 
-Nothing here knows what the filter does. Pointers stay inside these classes; whoever takes a frame owns one
-reference and gives it back (`Frame.free`), or passes it on to VapourSynth.
+Pointers stay inside these classes; whoever takes a frame owns one reference and gives it back (`Frame.free`), or passes
+it on to VapourSynth. What is done with each frame takes one call of native/frames.c, where that is possible.
 """
 
+import functools
 import threading
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
-from types import ModuleType
-from typing import Any
+from collections.abc import Callable, Iterable
+from fractions import Fraction
+from types import ModuleType, TracebackType
+from typing import Any, Self
 
 from vsrife.errors import RifeError
+from vsrife.plugin.tags import MEMORY, Tags, tags_of
 
-__all__ = ["Core", "Frame", "Map", "connect", "connected", "ffi", "lib", "serial_of"]
+__all__ = ["Core", "Frame", "Frames", "Map", "connect", "connected", "ffi", "lib", "serial_of"]
 
 _GPU_FRAMES = 4 << 16 | 3
 """The API with frames on the GPU, 4.3."""
@@ -104,17 +106,33 @@ class Core:
         if new:
             self.api.logMessage(lib().mtInformation, text.encode(), self.pointer)
 
-    @contextmanager
-    def frames(self, node: Any, indices: Iterable[int], context: Any) -> Iterator[Mapping[int, "Frame"]]:
-        """The requested frames of ``node``, by index; their references are given back at the end."""
-        taken: dict[int, Frame] = {}
+    def frames(self, node: Any, indices: Iterable[int], context: Any) -> "Frames[Frame]":
+        """The requested frames of ``node``, as a context."""
+        return Frames(indices, lambda index: Frame(self, self.api.getFrameFilter(index, node, context)))
+
+
+class Frames[F: "Frame"](dict[int, F]):
+    """Frames by index, taken when the context is entered; all that is taken of them is given back at its end."""
+
+    def __init__(self, indices: Iterable[int], take: Callable[[int], F]) -> None:
+        super().__init__()
+        self._indices = indices
+        self._take = take
+
+    def __enter__(self) -> Self:
         try:
-            for index in indices:
-                taken[index] = Frame(self, self.api.getFrameFilter(index, node, context))
-            yield taken
-        finally:
-            for frame in taken.values():
-                frame.free()
+            for index in self._indices:
+                self[index] = self._take(index)
+        except BaseException:
+            self.__exit__(None, None, None)
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for frame in self.values():
+            frame.free()
 
 
 class Map:
@@ -132,17 +150,9 @@ class Map:
 
     def integer(self, key: str) -> int | None:
         """The first value under ``key``, or None where there is none or it is no integer."""
-        return self.integers(key).get(key)
-
-    def integers(self, *keys: str) -> dict[str, int]:
-        """The first value under each of ``keys`` that is there and an integer."""
-        pointer, get, error = self.pointer, self._api.mapGetInt, ffi().new("int *")
-        found = {}
-        for key in keys:
-            value = get(pointer, key.encode(), 0, error)
-            if not error[0]:
-                found[key] = value
-        return found
+        error = ffi().new("int *")
+        value = int(self._api.mapGetInt(self.pointer, key.encode(), 0, error))
+        return None if error[0] else value
 
     def number(self, key: str) -> float | None:
         """The first value under ``key`` as a float, also of an integer; None where there is none or it is no number."""
@@ -179,38 +189,27 @@ class Map:
         found = self._api.mapGetFrame(self.pointer, key.encode(), 0, error)
         return None if error[0] or found == ffi().NULL else Frame(self._core, found)
 
-    def delete(self, key: str) -> None:
-        """Remove ``key``, if it is there."""
-        self._api.mapDeleteKey(self.pointer, key.encode())
-
-    def set_integer(self, key: str, value: int) -> None:
-        """Replace what is under ``key``."""
-        self._api.mapSetInt(self.pointer, key.encode(), value, lib().maReplace)
-
-    def set_number(self, key: str, value: float) -> None:
-        """Replace what is under ``key``."""
-        self._api.mapSetFloat(self.pointer, key.encode(), value, lib().maReplace)
-
-    def set_text(self, key: str, value: str) -> None:
-        """Replace what is under ``key``."""
-        data = value.encode()
-        self._api.mapSetData(self.pointer, key.encode(), data, len(data), lib().dtUtf8, lib().maReplace)
-
     def give_frame(self, key: str, frame: "Frame") -> None:
         """Replace what is under ``key`` by ``frame``, whose reference passes to the map."""
         self._api.mapConsumeFrame(self.pointer, key.encode(), frame.release(), lib().maReplace)
 
 
+@functools.cache
+def _tag_names() -> tuple[str, ...]:
+    return tuple(ffi().string(name).decode() for name in lib().rife_names)
+
+
 class Frame:
     """One reference to a VSFrame."""
 
-    __slots__ = ("_core", "_props", "pointer")
+    __slots__ = ("_core", "_tags", "_time", "pointer")
 
     def __init__(self, core: Core, pointer: Any) -> None:
-        if pointer == ffi().NULL:
+        if not pointer:
             raise RuntimeError("VapourSynth gave no frame where one was promised")
         self._core = core
-        self._props: Map | None = None
+        self._tags: Tags | None = None
+        self._time: float | None = None
         self.pointer = pointer
 
     def free(self) -> None:
@@ -225,16 +224,56 @@ class Frame:
         return pointer
 
     @property
+    def tags(self) -> Tags:
+        """What the properties of a source frame tell; they are read the first time that this or `time` is asked for."""
+        return self._tags or self._read()
+
+    @property
+    def time(self) -> float | None:
+        """`_AbsoluteTime` in seconds, of a float or an integer."""
+        if self._tags is None:
+            self._read()
+        return self._time
+
+    def _read(self) -> Tags:
+        found = ffi().new("RifeTags *")
+        lib().rife_read_tags(self.pointer, found, self._core.api)
+        self._time = found.time if found.has_time else None
+        self._tags = tags_of(_tag_names(), ffi().buffer(found, MEMORY)[:])
+        return self._tags
+
+    def stamp(
+        self,
+        kind: str,
+        *,
+        keeps_type: bool,
+        duration: Fraction | None,
+        starts_scene: bool | None,
+        ends_scene: bool | None,
+        time: float | None,
+        score: float | None,
+    ) -> None:
+        """Turn the properties of a source frame into those of an output frame; only of one that nobody else has seen.
+
+        keeps_type: whether `_PictType` stays. duration: in seconds, above 0. starts_scene, ends_scene: on the output's
+        own timeline. time: in seconds. score: the detector's, of the pair that the frame lies between. None leaves a
+        property away, but `_AbsoluteTime` as it is.
+        """
+        numerator, denominator = (0, 1) if duration is None else duration.as_integer_ratio()
+        starts, ends = (-1 if each is None else each for each in (starts_scene, ends_scene))
+        lib().rife_write_tags(
+            self.pointer, kind.encode(), keeps_type, numerator, denominator, starts, ends,
+            time is not None, time or 0.0, score is not None, score or 0.0, self._core.api,
+        )  # fmt: skip
+
+    @property
     def props(self) -> Map:
         """The frame's properties, to read."""
-        if self._props is None:
-            self._props = Map(self._core, self._core.api.getFramePropertiesRO(self.pointer))
-        return self._props
+        return Map(self._core, self._core.api.getFramePropertiesRO(self.pointer))
 
     @property
     def writable_props(self) -> Map:
         """The frame's properties, to write; only of a frame that nobody else has seen."""
-        self._props = None  # a map that others share is copied now
         return Map(self._core, self._core.api.getFramePropertiesRW(self.pointer))
 
     @property
@@ -247,12 +286,14 @@ class Frame:
         api = self._core.api
         return int(api.getFrameWidth(self.pointer, plane)), int(api.getFrameHeight(self.pointer, plane))
 
-    def plane(self, plane: int, *, write: bool = False) -> tuple[int, int]:
-        """Address and stride in bytes of ``plane``. ``write`` only on a frame that nobody else has seen."""
-        api = self._core.api
-        # A write pointer of a shared plane makes a copy of it; a read pointer never does.
-        pointer = (api.getWritePtr if write else api.getReadPtr)(self.pointer, plane)
-        return int(ffi().cast("uintptr_t", pointer)), int(api.getStride(self.pointer, plane))
+    def planes(self, *, write: bool = False) -> tuple[int, ...]:
+        """Address and stride in bytes of each plane in host memory, one plane after the other.
+
+        ``write`` only on a frame that nobody else has seen: a plane that it shares with another is copied then.
+        """
+        found = ffi().new("uintptr_t[6]")
+        count = lib().rife_planes(self.pointer, write, found, self._core.api)
+        return tuple(ffi().unpack(found, 2 * count))
 
     def copy(self) -> "Frame":
         """A new frame that shares the planes and has properties of its own."""
@@ -268,6 +309,4 @@ class Frame:
 
     def blank_like(self) -> "Frame":
         """A new frame of the same format and size, its planes not yet written, with this frame's properties."""
-        width, height = self.size()
-        made = self._core.api.newVideoFrame(self.format, width, height, self.pointer, self._core.pointer)
-        return Frame(self._core, made)
+        return Frame(self._core, lib().rife_blank_like(self.pointer, self._core.pointer, self._core.api))

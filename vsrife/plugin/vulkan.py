@@ -5,13 +5,12 @@ is taken by `Source.handed_over`; what it writes is a new frame, which its first
 """
 
 import threading
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
 from vsrife.errors import RifeError
-from vsrife.plugin.vsapi import Core, Frame, ffi, lib
+from vsrife.plugin.vsapi import Core, Frame, Frames, ffi, lib
 
 __all__ = ["Device", "Export", "Gpu", "Reservation", "Source", "Timeline", "understood"]
 
@@ -60,17 +59,9 @@ class Gpu:
             exports_timelines=info.semaphoreExportHandleType != 0,
         )
 
-    @contextmanager
-    def frames(self, node: Any, indices: Iterable[int], context: Any) -> Iterator[Mapping[int, "Source"]]:
-        """The requested frames of ``node``, by index; all that was taken of them is given back at the end."""
-        taken: dict[int, Source] = {}
-        try:
-            for index in indices:
-                taken[index] = Source(self._core, self, index, node, context)
-            yield taken
-        finally:
-            for frame in taken.values():
-                frame.free()
+    def frames(self, node: Any, indices: Iterable[int], context: Any) -> "Frames[Source]":
+        """The requested frames of ``node``, as a context."""
+        return Frames(indices, lambda index: Source(self._core, self, index, node, context))
 
     def take(self, index: int, node: Any, context: Any) -> Frame:
         """A requested frame for another API to read, once a request. It never goes back to the core."""

@@ -9,6 +9,7 @@ The host memory belongs to a VapourSynth frame: call `finish` before that frame 
 """
 
 import ctypes
+import functools
 import importlib
 import logging
 import threading
@@ -52,8 +53,14 @@ def plane_view(pointer: int, stride: int, width: int, height: int, fmt: PixelFor
     """
     numpy_type, _ = _DTYPES[fmt.float_samples, fmt.bytes_per_sample]
     size = fmt.bytes_per_sample
-    memory = (ctypes.c_ubyte * (stride * (height - 1) + width * size)).from_address(pointer)
+    memory = _bytes_type(stride * (height - 1) + width * size).from_address(pointer)
     return torch.from_numpy(np.ndarray((height, width), numpy_type, memory, strides=(stride, size)))
+
+
+@functools.cache
+def _bytes_type(count: int) -> type[ctypes.Array[ctypes.c_ubyte]]:
+    """The type of so many bytes, which ctypes would make anew for each frame."""
+    return ctypes.c_ubyte * count
 
 
 def upload(view: Tensor, device: torch.device) -> Tensor:

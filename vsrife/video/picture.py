@@ -12,7 +12,7 @@ After an error, or before a second try, `settle` is called without pictures, on 
 them: frames in host memory may be let go of then, and whoever lent memory of the GPU waits for it himself.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol, overload, override
 
@@ -62,11 +62,15 @@ class LateViews(Sequence[Tensor]):
             return tuple(self[each] for each in range(*index.indices(len(self))))
         view = self._views[index]
         if view is None:
-            view = self._views[index] = self._make(range(len(self))[index])
+            view = self._views[index] = self._make(index % len(self._views))
         return view
 
+    @override
+    def __iter__(self) -> Iterator[Tensor]:
+        return map(self.__getitem__, range(len(self._views)))
 
-@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+
+@dataclass(kw_only=True, slots=True, eq=False)  # not frozen: quicker to make
 class Layer:
     """Planes that belong together: a picture's own, or its alpha.
 
@@ -116,7 +120,7 @@ class Layer:
             host.download(planes, self.views)
 
 
-@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+@dataclass(kw_only=True, slots=True, eq=False)  # not frozen: quicker to make
 class Picture:
     """One frame. number: its index in the clip. alpha: None where the frame carries none that is used."""
 

@@ -14,7 +14,8 @@ import functools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Final
+from itertools import zip_longest
+from typing import Final
 
 import torch
 from torch import Tensor
@@ -151,10 +152,9 @@ class Kernels:
         _need(width <= canvas_width and height <= canvas_height, "the picture must lie within the canvas")
         if channels % 4:
             raise ValueError(f"channels ({channels}) must be a multiple of 4")
-        _check_planes(planes, fmt, _plane_sizes(fmt, width, height))
         arguments = values.ConvertArguments.from_buffer_copy(_conversion(fmt, colour, width, height))
         arguments.out, arguments.canvas_width, arguments.canvas_height = out.data_ptr(), canvas_width, canvas_height
-        values.write_planes(planes, arguments.planes)
+        _PlaneWriter(fmt, _plane_sizes(fmt, width, height), arguments, "planes")(planes)
         across, down = 64, _THREADS // 64
         self._launch(
             Launch(
@@ -443,19 +443,15 @@ class Synthesis:
     ) -> None:
         self._launcher = launcher
         self._launch = launch
-        self._format = fmt
-        self._sizes = _plane_sizes(fmt, width, height)
-        arguments: Any = launch.arguments
-        # The elements of an array are views of it, made anew each time that they are asked for.
-        self._left, self._right, self._out = (tuple(each) for each in (arguments.left, arguments.right, arguments.out))
+        sizes = _plane_sizes(fmt, width, height)
+        self._writers = [_PlaneWriter(fmt, sizes, launch.arguments, field) for field in ("left", "right", "out")]
 
     def __call__(self, left: Sequence[Tensor], right: Sequence[Tensor], out: Sequence[Tensor]) -> None:
         """left, right, out: `PixelFormat.planes` tensors [h, w] of the format's own type and sizes, rows of any stride;
         `out` shares no memory with the others.
         """
-        for planes, to in ((left, self._left), (right, self._right), (out, self._out)):
-            _check_planes(planes, self._format, self._sizes)
-            values.write_planes(planes, to)
+        for write, planes in zip(self._writers, (left, right, out), strict=True):
+            write(planes)
         self._launcher(self._launch)
 
 
@@ -463,13 +459,30 @@ def _plane_sizes(fmt: PixelFormat, width: int, height: int) -> list[tuple[int, i
     return [fmt.plane_size(plane, width, height)[::-1] for plane in range(fmt.planes)]
 
 
-def _check_planes(planes: Sequence[Tensor], fmt: PixelFormat, sizes: Sequence[tuple[int, int]]) -> None:
-    found = [plane.shape for plane in planes]
-    if found != sizes:
-        raise ValueError(f"planes must be {sizes}, not {[tuple(shape) for shape in found]}")
-    kinds = {plane.dtype for plane in planes}
-    if kinds != {_SAMPLE_TYPES[fmt.float_samples, fmt.bytes_per_sample]}:
-        raise ValueError(f"planes must be of {fmt.name}'s own type, not {kinds}")
+class _PlaneWriter:
+    """Writes where a frame's planes are into one field of a kernel's arguments, an array of `values.Plane`."""
+
+    def __init__(
+        self, fmt: PixelFormat, sizes: Sequence[tuple[int, int]], arguments: ctypes.Structure, field: str
+    ) -> None:
+        """sizes: of each plane, (height, width)."""
+        self._format = fmt
+        self._sizes = sizes
+        self._arguments = arguments
+        self._kind = _SAMPLE_TYPES[fmt.float_samples, fmt.bytes_per_sample]
+        self._offset = getattr(type(arguments), field).offset
+        self._pack_into = values.PLANES[len(sizes)].pack_into
+
+    def __call__(self, planes: Sequence[Tensor]) -> None:
+        """Raises ValueError for planes of another number, size, type or layout."""
+        places: list[int] = []
+        for plane, size in zip_longest(planes, self._sizes):
+            if plane is None or plane.shape != size:
+                raise ValueError(f"planes must be {self._sizes}, not {[tuple(each.shape) for each in planes]}")
+            if plane.dtype is not self._kind:
+                raise ValueError(f"planes must be of {self._format.name}'s own type, not {plane.dtype}")
+            places += plane.data_ptr(), values.pitch_of(plane.shape, plane.stride(), plane.itemsize)
+        self._pack_into(self._arguments, self._offset, *places)
 
 
 def _check_level(level: RawLevel, canvas: tuple[int, int], dtype: torch.dtype) -> None:

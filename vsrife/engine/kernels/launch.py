@@ -2,6 +2,7 @@
 
 import ctypes
 import functools
+import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -16,6 +17,7 @@ from vsrife.engine.kernels.variants import Variant
 __all__ = [
     "MOST_LEVELS",
     "MOST_PARTS",
+    "PLANES",
     "ConvertArguments",
     "EpilogueArguments",
     "JoiningArguments",
@@ -31,7 +33,6 @@ __all__ = [
     "pitch_of",
     "plane_of",
     "synthesis_arguments",
-    "write_planes",
 ]
 
 MOST_LEVELS: Final = 8
@@ -49,15 +50,15 @@ class Plane(ctypes.Structure):
 
 def plane_of(tensor: Tensor) -> Plane:
     """A tensor [h, w] as the kernels see it. Raises as `pitch_of`."""
-    return Plane(tensor.data_ptr(), pitch_of(tensor))
+    return Plane(tensor.data_ptr(), pitch_of(tensor.shape, tensor.stride(), tensor.itemsize))
 
 
-def pitch_of(tensor: Tensor) -> int:
-    """Bytes from one row of a tensor [h, w] to the next, 0 for a single row.
+@functools.lru_cache(maxsize=256)
+def pitch_of(shape: tuple[int, ...], strides: tuple[int, ...], size: int) -> int:
+    """Bytes from one row of a tensor [h, w] to the next, 0 for a single row. strides: in samples of ``size`` bytes.
 
     Raises ValueError where the samples of a row are not side by side, or the plane is 4 GiB or more.
     """
-    shape, strides, size = tensor.shape, tensor.stride(), tensor.itemsize
     if len(shape) != 2 or (shape[1] > 1 and strides[1] != 1):
         raise ValueError(f"a plane must be [h, w] with adjacent samples, not {tuple(shape)}, {strides}")
     height, width = shape
@@ -65,6 +66,10 @@ def pitch_of(tensor: Tensor) -> int:
     if (height - 1) * pitch + width * size >= 1 << 32:
         raise ValueError(f"a plane must have less than 4 GiB, not {height} rows of {pitch} bytes")
     return pitch
+
+
+PLANES: Final = {count: struct.Struct("@" + count * "PI4x") for count in (1, 3)}
+"""So many `Plane`, of their addresses and pitches: to write them at once."""
 
 
 class Level(ctypes.Structure):
@@ -182,12 +187,6 @@ _SYNTHESIS: Final = {
     for levels in range(1, MOST_LEVELS + 1)
     for planes in (1, 3)
 }  # fmt: skip
-
-
-def write_planes(tensors: Sequence[Tensor], to: Sequence[Plane]) -> None:
-    """`plane_of` each tensor, written into ``to``, of which the rest stays as it is."""
-    for tensor, plane in zip(tensors, to, strict=False):
-        plane.data, plane.pitch = tensor.data_ptr(), pitch_of(tensor)
 
 
 def gather_arguments(levels: Sequence[Level], **fields: object) -> ctypes.Structure:

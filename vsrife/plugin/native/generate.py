@@ -1,7 +1,8 @@
 """Writes what the native library is compiled from: its C file, and the Vulkan types that VapourSynth's header includes.
 
 Run by CMake as ``python generate.py OUTPUT.c VSVULKAN4_H``; needs cffi and nothing of vsrife installed. The C file is
-cffi's glue for interface.h, then bridge.c and measures.c. The types are vulkan.h, as vulkan/vulkan_core.h beside it.
+cffi's glue for interface.h, then bridge.c, frames.c and measures.c. The types are vulkan.h, as vulkan/vulkan_core.h
+beside it.
 """
 
 import json
@@ -37,7 +38,7 @@ def main(output: Path, vapoursynth_vulkan: Path) -> None:
         f"#define {macro} {json.dumps(names[name])}\n"
         for macro, name in (("RIFE_SIGNATURE", "SIGNATURE"), ("RIFE_HOST_SIGNATURE", "HOST_SIGNATURE"))
     )
-    ours = signatures + (HERE / "bridge.c").read_text() + (HERE / "measures.c").read_text()
+    ours = signatures + "".join((HERE / name).read_text() for name in ("bridge.c", "frames.c", "measures.c"))
     builder.set_source("_rife", PRELUDE + ours, py_limited_api=True)
     builder.emit_c_code(str(output))
 

@@ -1,4 +1,4 @@
-/* What Python sees of VapourSynth's API 4 and of measures.c, read by generate.py (a cffi cdef, not a C header).
+/* What Python sees of VapourSynth's API 4, of frames.c and of measures.c, read by generate.py (a cffi cdef, not a C header).
  *
  * What API 4.0 has of it is in every VapourSynth 4. What came later stands under its version and may be touched only where
  * getAPIVersion says that it is there.
@@ -208,3 +208,20 @@ int rife_cell_sums(const void *plane, ptrdiff_t stride, int width, int height, i
                    int64_t *sums);
 int rife_exceed(const void *left, ptrdiff_t left_stride, const void *right, ptrdiff_t right_stride, int width, int height,
                 int type, const int64_t *limits);
+
+/* Defined in frames.c, called by vsrife/plugin/vsapi.py. found: bit i is set where integers[i] is there. */
+#define RIFE_NAMES ...
+typedef struct RifeTags {
+    int64_t integers[...];
+    uint32_t found;
+    uint32_t has_alpha;
+    double time;
+    int has_time;
+} RifeTags;
+
+static const char *const rife_names[...];
+int rife_read_tags(const VSFrame *frame, RifeTags *tags, const VSAPI *vsapi);
+int rife_write_tags(VSFrame *frame, const char *kind, int keeps_type, int64_t numerator, int64_t denominator, int starts,
+                    int ends, int has_time, double time, int has_score, double score, const VSAPI *vsapi);
+VSFrame *rife_blank_like(const VSFrame *frame, VSCore *core, const VSAPI *vsapi);
+int rife_planes(const VSFrame *frame, int write, uintptr_t *planes, const VSAPI *vsapi);
