@@ -1,9 +1,10 @@
-"""CUDA streams that nobody else is handed, and captures of graphs that leave nothing behind where they fail.
+"""CUDA streams that nobody else is handed, captures that leave nothing behind where they fail, float32 in full.
 
 For every room that queues work on a GPU of its own. It imports nothing of the package, and no cupy before it is asked.
 """
 
 import contextlib
+import functools
 import importlib
 import logging
 import math
@@ -12,7 +13,7 @@ from typing import Any, Final
 
 import torch
 
-__all__ = ["Retries", "captured", "own_stream"]
+__all__ = ["Retries", "captured", "float32_in_full", "own_stream"]
 
 _log: Final = logging.getLogger("vsrife")
 
@@ -40,6 +41,24 @@ def own_stream(device: torch.device, *, priority: int = 0) -> torch.cuda.Stream:
         except Exception as error:  # noqa: BLE001 - a driver, or another cupy than was tried
             _log.warning("a CUDA stream is taken from PyTorch's pool, since cupy cannot make one: %s", error)
     return torch.cuda.Stream(device, priority=priority)  # type: ignore[no-untyped-call]
+
+
+@functools.cache
+def _arithmetic() -> tuple[Any, Any, tuple[Any, ...]]:
+    """Of torch's settings: cuDNN's, those of matrix products, and all that have an `fp32_precision`."""
+    cudnn, matmul = torch.backends.cudnn, torch.backends.cuda.matmul
+    return cudnn, matmul, (cudnn, cudnn.conv, cudnn.rnn, matmul)  # type: ignore[attr-defined]
+
+
+def float32_in_full() -> None:
+    """Let convolutions and products in float32 be float32 and not TF32, for the process, as torch keeps it."""
+    cudnn, matmul, precisions = _arithmetic()
+    if {each.fp32_precision for each in precisions} != {"ieee"}:
+        # The older flags first, since they reset the newer ones. All of both, since torch raises an error at whoever
+        # reads the older ones (`cudnn.flags()` for one) where they do not agree, or rnn does not with conv.
+        cudnn.allow_tf32 = matmul.allow_tf32 = False
+        for each in precisions:
+            each.fp32_precision = "ieee"
 
 
 def captured[T](work: Callable[[], T], stream: torch.cuda.Stream) -> tuple[Callable[[], None], T]:

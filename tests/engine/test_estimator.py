@@ -4,8 +4,8 @@ import pytest
 import torch
 
 from tests.network.small import ARCHITECTURES, ENSEMBLE, frames, infer, network
-from vsrife.engine import convolutions, winograd
 from vsrife.engine import estimator as estimator_module
+from vsrife.engine import layers, winograd
 from vsrife.engine.estimator import Estimator
 from vsrife.engine.networks import Network
 
@@ -70,7 +70,7 @@ def test_a_transposed_convolution_as_one_of_stride_1(side):
     generator = torch.Generator().manual_seed(1)
     weight = torch.randn(6, 5 * side**2, 4, 4, generator=generator, dtype=torch.float64)
     x = torch.randn(1, 6, 5, 7, generator=generator, dtype=torch.float64)
-    made = torch.nn.functional.conv2d(x, convolutions._as_convolution(weight, side), padding=1)
+    made = torch.nn.functional.conv2d(x, layers._as_convolution(weight, side), padding=1)
     # Channels s * P + c of a pixel are its pixels from left to right and from top to bottom, as of the shuffle's.
     expected = torch.nn.functional.conv_transpose2d(x, weight, None, 2, 1)
     across = 2 * side

@@ -13,11 +13,11 @@ import os
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
 
 import torch
 
 from vsrife.choices import chosen
+from vsrife.cuda import float32_in_full
 from vsrife.errors import ArgumentError, RifeError
 
 __all__ = ["computing", "gpu_slots", "resolve_device", "resolve_precision", "slot", "stop", "why_no_gpu"]
@@ -242,22 +242,9 @@ def _go_on() -> None:
         raise RifeError("not made, because the program is ending")
 
 
-@functools.cache
-def _arithmetic() -> tuple[Any, Any, tuple[Any, ...]]:
-    """Of torch's settings: cuDNN's, those of matrix products, and all that have an `fp32_precision`."""
-    cudnn, matmul = torch.backends.cudnn, torch.backends.cuda.matmul
-    return cudnn, matmul, (cudnn, cudnn.conv, cudnn.rnn, matmul)  # type: ignore[attr-defined]
-
-
 def _promise_exact_arithmetic() -> None:
     # torch keeps these for the process, not for a caller, and a script may have set them since the last frame.
-    cudnn, matmul, precisions = _arithmetic()
-    if {each.fp32_precision for each in precisions} != {"ieee"}:
-        # The older flags first, since they reset the newer ones. All of both, since torch raises an error at whoever
-        # reads the older ones (`cudnn.flags()` for one) where they do not agree, or rnn does not with conv.
-        cudnn.allow_tf32 = matmul.allow_tf32 = False
-        for each in precisions:
-            each.fp32_precision = "ieee"
+    float32_in_full()
     # Algorithms are neither timed (but where that is measured) nor summed in changing order: the same bytes every time.
-    cudnn.benchmark = chosen().cudnn_benchmark
-    cudnn.deterministic = True
+    torch.backends.cudnn.benchmark = chosen().cudnn_benchmark
+    torch.backends.cudnn.deterministic = True

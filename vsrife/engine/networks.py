@@ -11,7 +11,8 @@ from typing import Final, Self
 import torch
 
 from vsrife.engine import convolutions, winograd
-from vsrife.engine.convolutions import RGB, Block, Encoder, Layout
+from vsrife.engine.convolutions import RGB, Block, Layout
+from vsrife.engine.encoder import Encoder, prepare_encoder
 from vsrife.engine.kernels import Kernels, resolve
 from vsrife.errors import ModelError
 from vsrife.models.checkpoint import files_of, load
@@ -83,7 +84,7 @@ class BlockNetwork(Network):
             kernels=kernels,
             layout=layout,
             blocks=convolutions.prepare(parts, module.architecture, layout, epilogue),
-            encoder=convolutions.prepare_encoder(module.get_submodule("encode"), module.architecture, layout, epilogue),
+            encoder=prepare_encoder(module.get_submodule("encode"), module.architecture, layout, epilogue),
         )
 
 

@@ -5,6 +5,8 @@ from collections.abc import Iterator
 
 import torch
 
+from vsrife.cuda import float32_in_full
+
 __all__ = ["exact_arithmetic", "untried"]
 
 
@@ -13,8 +15,7 @@ def exact_arithmetic(device: torch.device) -> None:
     for each size, as all batches have one; sampling's gradients are summed in no fixed order whatever is chosen.
     """
     if device.type == "cuda":
-        torch.backends.cudnn.conv.fp32_precision = "ieee"  # type: ignore[attr-defined]
-        torch.backends.cuda.matmul.fp32_precision = "ieee"
+        float32_in_full()
         torch.backends.cudnn.benchmark = True
 
 
