@@ -17,11 +17,14 @@ knows for each stream up to which number it is done.
 
 import contextlib
 import itertools
+import os
+import sys
 import threading
-import traceback
+import types
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import fields, is_dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -32,6 +35,8 @@ from torch.utils._pytree import tree_leaves, tree_map
 
 from vsrife import cuda
 from vsrife.training import losses
+
+PACKAGE = f"{Path(cuda.__file__).parent}{os.sep}"
 
 HOST = torch.device("cpu")
 CARD = torch.device("cuda:0")
@@ -315,9 +320,12 @@ def _tensors(value: Any) -> Iterator[torch.Tensor]:
 
 def _line() -> str:
     """The innermost line of the package."""
-    for frame in reversed(traceback.extract_stack()):
-        if "/vsrife/" in frame.filename:
-            return f"{frame.filename.rpartition('/vsrife/')[2]}:{frame.lineno} ({frame.name})"
+    frame: types.FrameType | None = sys._getframe(1)
+    while frame is not None:
+        # By the whole path: the folder of a checkout, or one above it, may have the package's name too.
+        if frame.f_code.co_filename.startswith(PACKAGE):
+            return f"{frame.f_code.co_filename.removeprefix(PACKAGE)}:{frame.f_lineno} ({frame.f_code.co_name})"
+        frame = frame.f_back
     return "elsewhere"
 
 
