@@ -58,6 +58,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         target = None
         if options.wheels is not None:
             target = Path(folder)
+            if not any(options.wheels.glob("*.whl")):
+                print(
+                    f"--wheels ({options.wheels}) must be a folder with .whl files: tools/pack_wheels.py makes one",
+                    file=sys.stderr,
+                )
+                return 2
             try:
                 install(options.wheels, target)
             except subprocess.CalledProcessError as error:
@@ -67,6 +73,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         found = environment(device=options.device, target=target, loader=loader)
         if options.vk_driver_files:
             found["VK_DRIVER_FILES"] = str(options.vk_driver_files)
+        if options.device != "cpu" and (reason := unusable(options.device, found)):
+            print(
+                f"--device ({options.device}) cannot be used: {reason}; for a rehearsal: --device cpu", file=sys.stderr
+            )
+            return 2
         return check(wanted, settings, found, began + 60 * options.minutes)
 
 
@@ -89,6 +100,13 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+def unusable(device: str, found: dict[str, str]) -> str:
+    """Why PyTorch cannot use ``device`` in a process with the variables ``found``; empty where it can."""
+    program = f"import torch; torch.zeros(1, device={device!r}).add_(1).item()"
+    done = subprocess.run([sys.executable, "-c", program], env=found, capture_output=True, text=True, check=False)
+    return done.stderr.strip().splitlines()[-1] if done.returncode else ""
+
+
 def _whole(text: str) -> Path:
     """The path from the root on: stages run in another folder than the script."""
     return Path(text).resolve()
@@ -96,6 +114,8 @@ def _whole(text: str) -> Path:
 
 def _size(text: str) -> tuple[int, int]:
     width, _, height = text.partition("x")
+    if not (width.isdecimal() and height.isdecimal()):
+        raise argparse.ArgumentTypeError(f"{text!r} must be WIDTHxHEIGHT, e.g. 1920x1080")
     return int(width), int(height)
 
 

@@ -153,6 +153,7 @@ def test_a_stage_whose_tests_were_all_skipped_is_no_success_on_a_gpu(tool, monke
         stand_in(tool, "resident", "print('3 skipped in 0.12s')"),
         stand_in(tool, "host", "print('2 passed, 1 skipped in 0.12s')"),
     ]
+    monkeypatch.setattr(tool("check_gpu"), "unusable", lambda device, found: "")
     found_status, found = run_stand_ins(tool, monkeypatch, tmp_path / "out", stages, f"--device={device}")
     assert {name: each["state"] for name, each in found.items()} == {"resident": "skipped", "host": "passed"}
     assert found_status == status
@@ -249,3 +250,27 @@ def test_the_list_names_every_stage(tool, capsys):
     listed = [line.split()[0] for line in capsys.readouterr().out.splitlines()]
     settings = tool("gpu_stages.settings").Settings()
     assert listed == [each.name for each in tool("gpu_stages.plan").stages_of(settings)]
+
+
+@pytest.mark.parametrize(
+    ("options", "line"),
+    [
+        (["--device=cuda:93"], "--device (cuda:93) cannot be used: "),
+        (
+            ["--device=cpu", "--wheels=nowhere"],
+            "/nowhere) must be a folder with .whl files: tools/pack_wheels.py makes one",
+        ),
+    ],
+)
+def test_what_cannot_work_is_one_line_before_the_first_stage(tool, monkeypatch, tmp_path, capsys, options, line):
+    monkeypatch.chdir(tmp_path)
+    assert tool("check_gpu").main([*options, f"--out={tmp_path}"]) == 2
+    (said,) = capsys.readouterr().err.splitlines()
+    assert line in said
+    assert not (tmp_path / "results.json").exists()
+
+
+def test_a_size_that_is_none_is_named(tool, capsys):
+    with pytest.raises(SystemExit):
+        tool("check_gpu").main(["--size=foo", "--list"])
+    assert "'foo' must be WIDTHxHEIGHT, e.g. 1920x1080" in capsys.readouterr().err
