@@ -42,6 +42,7 @@ from vsrife.engine.memory import plan
 from vsrife.engine.networks import BlockNetwork, Network
 from vsrife.engine.streams import lane
 from vsrife.network import IFNet
+from vsrife.video import host
 from vsrife.video.colour import ColourOverrides, colour_of
 from vsrife.video.formats import Family, PixelFormat
 from vsrife.video.picture import Layer, Picture
@@ -270,7 +271,9 @@ def plugin_microseconds(frames: int = 2000) -> dict[str, dict[str, float]]:
     from vsrife.plugin import callbacks, vsapi
 
     def interpolate(_self: Interpolator, _left: Picture, _right: Picture, _t: Fraction, into: Picture) -> None:
-        into.layer.targets_on(torch.device("cpu"))
+        # As a GPU that copies to host memory by address.
+        assert into.layer.targets_on(META) is None
+        host._places(into.layer.views)
 
     size: dict[str, Any] = {"width": SIDE, "height": SIDE, "format": vs.YUV420P8}
     greys = [vs.core.std.BlankClip(**size, length=frames // 2, color=[grey, 128, 128], keep=True) for grey in (80, 90)]
