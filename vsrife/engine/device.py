@@ -250,7 +250,7 @@ class _GpuSlot:
 
 
 def _free_places(count: int) -> queue.SimpleQueue[None]:
-    """One entry for each. A semaphore, which is written in Python, would take three microseconds more a frame."""
+    """One entry for each. A semaphore, which is written in Python, would take two microseconds more a frame."""
     free: queue.SimpleQueue[None] = queue.SimpleQueue()
     for _ in range(count):
         free.put(None)
