@@ -27,6 +27,7 @@ import vapoursynth as vs
 from vsrife.plugin import scenes
 from vsrife.plugin.vsapi import Frame
 from vsrife.video import cuts, still
+from vsrife.video.host import HostPlanes
 
 METER = "gil_meter"
 RUNS = 200
@@ -86,9 +87,15 @@ def rows(pair: str, asked: scenes.Scenes, k: int, left: Frame, right: Frame) -> 
 class Plain:
     """The definitions, in place of `HostMeasures`."""
 
-    cell_sums = staticmethod(cuts.cell_sums)
-    exceed = staticmethod(still.exceed)
     cut_score = staticmethod(cuts.cut_score)
+
+    def signature(self, planes: HostPlanes) -> cuts.Signature:
+        """See `HostMeasures.signature`."""
+        return cuts.signature(planes[:1], planes.layout.format.bits)
+
+    def is_still(self, left: HostPlanes, right: HostPlanes, threshold: float) -> bool:
+        """See `HostMeasures.is_still`."""
+        return still.is_still(left, right, left.layout.format.bits, threshold)
 
 
 def measure(width: int, height: int, fmt: vs.PresetVideoFormat, model: str) -> Iterator[str]:

@@ -42,6 +42,7 @@ from vsrife.engine.memory import plan
 from vsrife.engine.networks import BlockNetwork, Network
 from vsrife.engine.streams import lane
 from vsrife.network import IFNet
+from vsrife.video import host
 from vsrife.video.colour import ColourOverrides, colour_of
 from vsrife.video.formats import Family, PixelFormat
 from vsrife.video.picture import Layer, Picture
@@ -188,11 +189,28 @@ SIDE = 64
 HALF = Fraction(1, 2)
 
 
+class _HostLayer(Layer):
+    """Planes that a GPU has copies of, as it has of those in host memory; the copying does nothing."""
+
+    __slots__ = ()
+
+    def lent(self, device: torch.device) -> bool:
+        """See `Layer.lent`."""
+        return False
+
+    def planes_on(self, device: torch.device) -> tuple[Tensor, ...]:
+        """See `Layer.planes_on`."""
+        return tuple(self.views)
+
+    def receive(self, planes: Sequence[Tensor]) -> None:
+        """See `Layer.receive`."""
+
+
 def _picture(number: int) -> Picture:
     views = tuple(
         torch.zeros(FORMAT.plane_size(plane, SIDE, SIDE)[::-1], dtype=torch.uint8) for plane in range(FORMAT.planes)
     )
-    layer = Layer(format=FORMAT, colour=colour_of({}, FORMAT, SIDE, SIDE, ColourOverrides()), views=views)
+    layer = _HostLayer(format=FORMAT, colour=colour_of({}, FORMAT, SIDE, SIDE, ColourOverrides()), views=views)
     return Picture(number=number, width=SIDE, height=SIDE, layer=layer)
 
 
@@ -210,7 +228,8 @@ def engine_microseconds(version: str) -> dict[str, dict[str, float]]:
         frames.interpolate(left, right, HALF, into)
         sources = interpolators._sources
         keys = [key for key in sources._values if key.serial == frames._serial]
-        a, b = (sources._values[key][0].packed for key in keys)
+        one, other = (sources._values[key][0] for key in keys)
+        a, b = one.packed, other.packed
         with lane(cpu) as held:
             field = frames.field(held, a, b, 0.5)
             pair, small = new_pair(cpu), a[:, :, :4, :4].contiguous(memory_format=torch.channels_last)
@@ -219,7 +238,7 @@ def engine_microseconds(version: str) -> dict[str, dict[str, float]]:
                 "field": microseconds(lambda: frames.field(held, a, b, 0.5)),
                 "set_pair": microseconds(lambda: kernels.set_pair(pair, a, b, 0.5)),
                 "blend": microseconds(
-                    lambda: frames.blend(field, into, (left.layer, None), (right.layer, None), into.layer)
+                    lambda: frames.blend(field, into, (left.layer, one.planes), (right.layer, other.planes), into.layer)
                 ),
                 "cached sources": microseconds(lambda: [sources.get(key, _never) for key in keys]),
                 "exact arithmetic": microseconds(device._promise_exact_arithmetic),
@@ -270,7 +289,9 @@ def plugin_microseconds(frames: int = 2000) -> dict[str, dict[str, float]]:
     from vsrife.plugin import callbacks, vsapi
 
     def interpolate(_self: Interpolator, _left: Picture, _right: Picture, _t: Fraction, into: Picture) -> None:
-        into.layer.targets_on(torch.device("cpu"))
+        # As a GPU that copies to host memory by address.
+        assert into.layer.targets_on(META) is None
+        host._places(into.layer.views)
 
     size: dict[str, Any] = {"width": SIDE, "height": SIDE, "format": vs.YUV420P8}
     greys = [vs.core.std.BlankClip(**size, length=frames // 2, color=[grey, 128, 128], keep=True) for grey in (80, 90)]

@@ -19,7 +19,7 @@ SOURCE = {"4.26": 8, "4.6": 0}
 
 MOST_CALLS = {
     "new frame, beside the verdict": 11,
-    "new frame, with it": 17,
+    "new frame, with it": 16,
     "source frame, beside the verdict": 6,
     "source frame, with it": 9,
 }

@@ -178,6 +178,35 @@ def test_a_frame_that_takes_much_memory_takes_more_places(monkeypatch):
         assert devices._cpu_slots._free == 0
 
 
+def test_a_place_on_a_gpu_is_free_again_after_a_failure(monkeypatch):
+    """Of the frame, or of what is done before it; and the device is the one before again."""
+    current = threading.Lock()
+    monkeypatch.setattr(torch.cuda, "device", lambda _device: current)
+    monkeypatch.setattr(devices, "_gpu_places", {})
+    exact = [None] * 3 + [RuntimeError("not exact")] * devices.gpu_slots()
+
+    def promise():
+        if error := exact.pop(0):
+            raise error
+
+    monkeypatch.setattr(devices, "_promise_exact_arithmetic", promise)
+
+    def fail():
+        with devices.slot(torch.device("cuda", 0)):
+            assert current.locked()
+            assert devices._gpu_places[devices.gpu_slots()].qsize() == devices.gpu_slots() - 1
+            raise ValueError("no")
+
+    for _ in range(3):
+        with pytest.raises(ValueError, match="no"):
+            fail()
+    while exact:
+        with pytest.raises(RuntimeError, match="not exact"), devices.slot(torch.device("cuda", 0)):
+            pass
+    assert not current.locked()
+    assert devices._gpu_places[devices.gpu_slots()].qsize() == devices.gpu_slots()
+
+
 def test_the_threads_are_few_again_after_a_failure():
     with pytest.raises(RuntimeError, match="no"), devices.computing(), devices.slot(CPU):
         raise RuntimeError("no")

@@ -180,9 +180,9 @@ def test_planes_are_shared_until_they_are_written(inside):
     def look(frame: Frame) -> None:
         shared = frame.copy()
         assert shared.planes() == frame.planes()
-        own = shared.planes(write=True)
+        own = shared.writable_planes()
         assert not set(own[::2]) & set(frame.planes()[::2])
-        assert shared.planes(write=True) == shared.planes() == own
+        assert shared.writable_planes() == shared.planes() == own
         shared.free()
 
     inside(blank(), look)

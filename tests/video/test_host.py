@@ -176,6 +176,35 @@ def test_a_download_is_one_copy_into_the_frames_memory(monkeypatch: pytest.Monke
     assert copy == (frame.get_read_ptr(1).value, frame.get_stride(1), source.data_ptr(), 36, 36, 20, 2, 0x77)
 
 
+@pytest.mark.parametrize(("width", "height"), [(36, 20), (4, 2)])
+def test_a_download_into_a_frame_s_planes_makes_no_view_of_them(
+    width: int, height: int, monkeypatch: pytest.MonkeyPatch, runtime: FakeRuntime
+) -> None:
+    frame = blank(vs.YUV420P10, width, height)
+    views = views_of(frame, write=True)
+    sources = [torch.full(view.shape, 300 + n, dtype=torch.int32).to(torch.uint16) for n, view in enumerate(views)]
+    monkeypatch.setattr(host, "plane_view", None)
+    into = host.HostPlanes(
+        host.layout_of(PixelFormat.from_vs_id(vs.YUV420P10), width, height),
+        lambda: [number for n in range(3) for number in (frame.get_write_ptr(n).value, frame.get_stride(n))],
+    )
+
+    class OnDevice:
+        device = torch.device("meta")
+
+        def __init__(self, plane: torch.Tensor) -> None:
+            self.shape, self.stride, self.element_size = plane.shape, plane.stride, plane.element_size
+            self.data_ptr = plane.data_ptr
+
+    host.download([OnDevice(source) for source in sources], into)  # type: ignore[misc]
+    assert all(map(torch.equal, views, sources))
+    assert runtime.copies == [
+        (view.data_ptr(), frame.get_stride(n), source.data_ptr(), 2 * source.shape[1], 2 * source.shape[1],
+         source.shape[0], 2, 0x77)
+        for n, (view, source) in enumerate(zip(views, sources, strict=True))
+    ]  # fmt: skip
+
+
 def test_a_single_row_has_a_pitch_that_cuda_takes(runtime: FakeRuntime) -> None:
     # numpy and torch may give a dimension of one any stride.
     view = torch.arange(9, dtype=torch.float32).as_strided((1, 9), (1, 1))

@@ -21,6 +21,7 @@ from vsrife.engine.device import slot
 from vsrife.engine.estimator import Estimator, Field
 from vsrife.engine.graphs import drop_all as drop_graphs
 from vsrife.engine.graphs import field_in
+from vsrife.engine.kernels import PlacedPlanes
 from vsrife.engine.memory import plan, quiesce, twice
 from vsrife.engine.networks import BlockNetwork, WholeNetwork
 from vsrife.engine.pairs import PairEstimator, nearest, parents
@@ -47,8 +48,8 @@ class _Source:
     """
 
     packed: Tensor
-    planes: tuple[Tensor, ...] | None
-    alpha: tuple[Tensor, ...] | None
+    planes: PlacedPlanes | None
+    alpha: PlacedPlanes | None
     ready: Mark
 
     @property
@@ -233,13 +234,15 @@ class Interpolator:
             planes = self._blended(field, left, (left.layer, a.planes), (right.layer, b.planes))
             alpha = None
             if left.alpha is not None and right.alpha is not None:
-                alpha = self._blended(field.undrawn, left, (left.alpha, a.alpha), (right.alpha, b.alpha))
-            return _Source(packed=self.pack(left, planes), planes=planes, alpha=alpha, ready=mark(self._device))
+                alpha = PlacedPlanes(self._blended(field.undrawn, left, (left.alpha, a.alpha), (right.alpha, b.alpha)))
+            return _Source(
+                packed=self.pack(left, planes), planes=PlacedPlanes(planes), alpha=alpha, ready=mark(self._device)
+            )
 
     def _encode(self, picture: Picture) -> _Source:
         with uploading(self._device):
-            planes = picture.layer.planes_on(self._device)
-            alpha = picture.alpha.planes_on(self._device) if picture.alpha else None
+            planes = PlacedPlanes(picture.layer.planes_on(self._device))
+            alpha = PlacedPlanes(picture.alpha.planes_on(self._device)) if picture.alpha else None
             packed = self.pack(picture, planes)
             return _Source(
                 packed=packed,

@@ -13,8 +13,7 @@ frame is done.
 
 import queue
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
 import torch
@@ -49,7 +48,12 @@ class Mark:
     def follow(self) -> None:
         """Let what is queued on the current stream from now on begin after this point."""
         if self._event is not None:
-            torch.cuda.current_stream().wait_event(self._event)
+            self.followed_by(torch.cuda.current_stream())
+
+    def followed_by(self, stream: torch.cuda.Stream) -> None:
+        """The same of any stream."""
+        if self._event is not None:
+            stream.wait_event(self._event)
 
     def wait(self) -> None:
         """Return when the device has passed this point. Sleeps without the GIL."""
@@ -89,39 +93,48 @@ def _of(device: torch.device) -> _Streams:
         return _streams[key]
 
 
-@contextmanager
-def uploading(device: torch.device) -> Iterator[None]:
+# Contexts of a frame are no generators, which would take a microsecond more each.
+
+
+def uploading(device: torch.device) -> AbstractContextManager[object]:
     """Queue on the stream on which sources arrive."""
-    if device.type != "cuda":
-        yield
-        return
-    with torch.cuda.stream(_of(device).up):
-        yield
+    return nullcontext() if device.type != "cuda" else torch.cuda.stream(_of(device).up)
 
 
-@contextmanager
-def lane(device: torch.device) -> Iterator[Lane]:
+class lane:  # noqa: N801 - a context, as one function is
     """Hold a lane, its stream current. Waits for a free one, without the GIL; its work may still run when it is given
     on, and what the next holder queues comes after it.
     """
-    if device.type != "cuda":
-        yield _NO_LANE
-        return
-    free = _of(device).free
-    held = free.get()
-    try:
-        with torch.cuda.stream(held.stream):
-            yield held
-    finally:
-        free.put(held)
+
+    __slots__ = ("_current", "_held", "_streams")
+
+    def __init__(self, device: torch.device) -> None:
+        self._streams = _of(device) if device.type == "cuda" else None
+
+    def __enter__(self) -> Lane:
+        if self._streams is None:
+            return _NO_LANE
+        self._held = self._streams.free.get()
+        try:
+            self._current = torch.cuda.stream(self._held.stream)
+            self._current.__enter__()  # type: ignore[no-untyped-call]
+        except BaseException:
+            self._streams.free.put(self._held)
+            raise
+        return self._held
+
+    def __exit__(self, *error: object) -> None:
+        if self._streams is not None:
+            try:
+                self._current.__exit__(*error)
+            finally:
+                self._streams.free.put(self._held)
 
 
-@contextmanager
-def downloading(device: torch.device, after: Mark) -> Iterator[None]:
+def downloading(device: torch.device, after: Mark) -> AbstractContextManager[object]:
     """Queue on the stream on which planes go back, behind ``after``."""
     if device.type != "cuda":
-        yield
-        return
-    with torch.cuda.stream(_of(device).down):
-        after.follow()
-        yield
+        return nullcontext()
+    down = _of(device).down
+    after.followed_by(down)
+    return torch.cuda.stream(down)

@@ -1,47 +1,41 @@
 """What cuts and still pairs are decided by, of frames in host memory, computed by the compiled library without the GIL.
 
-The numbers are the very ones of vsrife.video, which defines them; native/measures.c has the arithmetic.
+The numbers are the very ones of vsrife.video, which defines them; native/measures.c has the arithmetic. It takes the
+planes' addresses, so no view of a plane is made.
 """
 
-from collections.abc import Iterable, Sequence
+import functools
 from typing import Any
 
 import numpy as np
-import torch
-from torch import Tensor
 
 from vsrife.plugin import vsapi
-from vsrife.video.blocks import Limits
-from vsrife.video.cuts import Signature, weights_of
+from vsrife.video.blocks import FLOAT_BITS
+from vsrife.video.cuts import Signature, cell_of
+from vsrife.video.formats import Family, PixelFormat
+from vsrife.video.host import HostLayout, HostPlanes
+from vsrife.video.still import limits_of
 
 __all__ = ["HostMeasures"]
 
-_TYPES = {torch.uint8: 0, torch.uint16: 1, torch.float16: 2, torch.float32: 3}
-"""Numbers of the sample types, as measures.c has them."""
+_TYPES = {(False, 1): 0, (False, 2): 1, (True, 2): 2, (True, 4): 3}
+"""Numbers of the sample types, as measures.c has them: whether samples are floats, and their bytes."""
 
 
 class HostMeasures:
-    """The measures by the compiled library, of planes [h, w] of uint8, uint16, float16 or float32 in host memory, the
-    samples of a row side by side. Any number of threads may call at once.
-    """
+    """The measures by the compiled library. Any number of threads may call at once."""
 
-    def cell_sums(self, planes: Sequence[Tensor], cell: int) -> Tensor:
-        """The sums that a signature divides, see `cuts.cell_sums`."""
-        height, width = planes[0].shape
-        sums = np.zeros((-(-height // cell), -(-width // cell)), dtype=np.int64)
-        out = vsapi.ffi().from_buffer("int64_t *", sums)
-        for plane, weight in zip(planes, weights_of(planes), strict=True):
-            vsapi.lib().rife_cell_sums(*_memory(plane), width, height, _TYPES[plane.dtype], cell, weight, out)
-        return torch.from_numpy(sums)
+    def signature(self, planes: HostPlanes) -> Signature:
+        """The thumbnail of a frame, see `cuts.signature`."""
+        shape, arguments = _signature_arguments(planes.layout)
+        found = np.empty(shape, np.int64)
+        vsapi.lib().rife_signature(planes.memory, *arguments, _numbers(found))
+        return found
 
-    def exceed(self, left: Sequence[Tensor], right: Sequence[Tensor], limits: Iterable[Limits]) -> bool:
-        """Whether the frames differ by more than the limits of a still pair, see `still.exceed`."""
-        differ = vsapi.lib().rife_exceed
-        for a, b, limit in zip(left, right, limits, strict=True):
-            height, width = a.shape
-            if differ(*_memory(a), *_memory(b), width, height, _TYPES[a.dtype], limit):
-                return True
-        return False
+    def is_still(self, left: HostPlanes, right: HostPlanes, threshold: float) -> bool:
+        """Whether two frames of one layout are a still pair, see `still.is_still`; the threshold in dB."""
+        arguments = _still_arguments(left.layout, threshold)
+        return bool(vsapi.lib().rife_is_still(left.memory, right.memory, *arguments))
 
     def cut_score(self, left: Signature, right: Signature) -> float:
         """The score of two signatures of one size, see `cuts.cut_score`."""
@@ -49,14 +43,39 @@ class HostMeasures:
             raise ValueError(
                 f"signatures of one size, of 1 to 64 cells, are needed, not {left.shape} and {right.shape}"
             )
-        memory = vsapi.ffi().from_buffer
-        one, other = (memory("int64_t *", np.ascontiguousarray(side, np.int64)) for side in (left, right))
+        one, other = (_numbers(np.ascontiguousarray(side, np.int64)) for side in (left, right))
         score: float = vsapi.lib().rife_cut_score(one, other, *left.shape)
         if score < 0:
             raise MemoryError("no memory for a cut score")
         return score
 
 
-def _memory(plane: Tensor) -> tuple[Any, int]:
-    """Where a plane begins, and the bytes from row to row."""
-    return vsapi.ffi().cast("void *", plane.data_ptr()), plane.stride(0) * plane.element_size()
+@functools.lru_cache(maxsize=64)
+def _signature_arguments(layout: HostLayout) -> tuple[tuple[int, int], tuple[int, ...]]:
+    """Rows and columns of the signature; all that `rife_signature` takes between the planes and the result."""
+    fmt = layout.format
+    width, height = layout.sizes[0]
+    cell = cell_of(height, width)
+    count = len(layout.sizes) if fmt.family is Family.RGB else 1
+    return (-(-height // cell), -(-width // cell)), (count, width, height, _type_of(fmt), cell, (1 << _depth(fmt)) - 1)
+
+
+@functools.lru_cache(maxsize=64)
+def _still_arguments(layout: HostLayout, threshold: float) -> tuple[Any, ...]:
+    """All that `rife_is_still` takes behind the planes."""
+    fmt, new = layout.format, vsapi.ffi().new
+    limits = [limits_of(height, width, _depth(fmt), threshold) for width, height in layout.sizes]
+    return len(layout.sizes), new("int[]", sum(layout.sizes, ())), _type_of(fmt), new("int64_t[]", sum(limits, ()))
+
+
+def _type_of(fmt: PixelFormat) -> int:
+    return _TYPES[fmt.float_samples, fmt.bytes_per_sample]
+
+
+def _depth(fmt: PixelFormat) -> int:
+    """Bits of a sample as an integer."""
+    return FLOAT_BITS if fmt.float_samples else fmt.bits
+
+
+def _numbers(array: Signature) -> Any:
+    return vsapi.ffi().from_buffer("int64_t *", array)

@@ -18,8 +18,8 @@ from vsrife.plugin.vulkan import Gpu, Source
 from vsrife.video import colour
 from vsrife.video.colour import Colour, ColourOverrides
 from vsrife.video.formats import Family, PixelFormat
-from vsrife.video.host import plane_view
-from vsrife.video.picture import LateViews, Layer, Picture
+from vsrife.video.host import HostPlanes, layout_of
+from vsrife.video.picture import Layer, Picture
 
 __all__ = ["ALPHA", "HostReader", "Planes", "Reader", "ResidentReader", "format_of"]
 
@@ -100,13 +100,17 @@ class Reader(ABC):
 class HostReader(Reader):
     """Frames in host memory."""
 
+    def __init__(self, core: Core, fmt: PixelFormat, width: int, height: int, overrides: ColourOverrides) -> None:
+        super().__init__(core, fmt, width, height, overrides)
+        self._layout = layout_of(fmt, width, height)
+
     @override
     def sources(self, node: Any, indices: Iterable[int], context: Any) -> AbstractContextManager[Mapping[int, Frame]]:
         return self._core.frames(node, indices, context)
 
     @override
     def looking_at(self, *frames: Frame) -> AbstractContextManager[tuple[Planes, ...]]:
-        return nullcontext(tuple(self._views(frame, self.format) for frame in frames))
+        return nullcontext(tuple(HostPlanes(self._layout, frame.planes) for frame in frames))
 
     @override
     @contextmanager
@@ -114,7 +118,7 @@ class HostReader(Reader):
         with self._alphas(*frames) as alphas:
             there = [alpha for alpha in alphas if alpha is not None]
             fmt = format_of(there[0].format) if there else None
-            yield None if fmt is None else (tuple(self._views(alpha, fmt) for alpha in there), fmt)
+            yield None if fmt is None else (tuple(self._alpha_planes(alpha, fmt) for alpha in there), fmt)
 
     @override
     def make(self, number: int, left: Frame, right: Frame, draw: Draw) -> Frame:
@@ -164,24 +168,17 @@ class HostReader(Reader):
         return len(formats) == 1 and formats.pop().family is Family.GRAY
 
     def _read(self, number: int, frame: Frame, alpha: Frame | None, meaning: Colour, *, write: bool = False) -> Picture:
-        layer = Layer(format=self.format, colour=meaning, views=self._views(frame, self.format, write=write))
+        views = HostPlanes(self._layout, frame.writable_planes if write else frame.planes)
+        layer = Layer(format=self.format, colour=meaning, views=views)
         return self._picture(number, layer, None if alpha is None else self._alpha_layer(alpha, write=write))
 
     def _alpha_layer(self, alpha: Frame, *, write: bool) -> Layer:
         fmt = format_of(alpha.format)
         full = colour.colour_of({}, fmt, *self._size, ColourOverrides(range=colour.Range.FULL))
-        return Layer(format=fmt, colour=full, views=self._views(alpha, fmt, write=write))
+        return Layer(format=fmt, colour=full, views=self._alpha_planes(alpha, fmt, write=write))
 
-    def _views(self, frame: Frame, fmt: PixelFormat, *, write: bool = False) -> LateViews:
-        """The planes of a frame, or of an alpha, of the clip's size."""
-        memory: list[int] = []
-
-        def view(plane: int) -> Tensor:
-            memory[:] = memory or frame.planes(write=write)
-            address, stride = memory[2 * plane : 2 * plane + 2]
-            return plane_view(address, stride, *fmt.plane_size(plane, *self._size), fmt)
-
-        return LateViews(fmt.planes, view)
+    def _alpha_planes(self, alpha: Frame, fmt: PixelFormat, *, write: bool = False) -> HostPlanes:
+        return HostPlanes(layout_of(fmt, *self._size), alpha.writable_planes if write else alpha.planes)
 
 
 class ResidentReader(Reader):

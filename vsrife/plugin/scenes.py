@@ -5,18 +5,16 @@ The rule stands here; vsrife.video (cuts, still) defines the measures it asks fo
 
 from dataclasses import dataclass
 
-import torch
-
 from vsrife.engine.cache import Cache
 from vsrife.engine.measures import measures_on
 from vsrife.errors import RifeError
 from vsrife.plugin.arguments import Settings
 from vsrife.plugin.measures import HostMeasures
-from vsrife.plugin.pictures import Reader
+from vsrife.plugin.pictures import Planes, Reader
 from vsrife.plugin.vsapi import Frame
 from vsrife.video import cuts, still
-from vsrife.video.blocks import Measures
-from vsrife.video.formats import Family
+from vsrife.video.formats import Family, PixelFormat
+from vsrife.video.host import HostPlanes, device_of
 
 __all__ = ["Cut", "Scenes", "cut_by_props"]
 
@@ -89,25 +87,35 @@ class Scenes:
 
     def _signature(self, k: int, frame: Frame) -> cuts.Signature:
         def measure() -> cuts.Signature:
-            fmt = self._reader.format
             with self._reader.looking_at(frame) as (planes,):
-                luma = planes if fmt.family is Family.RGB else (planes[0],)
-                return cuts.signature(luma, fmt.bits, _measures(luma[0].device))
+                return _signature(planes, self._reader.format)
 
         return self._signatures.get(k, measure)
 
     def _compare(self, left: Frame, right: Frame) -> bool:
         threshold = self._settings.skip_threshold
         with self._reader.looking_at(left, right) as (a, b):
-            if not still.is_still(a, b, self._reader.format.bits, threshold, _measures(a[0].device)):
+            if not _is_still(a, b, self._reader.format, threshold):
                 return False
         with self._reader.looking_at_alphas(left, right) as found:
             if found is None:
                 return True
             (a, b), fmt = found
-            return still.is_still(a, b, fmt.bits, threshold, _measures(a[0].device))
+            return _is_still(a, b, fmt, threshold)
 
 
-def _measures(device: torch.device) -> Measures | None:
-    """Kernels where the device has them, the compiled library in host memory; None, plain torch, on other devices."""
-    return measures_on(device) or (HostMeasures() if device.type == "cpu" else None)
+# Kernels where the device has them, else the compiled library for host memory, else plain torch.
+
+
+def _signature(planes: Planes, fmt: PixelFormat) -> cuts.Signature:
+    kernels = measures_on(device_of(planes))
+    if kernels is None and isinstance(planes, HostPlanes):
+        return HostMeasures().signature(planes)
+    return cuts.signature(planes if fmt.family is Family.RGB else planes[:1], fmt.bits, kernels)
+
+
+def _is_still(left: Planes, right: Planes, fmt: PixelFormat, threshold: float) -> bool:
+    kernels = measures_on(device_of(left))
+    if kernels is None and isinstance(left, HostPlanes) and isinstance(right, HostPlanes):
+        return HostMeasures().is_still(left, right, threshold)
+    return still.is_still(left, right, fmt.bits, threshold, kernels)

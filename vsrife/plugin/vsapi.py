@@ -202,12 +202,13 @@ def _tag_names() -> tuple[str, ...]:
 class Frame:
     """One reference to a VSFrame."""
 
-    __slots__ = ("_core", "_tags", "_time", "pointer")
+    __slots__ = ("_core", "_planes", "_tags", "_time", "pointer")
 
     def __init__(self, core: Core, pointer: Any) -> None:
         if not pointer:
             raise RuntimeError("VapourSynth gave no frame where one was promised")
         self._core = core
+        self._planes: tuple[int, ...] | None = None
         self._tags: Tags | None = None
         self._time: float | None = None
         self.pointer = pointer
@@ -286,14 +287,19 @@ class Frame:
         api = self._core.api
         return int(api.getFrameWidth(self.pointer, plane)), int(api.getFrameHeight(self.pointer, plane))
 
-    def planes(self, *, write: bool = False) -> tuple[int, ...]:
-        """Address and stride in bytes of each plane in host memory, one plane after the other.
+    def planes(self) -> tuple[int, ...]:
+        """Address and stride in bytes of each plane in host memory, one plane after the other."""
+        return self._planes or self._find_planes(write=False)
 
-        ``write`` only on a frame that nobody else has seen: a plane that it shares with another is copied then.
-        """
+    def writable_planes(self) -> tuple[int, ...]:
+        """The same of a frame that nobody else has seen, to write: a plane that it shares with another is copied."""
+        return self._find_planes(write=True)
+
+    def _find_planes(self, *, write: bool) -> tuple[int, ...]:
         found = ffi().new("uintptr_t[6]")
         count = lib().rife_planes(self.pointer, write, found, self._core.api)
-        return tuple(ffi().unpack(found, 2 * count))
+        self._planes = tuple(ffi().unpack(found, 2 * count))
+        return self._planes
 
     def copy(self) -> "Frame":
         """A new frame that shares the planes and has properties of its own."""

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from vsrife.video.blocks import Measures, as_integers, bands, block_sums, sample_bits
 
-__all__ = ["DEFAULT_CUT_THRESHOLD", "Signature", "cell_sums", "cut_score", "signature", "weights_of"]
+__all__ = ["DEFAULT_CUT_THRESHOLD", "Signature", "cell_of", "cell_sums", "cut_score", "signature", "weights_of"]
 
 type Signature = NDArray[np.int64]
 """Thumbnail [rows, columns] of means, 0..65535 whatever the clip's format."""
@@ -59,7 +59,7 @@ def signature(planes: Sequence[torch.Tensor], bits: int, measures: Measures | No
     to 64 pixels have one cell per pixel. ``measures``: makes the sums in place of `cell_sums`.
     """
     height, width = planes[0].shape
-    cell = _cell(height, width)
+    cell = cell_of(height, width)
     sums: Signature = (measures.cell_sums if measures else cell_sums)(planes, cell).cpu().numpy()
     peak = (1 << sample_bits(planes[0], bits)) - 1
     scale = _scale(height, width, sum(weights_of(planes)) * peak)
@@ -108,14 +108,15 @@ def cut_score(left: Signature, right: Signature) -> float:
     return score
 
 
-def _cell(height: int, width: int) -> int:
+def cell_of(height: int, width: int) -> int:
+    """Side of a signature's cells, in samples."""
     return -(-max(height, width) // _CELLS)
 
 
 @lru_cache(maxsize=16)
 def _scale(height: int, width: int, peak: int) -> NDArray[np.int64]:
     """The largest sum that each cell can have; to be read only."""
-    cell = _cell(height, width)
+    cell = cell_of(height, width)
     scale: NDArray[np.int64] = np.multiply.outer(_sides(height, cell), _sides(width, cell)) * peak
     scale.flags.writeable = False
     return scale

@@ -13,10 +13,11 @@ import functools
 import importlib
 import logging
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from types import ModuleType
-from typing import Final
+from typing import Final, overload, override
 
 import numpy as np
 import torch
@@ -25,11 +26,23 @@ from torch import Tensor
 from vsrife.choices import chosen
 from vsrife.video.formats import PixelFormat
 
-__all__ = ["download", "dtype_of", "finish", "plane_view", "upload"]
+__all__ = [
+    "HostLayout",
+    "HostPlanes",
+    "device_of",
+    "download",
+    "dtype_of",
+    "finish",
+    "layout_of",
+    "plane_view",
+    "upload",
+]
 
 _log: Final = logging.getLogger("vsrife")
 _resolving: Final = threading.Lock()
 _resolved: Final[dict[str, ModuleType | None]] = {}
+
+_HOST: Final = torch.device("cpu")
 
 _DTYPES: Final = {
     (False, 1): (np.uint8, torch.uint8),
@@ -63,6 +76,75 @@ def _bytes_type(count: int) -> type[ctypes.Array[ctypes.c_ubyte]]:
     return ctypes.c_ubyte * count
 
 
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class HostLayout:
+    """What the planes of frames of one format and size have in common. sizes: width and height of each, in samples."""
+
+    format: PixelFormat
+    sizes: tuple[tuple[int, int], ...]
+
+
+@functools.lru_cache(maxsize=64)
+def layout_of(fmt: PixelFormat, width: int, height: int) -> HostLayout:
+    """The layout of frames of a format, of ``width`` x ``height`` samples."""
+    return HostLayout(format=fmt, sizes=tuple(fmt.plane_size(plane, width, height) for plane in range(fmt.planes)))
+
+
+class HostPlanes(Sequence[Tensor]):
+    """A frame's planes in host memory: where they are, and views of them.
+
+    Both are found when they are first asked for. Neither is where the engine has the planes already, and no view is
+    where addresses will do. Valid while the frame is held.
+    """
+
+    __slots__ = ("_find", "_memory", "_views", "layout")
+
+    def __init__(self, layout: HostLayout, find: Callable[[], Sequence[int]]) -> None:
+        """find: address and stride in bytes of each plane, one plane after the other."""
+        self.layout = layout
+        self._find = find
+        self._memory: Sequence[int] | None = None
+        self._views: list[Tensor | None] | None = None
+
+    @property
+    def memory(self) -> Sequence[int]:
+        """Address and stride in bytes of each plane, one plane after the other."""
+        if self._memory is None:
+            self._memory = self._find()
+        return self._memory
+
+    @override
+    def __len__(self) -> int:
+        return len(self.layout.sizes)
+
+    @overload
+    def __getitem__(self, index: int) -> Tensor: ...
+    @overload
+    def __getitem__(self, index: slice) -> tuple[Tensor, ...]: ...
+    @override
+    def __getitem__(self, index: int | slice) -> Tensor | tuple[Tensor, ...]:
+        if isinstance(index, slice):
+            return tuple(self[each] for each in range(*index.indices(len(self))))
+        if self._views is None:
+            self._views = [None] * len(self)
+        view = self._views[index]
+        if view is None:
+            plane = index % len(self)
+            address, stride = self.memory[2 * plane : 2 * plane + 2]
+            view = plane_view(address, stride, *self.layout.sizes[plane], self.layout.format)
+            self._views[index] = view
+        return view
+
+    @override
+    def __iter__(self) -> Iterator[Tensor]:
+        return map(self.__getitem__, range(len(self)))
+
+
+def device_of(planes: Sequence[Tensor]) -> torch.device:
+    """The device whose memory a frame's planes are in."""
+    return _HOST if isinstance(planes, HostPlanes) else planes[0].device
+
+
 def upload(view: Tensor, device: torch.device) -> Tensor:
     """A host plane on `device`: [h, w], same type.
 
@@ -82,8 +164,11 @@ def _to_device(cupy: ModuleType, view: Tensor, device: torch.device) -> Tensor:
     with _queue(cupy, device) as stream:
         # cupy's own memory would be reused without regard to other streams: record_stream skips what is not torch's.
         plane = torch.empty(view.shape, dtype=view.dtype, device=device)
-        to_device = cupy.cuda.runtime.memcpyHostToDevice
-        _copy(cupy, plane.data_ptr(), _pitch(plane), view.data_ptr(), _pitch(view), view, to_device, stream)
+        runtime = cupy.cuda.runtime
+        address, pitch, row, rows = _place(view)
+        runtime.memcpy2DAsync(
+            plane.data_ptr(), _pitch(plane), address, pitch, row, rows, runtime.memcpyHostToDevice, stream
+        )
     return plane
 
 
@@ -100,11 +185,11 @@ def download(planes: Sequence[Tensor], views: Sequence[Tensor]) -> None:
         finish(device)
         planes = staged
     cupy = None if planes[0].device.type == "cpu" else _cupy_for(device.type)
+    if cupy is not None:
+        _to_host(cupy, planes, views)
+        return
     for plane, view in zip(planes, views, strict=True):
-        if cupy is None:
-            view.copy_(plane)
-        else:
-            _to_host(cupy, plane, view)
+        view.copy_(plane)
 
 
 def _pinned(view: Tensor) -> Tensor:
@@ -114,10 +199,13 @@ def _pinned(view: Tensor) -> Tensor:
     return torch.empty(view.shape, dtype=view.dtype, pin_memory=True)
 
 
-def _to_host(cupy: ModuleType, plane: Tensor, view: Tensor) -> None:
-    with _queue(cupy, plane.device) as stream:
-        to_host = cupy.cuda.runtime.memcpyDeviceToHost
-        _copy(cupy, view.data_ptr(), _pitch(view), plane.data_ptr(), _pitch(plane), view, to_host, stream)
+def _to_host(cupy: ModuleType, planes: Sequence[Tensor], views: Sequence[Tensor]) -> None:
+    with _queue(cupy, planes[0].device) as stream:
+        runtime = cupy.cuda.runtime
+        for plane, (address, pitch, row, rows) in zip(planes, _places(views), strict=True):
+            runtime.memcpy2DAsync(
+                address, pitch, plane.data_ptr(), _pitch(plane), row, rows, runtime.memcpyDeviceToHost, stream
+            )
 
 
 def finish(device: torch.device) -> None:
@@ -142,20 +230,24 @@ def _queue(cupy: ModuleType, device: torch.device) -> Iterator[int]:
         yield int(stream.ptr)
 
 
-def _copy(
-    cupy: ModuleType,
-    target: int,
-    target_pitch: int,
-    source: int,
-    source_pitch: int,
-    host: Tensor,
-    kind: int,
-    stream: int,
-) -> None:
-    """Queue one 2D copy of as many rows and bytes as `host` has samples. Pointers are addresses, pitches bytes."""
-    height, width = host.shape
-    row = width * host.element_size()
-    cupy.cuda.runtime.memcpy2DAsync(target, target_pitch, source, source_pitch, row, height, kind, stream)
+type _Place = tuple[int, int, int, int]
+"""Of a host plane: its address, and in bytes the distance of rows and the length of one; how many rows."""
+
+
+def _places(planes: Sequence[Tensor]) -> list[_Place]:
+    if not isinstance(planes, HostPlanes):
+        return [_place(plane) for plane in planes]
+    memory, layout = planes.memory, planes.layout
+    size = layout.format.bytes_per_sample
+    return [
+        (memory[2 * plane], max(memory[2 * plane + 1], width * size), width * size, height)
+        for plane, (width, height) in enumerate(layout.sizes)
+    ]
+
+
+def _place(view: Tensor) -> _Place:
+    height, width = view.shape
+    return view.data_ptr(), _pitch(view), width * view.element_size(), height
 
 
 def _pitch(plane: Tensor) -> int:
@@ -185,7 +277,7 @@ def _resolve_cupy(device_type: str) -> tuple[ModuleType | None, str]:
         device = torch.device("cuda", torch.cuda.current_device())
         for _, dtype in _DTYPES.values():
             sent, received = torch.tensor([[37]], dtype=dtype), torch.zeros((1, 1), dtype=dtype)
-            _to_host(cupy, _to_device(cupy, sent, device), received)
+            _to_host(cupy, [_to_device(cupy, sent, device)], [received])
             finish(device)
             if not torch.equal(sent, received):
                 raise RuntimeError(f"a {dtype} came back changed")

@@ -12,9 +12,9 @@ After an error, or before a second try, `settle` is called without pictures, on 
 them: frames in host memory may be let go of then, and whoever lent memory of the GPU waits for it himself.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol, overload, override
+from typing import Protocol
 
 import torch
 from torch import Tensor
@@ -24,7 +24,7 @@ from vsrife.video.colour import Colour
 from vsrife.video.formats import PixelFormat
 from vsrife.video.rgb import difference, to_rgb
 
-__all__ = ["LateViews", "Layer", "Loan", "Picture", "settle"]
+__all__ = ["Layer", "Loan", "Picture", "settle"]
 
 
 class Loan(Protocol):
@@ -37,45 +37,13 @@ class Loan(Protocol):
         """Tell the owner when the current stream, which has followed all others, is here; waits only if it cannot."""
 
 
-class LateViews(Sequence[Tensor]):
-    """Views of a frame's planes, each made when it is first asked for.
-
-    None is where the engine has the planes already, and the first one alone often tells that two frames differ.
-    """
-
-    def __init__(self, planes: int, make: Callable[[int], Tensor]) -> None:
-        """planes: how many there are. make: the view of the plane with an index from 0 on."""
-        self._views: list[Tensor | None] = [None] * planes
-        self._make = make
-
-    @override
-    def __len__(self) -> int:
-        return len(self._views)
-
-    @overload
-    def __getitem__(self, index: int) -> Tensor: ...
-    @overload
-    def __getitem__(self, index: slice) -> tuple[Tensor, ...]: ...
-    @override
-    def __getitem__(self, index: int | slice) -> Tensor | tuple[Tensor, ...]:
-        if isinstance(index, slice):
-            return tuple(self[each] for each in range(*index.indices(len(self))))
-        view = self._views[index]
-        if view is None:
-            view = self._views[index] = self._make(index % len(self._views))
-        return view
-
-    @override
-    def __iter__(self) -> Iterator[Tensor]:
-        return map(self.__getitem__, range(len(self._views)))
-
-
 @dataclass(kw_only=True, slots=True, eq=False)  # not frozen: quicker to make
 class Layer:
     """Planes that belong together: a picture's own, or its alpha.
 
     views: one tensor [h, w] a plane, over the frame's own memory, samples adjacent and rows of any stride; valid while
-    the frame is held. In host memory, or with a ``loan`` in the memory of the engine's device.
+    the frame is held. In host memory, of which `HostPlanes` makes views only where they are asked for, or with a
+    ``loan`` in the memory of the engine's device.
     """
 
     format: PixelFormat
@@ -85,7 +53,7 @@ class Layer:
 
     def lent(self, device: torch.device) -> bool:
         """Whether the planes on ``device`` are the frame's own memory: valid until `settle`, never to be kept."""
-        return self.views[0].device == device
+        return host.device_of(self.views) == device
 
     def planes_on(self, device: torch.device) -> tuple[Tensor, ...]:
         """The planes on ``device``, to be read on its current stream: lent where they are there, else copies."""
@@ -113,7 +81,7 @@ class Layer:
         """Write planes of a device into this layer's memory, whole after `settle`. Only of a frame made for writing."""
         if self.loan is not None:
             self.loan.begin()
-        if planes[0].device == self.views[0].device:
+        if self.lent(planes[0].device):
             for plane, view in zip(planes, self.views, strict=True):
                 view.copy_(plane)
         else:

@@ -14,7 +14,7 @@ import torch
 
 from vsrife.video.blocks import Limits, Measures, as_integers, bands, block_sums, sample_bits
 
-__all__ = ["BLOCK", "DEFAULT_STILL_THRESHOLD", "exceed", "is_still"]
+__all__ = ["BLOCK", "DEFAULT_STILL_THRESHOLD", "exceed", "is_still", "limits_of"]
 
 DEFAULT_STILL_THRESHOLD = 60.0
 """Decibels. At 8 bits it lets four pixels of an 8 x 8 block differ by one code value, or one by two, and no more."""
@@ -43,9 +43,7 @@ def is_still(
     pair (of samples in range); from 67 dB at 8 bits, 79 at 10, 115 at 16 (and ``inf``) only identical planes pass.
     ``measures``: compares in place of `exceed`. Raises ValueError on NaN.
     """
-    if isnan(threshold):
-        raise ValueError("threshold must not be NaN")
-    limits = (_limits(*plane.shape, sample_bits(plane, bits), threshold) for plane in left)
+    limits = (limits_of(*plane.shape, sample_bits(plane, bits), threshold) for plane in left)
     return not (measures.exceed if measures else exceed)(left, right, limits)
 
 
@@ -102,7 +100,10 @@ def _spread(limits: Limits, height: int, width: int) -> torch.Tensor:
 
 
 @lru_cache(maxsize=64)
-def _limits(height: int, width: int, depth: int, threshold: float) -> Limits:
+def limits_of(height: int, width: int, depth: int, threshold: float) -> Limits:
+    """What the blocks of a plane may sum to, see `is_still`. depth: bits of a sample as an integer."""
+    if isnan(threshold):
+        raise ValueError("threshold must not be NaN")
     rest_x, rest_y = width % BLOCK, height % BLOCK
     whole, right, bottom, corner = (
         _limit(area, depth, threshold) for area in (BLOCK * BLOCK, rest_x * BLOCK, BLOCK * rest_y, rest_x * rest_y)

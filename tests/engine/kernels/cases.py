@@ -9,10 +9,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import pytest
 import torch
 from torch import Tensor
 
-from vsrife.engine.kernels import Kernels, RawLevel, new_pair
+from vsrife.engine.kernels import Kernels, PlacedPlanes, RawLevel, new_pair
 from vsrife.engine.synthesis import synthesize
 from vsrife.network.motion import Motion
 from vsrife.network.warp import backward_warp
@@ -289,6 +290,27 @@ def check_stillness(kernels: Kernels, device: torch.device, fmt: PixelFormat, fi
             x = (torch.arange(source.shape[1]) + dx * factor[0]).clamp(0, source.shape[1] - 1)
             y = (torch.arange(source.shape[0]) + dy * factor[1]).clamp(0, source.shape[0] - 1)
             assert torch.equal(made.cpu().float(), source.float()[y][:, x])
+
+
+def check_placed(kernels: Kernels, device: torch.device, fmt: PixelFormat) -> None:
+    """Planes that are kept are read where they lie, whichever were read before them."""
+    width, height = 34, 18
+    raw = torch.zeros((1, 10, 18, 32), device=device)
+    raw.view(1, 10, 18, 4, 8)[..., 4] = 200.0  # all of the left frame
+    level = RawLevel(raw=raw.permute(0, 3, 1, 2), scale=1, shuffled=True)
+    synthesis = kernels.synthesis([level], fmt, width=width, height=height, adds_masks=False)
+    sources = [PlacedPlanes(on(device, planes_of(fmt, width, height, side, bad=False))) for side in range(2)]
+    out = on(device, [torch.zeros_like(plane) for plane in sources[0]])
+    found = set()
+    for left, right in (sources, sources[::-1], sources):
+        synthesis(left, right, out)
+        assert all(map(torch.equal, out, left))
+        found |= {left.places, right.places}
+    assert len(found) == 2
+    small = PlacedPlanes(plane[:-1] for plane in sources[0])
+    with pytest.raises(ValueError, match="planes must be"):
+        synthesis(small, sources[0], out)
+    assert small.places is None
 
 
 def check_halves(kernels: Kernels, device: torch.device) -> None:

@@ -26,6 +26,11 @@ def test_what_stands_or_steps_is_bit_for_bit(kernels, device, fmt, first):
     cases.check_stillness(kernels, device, fmt, first)
 
 
+@pytest.mark.parametrize("fmt", cases.STILLNESS, ids=str)
+def test_planes_that_are_kept(kernels, device, fmt):
+    cases.check_placed(kernels, device, fmt)
+
+
 def test_halves_go_to_even(kernels, device):
     cases.check_halves(kernels, device)
 

@@ -4,7 +4,7 @@
 the host, by which the tests compare every kernel with its twin where there is no GPU.
 """
 
-from vsrife.engine.kernels.kernels import Kernels, PairMemory, RawLevel, Synthesis, new_pair
+from vsrife.engine.kernels.kernels import Kernels, PairMemory, PlacedPlanes, RawLevel, Synthesis, new_pair
 from vsrife.engine.kernels.loader import Loader, resolve
 from vsrife.engine.kernels.variants import KERNELS, Blocks, Variant
 
@@ -14,6 +14,7 @@ __all__ = [
     "Kernels",
     "Loader",
     "PairMemory",
+    "PlacedPlanes",
     "RawLevel",
     "Synthesis",
     "Variant",

@@ -27,7 +27,7 @@ from vsrife.engine.kernels.variants import Blocks, Variant
 from vsrife.video.colour import ChromaLocation, Colour
 from vsrife.video.formats import PixelFormat
 
-__all__ = ["CELL_WEIGHTS", "SLOPE", "Kernels", "PairMemory", "RawLevel", "Synthesis", "new_pair"]
+__all__ = ["CELL_WEIGHTS", "SLOPE", "Kernels", "PairMemory", "PlacedPlanes", "RawLevel", "Synthesis", "new_pair"]
 
 SLOPE: Final = 0.2
 """Of leaky ReLU."""
@@ -448,7 +448,7 @@ class Synthesis:
 
     def __call__(self, left: Sequence[Tensor], right: Sequence[Tensor], out: Sequence[Tensor]) -> None:
         """left, right, out: `PixelFormat.planes` tensors [h, w] of the format's own type and sizes, rows of any stride;
-        `out` shares no memory with the others.
+        `out` shares no memory with the others. Planes that are read again and again are best `PlacedPlanes`.
         """
         for write, planes in zip(self._writers, (left, right, out), strict=True):
             write(planes)
@@ -457,6 +457,14 @@ class Synthesis:
 
 def _plane_sizes(fmt: PixelFormat, width: int, height: int) -> list[tuple[int, int]]:
     return [fmt.plane_size(plane, width, height)[::-1] for plane in range(fmt.planes)]
+
+
+class PlacedPlanes(tuple[Tensor, ...]):
+    """Planes of one frame that are kept, and where they are: checked and written out by the first kernel that reads
+    them, for frames of one format and size.
+    """
+
+    places: bytes | None = None
 
 
 class _PlaneWriter:
@@ -468,13 +476,21 @@ class _PlaneWriter:
         """sizes: of each plane, (height, width)."""
         self._format = fmt
         self._sizes = sizes
-        self._arguments = arguments
         self._kind = _SAMPLE_TYPES[fmt.float_samples, fmt.bytes_per_sample]
-        self._offset = getattr(type(arguments), field).offset
-        self._pack_into = values.PLANES[len(sizes)].pack_into
+        self._packing = values.PLANES[len(sizes)]
+        offset = getattr(type(arguments), field).offset
+        self._field = memoryview(arguments).cast("B")[offset : offset + self._packing.size]
 
     def __call__(self, planes: Sequence[Tensor]) -> None:
         """Raises ValueError for planes of another number, size, type or layout."""
+        if not isinstance(planes, PlacedPlanes):
+            self._field[:] = self._places(planes)
+            return
+        if planes.places is None:
+            planes.places = self._places(planes)
+        self._field[:] = planes.places
+
+    def _places(self, planes: Sequence[Tensor]) -> bytes:
         places: list[int] = []
         for plane, size in zip_longest(planes, self._sizes):
             if plane is None or plane.shape != size:
@@ -482,7 +498,7 @@ class _PlaneWriter:
             if plane.dtype is not self._kind:
                 raise ValueError(f"planes must be of {self._format.name}'s own type, not {plane.dtype}")
             places += plane.data_ptr(), values.pitch_of(plane.shape, plane.stride(), plane.itemsize)
-        self._pack_into(self._arguments, self._offset, *places)
+        return self._packing.pack(*places)
 
 
 def _check_level(level: RawLevel, canvas: tuple[int, int], dtype: torch.dtype) -> None:

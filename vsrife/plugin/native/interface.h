@@ -202,12 +202,12 @@ extern "Python" {
     void rife_free(void *instanceData, VSCore *core, const VSAPI *vsapi);
 }
 
-/* Defined in measures.c, called by vsrife/plugin/measures.py. None returns void, see rife_cell_sums. */
+/* Defined in measures.c, called by vsrife/plugin/measures.py. None returns void, see rife_signature. */
 double rife_cut_score(const int64_t *left, const int64_t *right, int rows, int columns);
-int rife_cell_sums(const void *plane, ptrdiff_t stride, int width, int height, int type, int cell, int weight,
-                   int64_t *sums);
-int rife_exceed(const void *left, ptrdiff_t left_stride, const void *right, ptrdiff_t right_stride, int width, int height,
-                int type, const int64_t *limits);
+int rife_signature(const uintptr_t *planes, int count, int width, int height, int type, int cell, int peak,
+                   int64_t *signature);
+int rife_is_still(const uintptr_t *left, const uintptr_t *right, int count, const int *sizes, int type,
+                  const int64_t *limits);
 
 /* Defined in frames.c, called by vsrife/plugin/vsapi.py. found: bit i is set where integers[i] is there. */
 #define RIFE_NAMES ...

@@ -1,7 +1,7 @@
 /* What cuts and still pairs of frames in host memory are decided by, computed without the GIL: cffi releases it around
  * each of these calls.
  *
- * vsrife/video defines the numbers (cell_sums and cut_score in cuts.py, exceed in still.py), and these functions return
+ * vsrife/video defines the numbers (signature and cut_score in cuts.py, is_still in still.py), and these functions return
  * the very same ones on every machine. For that each operation is on integers, on whole numbers below 2^53 in a double,
  * or one IEEE operation that stands here in the definition's order; the compiler must not fuse a multiplication with an
  * addition (CMakeLists.txt has the option of other compilers). All are pure functions of their arguments, for any number of threads.
@@ -116,11 +116,9 @@ VECTORIZED static int add_squares(const void *left, const void *right, int type,
 }
 
 /* cuts.cell_sums of one plane: adds `weight` times the sums over cells of `cell` x `cell` samples to
- * sums[ceil(height / cell)][ceil(width / cell)]. stride: bytes from row to row; samples of a row lie side by side.
- * Returns 0: cffi answers void by Python's None, whose address a host without Python could not resolve as it loads us. */
-static int rife_cell_sums(const void *plane, ptrdiff_t stride, int width, int height, int type, int cell, int weight,
+ * sums[ceil(height / cell)][ceil(width / cell)]. stride: bytes from row to row; samples of a row lie side by side. */
+static void add_cell_sums(const char *first, ptrdiff_t stride, int width, int height, int type, int cell, int weight,
                           int64_t *sums) {
-    const char *first = plane;
     int64_t cells_across = (width - 1) / cell + 1;
     for (int top = 0, bottom; top < height; top = bottom) {
         int64_t *line = sums + top / cell * cells_across;
@@ -139,16 +137,38 @@ static int rife_cell_sums(const void *plane, ptrdiff_t stride, int width, int he
             }
         }
     }
+}
+
+/* cuts.signature[ceil(height / cell)][ceil(width / cell)] of 1 plane, or of 3 of one size. planes: of each its address and
+ * its stride in bytes. peak: the largest sample as an integer.
+ * Returns 0: cffi answers void by Python's None, whose address a host without Python could not resolve as it loads us. */
+static int rife_signature(const uintptr_t *planes, int count, int width, int height, int type, int cell, int peak,
+                          int64_t *signature) {
+    static const int rgb_weights[] = {2, 5, 1};
+    int rows = (height - 1) / cell + 1, columns = (width - 1) / cell + 1, weights = 0;
+    memset(signature, 0, sizeof *signature * rows * columns);
+    for (int i = 0; i < count; i++) {
+        int weight = count == 3 ? rgb_weights[i] : 1;
+        add_cell_sums((const char *)planes[2 * i], (ptrdiff_t)planes[2 * i + 1], width, height, type, cell, weight,
+                      signature);
+        weights += weight;
+    }
+    for (int y = 0; y < rows; y++)
+        for (int x = 0; x < columns; x++) {
+            int64_t *mean = signature + y * columns + x;
+            int64_t area = (int64_t)least(cell, height - y * cell) * least(cell, width - x * cell);
+            int64_t scale = area * weights * peak;
+            *mean = (2 * 65535 * *mean + scale) / (2 * scale);
+        }
     return 0;
 }
 
 /* still.exceed of one plane: whether the squared differences of any block of 8 x 8 samples sum to more than its limit,
  * or float samples out of 0..1 differ. strides: bytes from row to row. limits: of a whole block, one cut by the right
  * edge, one cut by the bottom edge, one cut by both. */
-static int rife_exceed(const void *left, ptrdiff_t left_stride, const void *right, ptrdiff_t right_stride, int width,
-                       int height, int type, const int64_t *limits) {
+static int exceeds(const char *first, ptrdiff_t left_stride, const char *second, ptrdiff_t right_stride, int width,
+                   int height, int type, const int64_t *limits) {
     enum { SIDE = 8 };
-    const char *first = left, *second = right;
     for (int top = 0; top < height; top += SIDE) {
         const int64_t *of_band = limits + (height - top < SIDE ? 2 : 0);
         for (int start = 0; start < width; start += TILE) {
@@ -175,6 +195,17 @@ static int rife_exceed(const void *left, ptrdiff_t left_stride, const void *righ
         }
     }
     return 0;
+}
+
+/* still.is_still of two frames of `count` planes. left, right: of each plane its address and its stride in bytes. sizes:
+ * of each plane its width and its height. limits: of each plane, as `exceeds` has them. */
+static int rife_is_still(const uintptr_t *left, const uintptr_t *right, int count, const int *sizes, int type,
+                         const int64_t *limits) {
+    for (int i = 0; i < count; i++)
+        if (exceeds((const char *)left[2 * i], (ptrdiff_t)left[2 * i + 1], (const char *)right[2 * i],
+                    (ptrdiff_t)right[2 * i + 1], sizes[2 * i], sizes[2 * i + 1], type, limits + 4 * i))
+            return 0;
+    return 1;
 }
 
 /* ---- The cut score: names, constants and the order of operations are those of cuts.py ---- */
