@@ -76,7 +76,7 @@ class Convolution:
 
     def joined(self, bands: Iterable[tuple[Tensor, tuple[int, int]]]) -> Tensor:
         """The answer for an input that comes in bands of rows, top to bottom, each with its padding; all but the last
-        are of one height. No residual. A band is done with when the next one is asked for.
+        are of one height. No residual. The memory of a band may be reused once the next one is asked for.
         """
         if self.epilogue is None:
             pieces = [self(*band) for band in bands]
@@ -174,10 +174,10 @@ def bias_of(layer: nn.Conv2d | nn.ConvTranspose2d) -> Tensor:
 
 
 def dense(x: Tensor) -> Tensor:
-    """The tensor in channels-last memory: itself, where the library has kept to the layout of what it was given."""
+    """The tensor in channels-last memory: itself where it is already, as PyTorch's convolutions mostly leave it."""
     return x.contiguous(memory_format=torch.channels_last)
 
 
 def laid_out(weight: Tensor) -> Tensor:
-    """The weight in channels-last memory."""
-    return weight.detach().contiguous(memory_format=torch.channels_last)
+    """A layer's weight in channels-last memory, without gradients."""
+    return dense(weight.detach())

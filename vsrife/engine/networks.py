@@ -144,10 +144,10 @@ def load_network(
         network = _networks.get(key)
         if network is None:
             network = Network.of(load(path, variant=variant), device, dtype, kernels_of(device))
-            lanes, reason = winograd.resolve(device, dtype)
-            plain = isinstance(network, BlockNetwork) and device.type == "cpu" and dtype is torch.float32 and not lanes
-            if plain:
-                _log_once(f"convolutions are done by torch alone, which takes about twice as long: {reason}")
+            if isinstance(network, BlockNetwork) and device.type == "cpu" and dtype is torch.float32:
+                lanes, reason = winograd.resolve(device, dtype)
+                if not lanes:
+                    _log_once(f"convolutions are done by torch alone, which takes about twice as long: {reason}")
             # Only float16 has less range than the file, whose weights `load` has found finite.
             if dtype is torch.float16 and not all(
                 bool(weight.isfinite().all()) for weight in network.module.parameters()
