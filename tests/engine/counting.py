@@ -113,7 +113,7 @@ def frame_nodes(version: str, size: str) -> Counter[str]:
     """The nodes of the graph of one new frame, by kind."""
     launches, estimator, kernels = _counting(version, size)
     sources = [estimator.new_source() for _ in range(2)]
-    sampler = FusedSampler(estimator.network, estimator.canvas, kernels).told()
+    sampler = FusedSampler(estimator.network, estimator.canvas, kernels).bound()
     with torch.no_grad(), launches:
         estimator.field(*sources, 0.5, sampler)
     return +launches.counts

@@ -1,5 +1,6 @@
 """The estimator's steps by the CUDA kernels: what `sampling` and `synthesis` do in plain torch, in fewer passes."""
 
+import copy
 from collections.abc import Sequence
 
 from torch import Tensor
@@ -27,17 +28,19 @@ class FusedSampler:
         self._canvas = canvas
         self._kernels = kernels
         self._pairs = new_pair(network.device), new_pair(network.device)
-        self._told = False
+        self._bound = False
 
-    def tell(self, left: Tensor, right: Tensor, time: float, *, swapped: bool = False) -> None:
+    def set_pair(self, left: Tensor, right: Tensor, time: float, *, swapped: bool = False) -> None:
         """Let gathers that are queued from now on, and are ``swapped`` likewise, read these sources and this time."""
         self._kernels.set_pair(self._pairs[swapped], left, right, time)
 
-    def told(self) -> "FusedSampler":
-        """The same, but its gathers read what `tell` said last, whatever they are called with."""
-        told = FusedSampler.__new__(FusedSampler)
-        told.__dict__.update(self.__dict__, _told=True)
-        return told
+    def bound(self) -> "FusedSampler":
+        """The same sampler in the same memory, but its gathers read the pair of the last `set_pair`, whatever sources
+        and time they are called with: what a graph captures.
+        """
+        sampler = copy.copy(self)
+        sampler._bound = True
+        return sampler
 
     def __call__(
         self,
@@ -51,8 +54,8 @@ class FusedSampler:
         swapped: bool = False,
     ) -> "_FusedGather":
         """See `estimator.Sampler`."""
-        if not self._told:
-            self.tell(left, right, time, swapped=swapped)
+        if not self._bound:
+            self.set_pair(left, right, time, swapped=swapped)
         raw = [_raw(level) for level in levels]
         return _FusedGather(self, self._pairs[swapped], raw, scale=scale, adds_masks=adds_masks)
 

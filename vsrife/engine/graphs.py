@@ -50,9 +50,9 @@ class _Replay:
         if self._graph is None:
             return self._estimator.field(left, right, time, self._sampler)
         replay, field = self._graph
-        self._sampler.tell(left, right, time)
+        self._sampler.set_pair(left, right, time)
         if self._estimator.ensemble:
-            self._sampler.tell(right, left, 1.0 - time, swapped=True)
+            self._sampler.set_pair(right, left, 1.0 - time, swapped=True)
         replay()
         # The graph always writes to the same memory, so what was derived from it for another frame must not be seen.
         return field.fresh()
@@ -65,7 +65,7 @@ class _Replay:
         # On this thread, outside of the capture: compiles the kernels, and lets the libraries make what they keep.
         self._estimator.field(left, right, 0.5, self._sampler)
         try:
-            self._graph = _captured(lambda: self._estimator.field(left, right, 0.5, self._sampler.told()), self._lane)
+            self._graph = _captured(lambda: self._estimator.field(left, right, 0.5, self._sampler.bound()), self._lane)
         except Exception as error:  # a driver or another thread that does not allow it: not needed
             if is_out_of_memory(error):
                 raise  # what happens to be free decides nothing but whether it is tried again

@@ -123,7 +123,7 @@ class Gather:
         *,
         scale: int,
         adds_masks: bool,
-        swapped: bool = False,  # noqa: ARG002 - for samplers that were told the pair before
+        swapped: bool = False,  # noqa: ARG002 - for samplers that keep the pairs
     ) -> None:
         """left, right: packed sources [1, C, H, W], of any memory format (channels-last is read fastest).
 
