@@ -18,7 +18,7 @@ from vsrife.plugin.properties import Kind, interpolated_time
 from vsrife.plugin.resident import Exchange, interop_for
 from vsrife.plugin.scenes import Cut, Scenes
 from vsrife.plugin.signature import ARGUMENTS
-from vsrife.plugin.timeline import ENDLESS_FRAMES, MissingDurations, Moment, Timeline
+from vsrife.plugin.timeline import ENDLESS_FRAMES, MissingDurations, Moment, Timeline, simple_ratio
 from vsrife.plugin.vsapi import Core, Frame, Map
 from vsrife.plugin.vulkan import Gpu, understood
 from vsrife.video import colour
@@ -50,14 +50,16 @@ class Filter:
         fmt = _constant_format(info)
         overrides = _overrides(settings, fmt)
         fps = Fraction(int(info.fpsNum), int(info.fpsDen)) if info.fpsNum > 0 and info.fpsDen > 0 else None
-        ratio = arguments.ratio_of(settings, fps)
+        asked = arguments.ratio_of(settings, fps)
         frames = int(info.numFrames)
+        streaming = frames >= ENDLESS_FRAMES
         self._last = frames - 1
         self._timeline = Timeline(
-            ratio=ratio,
+            ratio=simple_ratio(asked, None if streaming else frames),
+            asked=asked,
             source_frames=frames,
             fps=fps,
-            streaming=frames >= ENDLESS_FRAMES,
+            streaming=streaming,
             cause=settings.cause,
         )
         self._missing_durations = MissingDurations(fps)
