@@ -22,6 +22,7 @@ def RIFE(
     factor_den: int | None = None,
     fps_num: int | None = None,
     fps_den: int | None = None,
+    pause: float | None = None,
     model: str | os.PathLike[str] | None = None,
     variant: Literal["large", "3.6"] | None = None,
     scale: float | None = None,
@@ -54,6 +55,8 @@ def RIFE(
             frame rate. Of a clip with varying durations it scales the average, and the durations go on varying.
             Default: not set.
         fps_den: See ``fps_num``.
+        pause: Seconds from which a source frame that lasts at least three times as long as those around it is a pause:
+            it is held, and motion takes the usual span, at its end. 0: no frame is a pause. Default: 0.2.
         model: A name (``python -m vsrife models`` lists them) or a checkpoint file (.pkl, .pth, .safetensors).
             Default: the network inside the package, else "4.0".
         variant: Which of two networks of the same shapes a file holds: "large" for RIFE-Large, which is else RIFE, or
@@ -91,6 +94,7 @@ def RIFE(
         "factor_den": _number("factor_den", factor_den),
         "fps_num": _number("fps_num", fps_num),
         "fps_den": _number("fps_den", fps_den),
+        "pause": _number("pause", pause),
         "model": _text_of(model),
         "variant": variant,
         "scale": _number("scale", scale),

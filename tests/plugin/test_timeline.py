@@ -164,6 +164,8 @@ def test_a_stream_has_no_length_to_exceed():
         ratio=F(24), source_frames=PLAYER_FRAMES, streaming=True, fps=F(10)
     )  # AssumeFPS: its length is as before
     assert (told.length, told.output_fps) == (MAX_FRAMES, (240, 1))
+    with pytest.raises(ArgumentError, match=r"multi and clip \(2147483647 frames\)"):
+        Timeline(ratio=F(2), source_frames=MAX_FRAMES, streaming=True, fps=F(25))
     assert ENDLESS_FRAMES < PLAYER_FRAMES
 
 

@@ -11,6 +11,7 @@ from fractions import Fraction
 from math import isfinite
 
 from vsrife.errors import ArgumentError
+from vsrife.plugin.pauses import DEFAULT_PAUSE
 from vsrife.plugin.signature import ARGUMENTS
 
 __all__ = [
@@ -25,6 +26,9 @@ __all__ = [
 ]
 
 DEFAULT_MULTI = Fraction(2)
+
+MAX_PAUSE = 86_400
+"""Seconds in a day: longer than any source frame."""
 
 DEFAULT_SKIP_THRESHOLD = 60.0
 """Decibels of PSNR that the worst block must reach for a pair to count as still: the still measure's own default, which
@@ -66,6 +70,7 @@ class Settings:
     ``multi``: output frames per source frame, above 0; means nothing where ``fps`` is given.
     ``fps``: target rate in frames per second, above 0, or None. `ratio_of` makes one ratio of the two.
     ``cause``: the argument that set the rate, with its value, as errors name it.
+    ``pause``: seconds from which a source frame may be a pause; 0: none is.
     ``model``: a name or a path; None is the default model.
     ``variant``: which of two networks of the same shapes it is; None leaves it to the file.
     ``sc_threshold``: cut score, 0..1, from which a pair is a cut; None is the detector's default, 1 is never reached.
@@ -76,6 +81,7 @@ class Settings:
     multi: Fraction = DEFAULT_MULTI
     fps: Fraction | None = None
     cause: str = "multi (2)"
+    pause: Fraction = DEFAULT_PAUSE
     model: str | None = None
     variant: str | None = None
     scale: float = 1.0
@@ -109,6 +115,7 @@ def parse(raw: Mapping[str, str | bytes | float]) -> Settings:
         multi=multi,
         fps=fps,
         cause=cause,
+        pause=_pause(passed),
         model=passed.text("model", "a name or a file; for the names: python -m vsrife models", None),
         variant=passed.text("variant", '"large" or "3.6"; leave it out for any other network', None),
         scale=_scale(passed),
@@ -280,6 +287,12 @@ def _instead(name: str, value: float) -> str | None:
     if name == "factor_num" and 0 < value < MAX_WHOLE:
         return f"pass multi={value!r} instead of factor_num and factor_den"
     return None
+
+
+def _pause(passed: _Passed) -> Fraction:
+    must_be = f"seconds from 0 to {MAX_PAUSE}; at 0 no frame is a pause, leave it out for {float(DEFAULT_PAUSE):g}"
+    value = passed.within("pause", MAX_PAUSE, must_be, None)
+    return DEFAULT_PAUSE if value is None else Fraction(repr(value))
 
 
 def _scale(passed: _Passed) -> float:

@@ -3,7 +3,7 @@
 The only module that knows VapourSynth on one side and the engine on the other. It touches no pixel.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from fractions import Fraction
 from typing import Any
 
@@ -13,6 +13,7 @@ from vsrife.engine.networks import load_network
 from vsrife.errors import ArgumentError, RifeError
 from vsrife.models.store import locate
 from vsrife.plugin import arguments, vsapi
+from vsrife.plugin.pauses import around, share_of, usual_span
 from vsrife.plugin.pictures import HostReader, Reader, ResidentReader, format_of
 from vsrife.plugin.properties import Kind, interpolated_time
 from vsrife.plugin.resident import Exchange, interop_for
@@ -63,6 +64,7 @@ class Filter:
             cause=settings.cause,
         )
         self._missing_durations = MissingDurations(fps)
+        self._asked: dict[int, frozenset[int]] = {}  # by frame in the making, where more was asked for than at first
         self._info = vsapi.ffi().new("VSVideoInfo *", info[0])
         self._info.numFrames = self._timeline.length
         if fps is not None:
@@ -138,52 +140,100 @@ class Filter:
             self._interpolator.close()
 
     def request(self, n: int, context: Any) -> None:
-        """Ask VapourSynth for the source frames that output frame ``n`` needs."""
-        for index in self._timeline.needs(n, scenes=self._settings.sc):
-            self._core.api.requestFrameFilter(index, self._node, context)
+        """Ask VapourSynth for the source frames that output frame ``n`` needs, as far as that can be told yet."""
+        self._ask(self._timeline.needs(n, scenes=self._settings.sc), context)
 
     def answer(self, n: int, context: Any) -> Any:
-        """Output frame ``n``; its requested source frames are ready. The reference passes to VapourSynth."""
+        """Output frame ``n``; its requested source frames are ready. The reference passes to VapourSynth.
+
+        NULL where those tell that more are needed: they are requested, and this is called again.
+        """
         needed = self._timeline.needs(n, scenes=self._settings.sc)
+        asked = self._asked.pop(_address(context), needed) if self._asked else needed
         with computing(), self._reader.sources(self._node, needed, context) as sources:
-            moment = self._timeline.at(n)
-            left = sources[moment.left]
-            right = None if moment.right is None else sources[moment.right]
-            _refuse_interlaced(left, moment.left)
-            if right is not None:
-                _refuse_interlaced(right, moment.left + 1)
-            cut = None if right is None else self._scenes.cut(moment.left, left, right)
-            kind = self._kind(moment, left, right, cut)
+            beside = [index for index in self._beside(n, sources) if index not in sources]
+            if missing := [index for index in beside if index not in asked]:
+                self._ask(missing, context)
+                self._asked[_address(context)] = frozenset(asked).union(missing)
+                return vsapi.ffi().NULL
+            if not beside:
+                return self._made(n, sources).release()
+            with self._reader.sources(self._node, beside, context) as more:
+                return self._made(n, {**sources, **more}).release()
 
-            def length_of(index: int) -> Fraction | None:
-                return self._source_duration(index, sources[index])
+    def forget(self, context: Any) -> None:
+        """A frame that was being made will not be: one of its source frames cannot be had."""
+        self._asked.pop(_address(context), None)
 
-            made = self._interpolate(moment, left, right) if kind is Kind.NEW and right else left.copy()
-            try:
-                made.stamp(
-                    kind,
-                    keeps_type=kind is Kind.SOURCE,
-                    duration=self._timeline.duration(n, length_of),
-                    starts_scene=self._starts_scene(n, sources),
-                    ends_scene=self._ends_scene(n, sources),
-                    time=interpolated_time(left, right, moment.t, length_of(moment.left)),
-                    score=None if cut is None else cut.score,
-                )
-            except BaseException:
-                made.free()
-                raise
-            return made.release()
+    def _ask(self, indices: Iterable[int], context: Any) -> None:
+        for index in indices:
+            self._core.api.requestFrameFilter(index, self._node, context)
 
-    def _kind(self, moment: Moment, left: Frame, right: Frame | None, cut: Cut | None) -> Kind:
+    def _beside(self, n: int, sources: Mapping[int, Frame]) -> Iterable[int]:
+        """Source frames that tell how output ``n`` moves, as those at first asked for leave it open."""
+        moment = self._timeline.at(n)
+        if moment.right is None or self._timeline.streaming:
+            return ()  # a stream gives none but those that are shown
+        own = self._source_duration(moment.left, sources[moment.left])
+        return around(moment.left, self._last + 1) if self._may_pause(own) else ()
+
+    def _may_pause(self, own: Fraction | None) -> bool:
+        """Whether a source frame of so many seconds may be a pause. One that lasts 1 / fps is as long as all others."""
+        pause = self._settings.pause
+        return own is not None and 0 < pause <= own and own * (self._timeline.fps or 0) != 1
+
+    def _paced(self, moment: Moment, sources: Mapping[int, Frame]) -> Fraction:
+        """How far the motion is at ``moment``: its t, but in a pause (`pauses`), which is held and then moves on."""
+        own = self._source_duration(moment.left, sources[moment.left])
+        if moment.right is None or own is None or not self._may_pause(own):
+            return moment.t
+        near = [index for index in around(moment.left, self._last + 1) if index != moment.left and index in sources]
+        others = [self._source_duration(index, sources[index]) for index in near]
+        span = usual_span(own, [other for other in others if other is not None], self._settings.pause)
+        return moment.t if span is None else share_of(moment.t, own, span)
+
+    def _made(self, n: int, sources: Mapping[int, Frame]) -> Frame:
+        moment = self._timeline.at(n)
+        left = sources[moment.left]
+        right = None if moment.right is None else sources[moment.right]
+        _refuse_interlaced(left, moment.left)
+        if right is not None:
+            _refuse_interlaced(right, moment.left + 1)
+        cut = None if right is None else self._scenes.cut(moment.left, left, right)
+        t = self._paced(moment, sources)
+        kind = self._kind(moment, t, left, right, cut)
+
+        def length_of(index: int) -> Fraction | None:
+            return self._source_duration(index, sources[index])
+
+        made = self._interpolate(moment.left, t, left, right) if kind is Kind.NEW and right else left.copy()
+        try:
+            made.stamp(
+                kind,
+                keeps_type=kind is Kind.SOURCE,
+                duration=self._timeline.duration(n, length_of),
+                starts_scene=self._starts_scene(n, sources),
+                ends_scene=self._ends_scene(n, sources),
+                time=interpolated_time(left, right, moment.t, length_of(moment.left)),
+                score=None if cut is None else cut.score,
+            )
+        except BaseException:
+            made.free()
+            raise
+        return made
+
+    def _kind(self, moment: Moment, t: Fraction, left: Frame, right: Frame | None, cut: Cut | None) -> Kind:
         if right is None or cut is None:
             return Kind.HELD if moment.held else Kind.SOURCE
         if cut.cut:
             return Kind.CUT
+        if t == 0:
+            return Kind.HELD
         return Kind.STILL if self._scenes.still(moment.left, left, right) else Kind.NEW
 
-    def _interpolate(self, moment: Moment, left: Frame, right: Frame) -> Frame:
+    def _interpolate(self, number: int, t: Fraction, left: Frame, right: Frame) -> Frame:
         interpolate = self._interpolator.interpolate
-        return self._reader.make(moment.left, left, right, lambda a, b, into: interpolate(a, b, moment.t, into))
+        return self._reader.make(number, left, right, lambda a, b, into: interpolate(a, b, t, into))
 
     def _starts_scene(self, n: int, sources: Mapping[int, Frame]) -> bool | None:
         """Whether output ``n`` is the first after a cut; None where nobody knows."""
@@ -221,6 +271,10 @@ class Filter:
                 "frames last unequally long and so will those made of them"
             )
         return duration
+
+
+def _address(context: Any) -> int:
+    return int(vsapi.ffi().cast("uintptr_t", context))
 
 
 def _constant_format(info: Any) -> PixelFormat:

@@ -43,6 +43,9 @@ ENDLESS_FRAMES = 2**24
 """From this length on (a week at 25 fps) a clip is a player's stream whose true length nobody knows. mpv's has 2^27 - 1
 frames; the bound is lower because a script may trim or decimate that clip before it gets here."""
 
+_LONGEST_STREAM = 2**27
+"""A longer clip that has a rate is a script's own, whose length is meant."""
+
 _TICKS = 4_000_000
 """Cut points that must be rounded fall on this grid per second. 2^8 * 5^6: its least common multiple with every usual
 time base (1/90000, 1/1000, 1001/24000, 1/44100, 1/27000000, a microsecond, a nanosecond, ...) still fits in 31 bits."""
@@ -125,7 +128,7 @@ class Timeline:
             raise ArgumentError(f"{self.cause} must be above 0, not {self.ratio}; 2 doubles the frame rate")
         if self.source_frames < 1:
             raise ArgumentError(f"clip must have at least 1 frame, not {self.source_frames}")
-        if self._exact_length > MAX_FRAMES and not self.streaming:
+        if self._exact_length > MAX_FRAMES and not self._length_is_invented:
             raise ArgumentError(
                 f"{self.cause} and clip ({self.source_frames} frames) must make at most {MAX_FRAMES} frames, not "
                 f"{self._exact_length}; trim the clip or pass multi={MAX_FRAMES // self.source_frames} or less"
@@ -141,9 +144,13 @@ class Timeline:
         return -(-self.source_frames * self.ratio.numerator // self.ratio.denominator)
 
     @property
+    def _length_is_invented(self) -> bool:
+        return self.streaming and (self.fps is None or self.source_frames <= _LONGEST_STREAM)
+
+    @property
     def length(self) -> int:
-        """Output frames: ceil(N * ratio). Of a stream at most 2^31 - 1, since its N means nothing."""
-        return min(self._exact_length, MAX_FRAMES) if self.streaming else self._exact_length
+        """Output frames: ceil(N * ratio). Of a player's stream at most 2^31 - 1, since its N means nothing."""
+        return min(self._exact_length, MAX_FRAMES) if self._length_is_invented else self._exact_length
 
     @property
     def output_fps(self) -> tuple[int, int]:
