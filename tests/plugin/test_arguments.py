@@ -50,7 +50,7 @@ def test_every_argument_of_the_signature_arrives():
     }
     found = parse(raw)
     assert {name: getattr(found, name) for name in raw} == raw
-    rates = {"multi", "factor_num", "factor_den", "fps_num", "fps_den"}
+    rates = {"multi", "factor_num", "factor_den", "fps_num", "fps_den", "cfr"}
     assert raw.keys() | rates == {entry.split(":")[0] for entry in SIGNATURE.split(";") if entry} - {"clip"}
     assert parse({"sc": 0.0, "skip": 0.0, "ensemble": 0}) == Settings(sc=False, skip=False)
 
@@ -280,7 +280,7 @@ NAN, INF = float("nan"), float("inf")
             {"skip_treshold": 60.0},
             (
                 "skip_treshold must be an argument of RIFE; did you mean skip_threshold? there are: multi, factor_num, "
-                "factor_den, fps_num, fps_den, pause, model, variant, scale, ensemble, sc, sc_threshold, skip, "
+                "factor_den, fps_num, fps_den, cfr, pause, model, variant, scale, ensemble, sc, sc_threshold, skip, "
                 "skip_threshold, device, precision, matrix_in, range_in, chromaloc_in"
             ),
         ),

@@ -70,6 +70,7 @@ class Settings:
     ``multi``: output frames per source frame, above 0; means nothing where ``fps`` is given.
     ``fps``: target rate in frames per second, above 0, or None. `ratio_of` makes one ratio of the two.
     ``cause``: the argument that set the rate, with its value, as errors name it.
+    ``cfr``: whether the result has the constant rate ``fps``, which is given then.
     ``pause``: seconds from which a source frame may be a pause; 0: none is.
     ``model``: a name or a path; None is the default model.
     ``variant``: which of two networks of the same shapes it is; None leaves it to the file.
@@ -81,6 +82,7 @@ class Settings:
     multi: Fraction = DEFAULT_MULTI
     fps: Fraction | None = None
     cause: str = "multi (2)"
+    cfr: bool = False
     pause: Fraction = DEFAULT_PAUSE
     model: str | None = None
     variant: str | None = None
@@ -115,6 +117,7 @@ def parse(raw: Mapping[str, str | bytes | float]) -> Settings:
         multi=multi,
         fps=fps,
         cause=cause,
+        cfr=_cfr(passed, fps),
         pause=_pause(passed),
         model=passed.text("model", "a name or a file; for the names: python -m vsrife models", None),
         variant=passed.text("variant", '"large" or "3.6"; leave it out for any other network', None),
@@ -287,6 +290,16 @@ def _instead(name: str, value: float) -> str | None:
     if name == "factor_num" and 0 < value < MAX_WHOLE:
         return f"pass multi={value!r} instead of factor_num and factor_den"
     return None
+
+
+def _cfr(passed: _Passed, fps: Fraction | None) -> bool:
+    cfr = passed.switch("cfr", default=False)
+    if cfr and fps is None:
+        raise ArgumentError(
+            "cfr (1) must come with fps_num and fps_den, the constant rate to make, in place of multi or factor_*; "
+            "60 frames a second are fps_num=60, fps_den=1"
+        )
+    return cfr
 
 
 def _pause(passed: _Passed) -> Fraction:

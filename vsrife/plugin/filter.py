@@ -13,6 +13,7 @@ from vsrife.engine.networks import load_network
 from vsrife.errors import ArgumentError, RifeError
 from vsrife.models.store import locate
 from vsrife.plugin import arguments, vsapi
+from vsrife.plugin.constant import ConstantRate
 from vsrife.plugin.pauses import around, share_of, usual_span
 from vsrife.plugin.pictures import HostReader, Reader, ResidentReader, format_of
 from vsrife.plugin.properties import Kind, interpolated_time
@@ -28,6 +29,9 @@ from vsrife.video.formats import PixelFormat
 from vsrife.video.resident import Interop
 
 __all__ = ["Filter"]
+
+MANY_FRAMES = 5000
+"""From here on reading all durations takes a time that is noticed."""
 
 
 class Filter:
@@ -51,23 +55,13 @@ class Filter:
         fmt = _constant_format(info)
         overrides = _overrides(settings, fmt)
         fps = Fraction(int(info.fpsNum), int(info.fpsDen)) if info.fpsNum > 0 and info.fpsDen > 0 else None
-        asked = arguments.ratio_of(settings, fps)
-        frames = int(info.numFrames)
-        streaming = frames >= ENDLESS_FRAMES
-        self._last = frames - 1
-        self._timeline = Timeline(
-            ratio=simple_ratio(asked, None if streaming else frames),
-            asked=asked,
-            source_frames=frames,
-            fps=fps,
-            streaming=streaming,
-            cause=settings.cause,
-        )
+        self._frames = int(info.numFrames)
+        self._timeline = self._constant_rate(fps) if settings.cfr else self._scaled(fps)
         self._missing_durations = MissingDurations(fps)
         self._asked: dict[int, frozenset[int]] = {}  # by frame in the making, where more was asked for than at first
         self._info = vsapi.ffi().new("VSVideoInfo *", info[0])
         self._info.numFrames = self._timeline.length
-        if fps is not None:
+        if fps is not None or settings.cfr:
             self._info.fpsNum, self._info.fpsDen = self._timeline.output_fps
         interop = self._interop(settings)
         device = resolve_device(settings.device) if interop is None else interop.device
@@ -91,6 +85,51 @@ class Filter:
             self._reader = ResidentReader(self._core, fmt, width, height, overrides, gpu=gpu, exchange=exchange)
         self._on_gpu = interop is not None
         self._scenes = Scenes(self._reader, settings)
+
+    def _scaled(self, fps: Fraction | None) -> Timeline:
+        """Each source frame's time shared out to so many outputs."""
+        asked = arguments.ratio_of(self._settings, fps)
+        streaming = self._frames >= ENDLESS_FRAMES
+        return Timeline(
+            ratio=simple_ratio(asked, None if streaming else self._frames),
+            asked=asked,
+            source_frames=self._frames,
+            fps=fps,
+            streaming=streaming,
+            cause=self._settings.cause,
+        )
+
+    def _constant_rate(self, fps: Fraction | None) -> ConstantRate:
+        """Outputs at equal times, which takes every source frame's duration."""
+        if self._frames >= ENDLESS_FRAMES:
+            raise ArgumentError(
+                f"cfr (1) must come with a clip of known length, and this one ({self._frames} frames) is a player's "
+                "or as long; leave cfr out: a player shows each frame for as long as it lasts"
+            )
+        if self._frames >= MANY_FRAMES:
+            self._core.inform_once(f"RIFE: cfr reads the durations of all {self._frames} source frames first")
+        rate = self._settings.fps
+        assert rate is not None
+        durations = [self._read_duration(index) for index in range(self._frames - 1)]
+        durations.append(self._read_last_duration(durations, 1 / fps if fps else None) or 1 / rate)
+        return ConstantRate(rate, durations, fps=fps, cause=self._settings.cause)
+
+    def _read_duration(self, index: int) -> Fraction:
+        """The duration of a source frame in seconds, read while the filter is created."""
+        with self._core.frame(self._node, index) as frame:
+            duration = frame.tags.duration
+        if duration is None:
+            raise ArgumentError(
+                f"cfr (1) must come with a clip whose frames have durations, and source frame {index} has none "
+                "(_DurationNum, _DurationDen); leave cfr out, or, where the rate is constant, "
+                "clip.std.AssumeFPS(fpsnum=24000, fpsden=1001) first"
+            )
+        return duration
+
+    def _read_last_duration(self, others: list[Fraction], usual: Fraction | None) -> Fraction | None:
+        """The same of the last one, which files often leave without: then the usual one, or that of the one before."""
+        with self._core.frame(self._node, self._frames - 1) as frame:
+            return frame.tags.duration or usual or (others[-1] if others else None)
 
     def _interop(self, settings: arguments.Settings) -> Interop | None:
         """What uses the clip's frames in place where they live on the GPU; None for frames in host memory.
@@ -175,7 +214,7 @@ class Filter:
         if moment.right is None or self._timeline.streaming:
             return ()  # a stream gives none but those that are shown
         own = self._source_duration(moment.left, sources[moment.left])
-        return around(moment.left, self._last + 1) if self._may_pause(own) else ()
+        return around(moment.left, self._frames) if self._may_pause(own) else ()
 
     def _may_pause(self, own: Fraction | None) -> bool:
         """Whether a source frame of so many seconds may be a pause. One that lasts 1 / fps is as long as all others."""
@@ -187,7 +226,7 @@ class Filter:
         own = self._source_duration(moment.left, sources[moment.left])
         if moment.right is None or own is None or not self._may_pause(own):
             return moment.t
-        near = [index for index in around(moment.left, self._last + 1) if index != moment.left and index in sources]
+        near = [index for index in around(moment.left, self._frames) if index != moment.left and index in sources]
         others = [self._source_duration(index, sources[index]) for index in near]
         span = usual_span(own, [other for other in others if other is not None], self._settings.pause)
         return moment.t if span is None else share_of(moment.t, own, span)
@@ -248,7 +287,9 @@ class Filter:
         if not self._settings.sc:
             return None
         if n == self._timeline.length - 1:
-            last = sources.get(self._last)  # below ratio 1 this is not the frame that is shown, but what follows counts
+            last = sources.get(
+                self._frames - 1
+            )  # below ratio 1 this is not the frame that is shown, but what follows counts
             return None if last is None else last.tags.ends_scene
         return self._any_cut(self._timeline.departures(n), sources)
 
@@ -265,7 +306,7 @@ class Filter:
             self._core.inform_once(f"RIFE: {line}")
         if duration is None:
             return None if self._timeline.fps is None else 1 / self._timeline.fps
-        if self._settings.fps is not None and duration * (self._timeline.fps or 0) != 1:
+        if self._settings.fps is not None and not self._settings.cfr and duration * (self._timeline.fps or 0) != 1:
             self._core.inform_once(
                 f"RIFE: {self._settings.cause} became multi={self._timeline.ratio}, by the clip's average rate; its "
                 "frames last unequally long and so will those made of them"

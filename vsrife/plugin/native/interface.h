@@ -141,6 +141,7 @@ typedef struct VSAPI {
     int (*getFrameHeight)(const VSFrame *f, int plane);
     int (*getVideoFormatName)(const VSVideoFormat *format, char *buffer);
 
+    const VSFrame *(*getFrame)(int n, VSNode *node, char *errorMsg, int bufSize);
     const VSFrame *(*getFrameFilter)(int n, VSNode *node, VSFrameContext *frameCtx);
     void (*requestFrameFilter)(int n, VSNode *node, VSFrameContext *frameCtx);
     void (*setFilterError)(const char *errorMessage, VSFrameContext *frameCtx);
