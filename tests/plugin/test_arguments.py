@@ -34,6 +34,7 @@ def test_nothing_passed_is_the_documented_default():
 def test_every_argument_of_the_signature_arrives():
     raw = {
         "pause": 0.5,
+        "retime": 1.0,
         "model": "4.26",
         "variant": "large",
         "scale": 0.5,
@@ -280,8 +281,8 @@ NAN, INF = float("nan"), float("inf")
             {"skip_treshold": 60.0},
             (
                 "skip_treshold must be an argument of RIFE; did you mean skip_threshold? there are: multi, factor_num, "
-                "factor_den, fps_num, fps_den, cfr, pause, model, variant, scale, ensemble, sc, sc_threshold, skip, "
-                "skip_threshold, device, precision, matrix_in, range_in, chromaloc_in"
+                "factor_den, fps_num, fps_den, cfr, pause, retime, model, variant, scale, ensemble, sc, sc_threshold, "
+                "skip, skip_threshold, device, precision, matrix_in, range_in, chromaloc_in"
             ),
         ),
     ],

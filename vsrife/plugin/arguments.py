@@ -72,6 +72,7 @@ class Settings:
     ``cause``: the argument that set the rate, with its value, as errors name it.
     ``cfr``: whether the result has the constant rate ``fps``, which is given then.
     ``pause``: seconds from which a source frame may be a pause; 0: none is.
+    ``retime``: whether held drawings become even motion.
     ``model``: a name or a path; None is the default model.
     ``variant``: which of two networks of the same shapes it is; None leaves it to the file.
     ``sc_threshold``: cut score, 0..1, from which a pair is a cut; None is the detector's default, 1 is never reached.
@@ -84,6 +85,7 @@ class Settings:
     cause: str = "multi (2)"
     cfr: bool = False
     pause: Fraction = DEFAULT_PAUSE
+    retime: bool = False
     model: str | None = None
     variant: str | None = None
     scale: float = 1.0
@@ -119,6 +121,7 @@ def parse(raw: Mapping[str, str | bytes | float]) -> Settings:
         cause=cause,
         cfr=_cfr(passed, fps),
         pause=_pause(passed),
+        retime=passed.switch("retime", default=False),
         model=passed.text("model", "a name or a file; for the names: python -m vsrife models", None),
         variant=passed.text("variant", '"large" or "3.6"; leave it out for any other network', None),
         scale=_scale(passed),

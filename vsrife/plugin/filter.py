@@ -5,7 +5,7 @@ The only module that knows VapourSynth on one side and the engine on the other. 
 
 from collections.abc import Iterable, Mapping
 from fractions import Fraction
-from typing import Any
+from typing import Any, NamedTuple
 
 from vsrife.engine.device import computing, resolve_device, resolve_precision, why_no_gpu
 from vsrife.engine.interpolator import Interpolator
@@ -14,10 +14,12 @@ from vsrife.errors import ArgumentError, RifeError
 from vsrife.models.store import locate
 from vsrife.plugin import arguments, vsapi
 from vsrife.plugin.constant import ConstantRate
+from vsrife.plugin.drawings import Drawings
 from vsrife.plugin.pauses import around, share_of, usual_span
 from vsrife.plugin.pictures import HostReader, Reader, ResidentReader, format_of
 from vsrife.plugin.properties import Kind, interpolated_time
 from vsrife.plugin.resident import Exchange, interop_for
+from vsrife.plugin.retiming import Run, progress
 from vsrife.plugin.scenes import Cut, Scenes
 from vsrife.plugin.signature import ARGUMENTS
 from vsrife.plugin.timeline import ENDLESS_FRAMES, MissingDurations, Moment, Timeline, simple_ratio
@@ -32,6 +34,17 @@ __all__ = ["Filter"]
 
 MANY_FRAMES = 5000
 """From here on reading all durations takes a time that is noticed."""
+
+
+class Shown(NamedTuple):
+    """What is seen: source frame ``left``, moved ``t`` of the way towards ``right``; None: left itself. ``pair``: the
+    neighbours whose verdict on cuts counts.
+    """
+
+    left: int
+    right: int | None
+    t: Fraction
+    pair: int
 
 
 class Filter:
@@ -85,6 +98,16 @@ class Filter:
             self._reader = ResidentReader(self._core, fmt, width, height, overrides, gpu=gpu, exchange=exchange)
         self._on_gpu = interop is not None
         self._scenes = Scenes(self._reader, settings)
+        self._drawings = self._held_drawings(fps) if settings.retime else None
+
+    def _held_drawings(self, fps: Fraction | None) -> Drawings | None:
+        if not self._timeline.streaming:
+            return Drawings(self._reader, self._frames, fps)
+        self._core.inform_once(
+            "RIFE: retime does nothing here: it looks some frames back and ahead, and of a player's clip only those "
+            "that are shown can be had"
+        )
+        return None
 
     def _scaled(self, fps: Fraction | None) -> Timeline:
         """Each source frame's time shared out to so many outputs."""
@@ -180,7 +203,11 @@ class Filter:
 
     def request(self, n: int, context: Any) -> None:
         """Ask VapourSynth for the source frames that output frame ``n`` needs, as far as that can be told yet."""
-        self._ask(self._timeline.needs(n, scenes=self._settings.sc), context)
+        needed = frozenset(self._timeline.needs(n, scenes=self._settings.sc))
+        beside = self._drawn(n)[0] - needed if self._drawings else frozenset()
+        self._ask([*needed, *beside], context)
+        if beside:
+            self._asked[_address(context)] = needed | beside
 
     def answer(self, n: int, context: Any) -> Any:
         """Output frame ``n``; its requested source frames are ready. The reference passes to VapourSynth.
@@ -188,33 +215,57 @@ class Filter:
         NULL where those tell that more are needed: they are requested, and this is called again.
         """
         needed = self._timeline.needs(n, scenes=self._settings.sc)
-        asked = self._asked.pop(_address(context), needed) if self._asked else needed
+        asked = self._asked.pop(_address(context), frozenset()) if self._asked else frozenset()
         with computing(), self._reader.sources(self._node, needed, context) as sources:
-            beside = [index for index in self._beside(n, sources) if index not in sources]
-            if missing := [index for index in beside if index not in asked]:
+            beside, run = self._beside(n, sources, asked, context)
+            if missing := beside.difference(asked, needed):
                 self._ask(missing, context)
-                self._asked[_address(context)] = frozenset(asked).union(missing)
+                self._asked[_address(context)] = asked | missing
                 return vsapi.ffi().NULL
             if not beside:
-                return self._made(n, sources).release()
-            with self._reader.sources(self._node, beside, context) as more:
-                return self._made(n, {**sources, **more}).release()
+                return self._made(n, sources, run).release()
+            with self._reader.sources(self._node, beside.difference(needed), context) as more:
+                return self._made(n, {**sources, **more}, run).release()
 
     def forget(self, context: Any) -> None:
         """A frame that was being made will not be: one of its source frames cannot be had."""
         self._asked.pop(_address(context), None)
 
     def _ask(self, indices: Iterable[int], context: Any) -> None:
-        for index in indices:
+        for index in sorted(indices):  # as sources like to be read
             self._core.api.requestFrameFilter(index, self._node, context)
 
-    def _beside(self, n: int, sources: Mapping[int, Frame]) -> Iterable[int]:
-        """Source frames that tell how output ``n`` moves, as those at first asked for leave it open."""
+    def _beside(
+        self, n: int, sources: Mapping[int, Frame], asked: frozenset[int], context: Any
+    ) -> tuple[frozenset[int], Run | None]:
+        """Source frames that tell how output ``n`` moves, as those at first asked for leave it open; and the run of
+        frames of one drawing that it lies in, where they were all ``asked`` for.
+        """
         moment = self._timeline.at(n)
-        if moment.right is None or self._timeline.streaming:
-            return ()  # a stream gives none but those that are shown
-        own = self._source_duration(moment.left, sources[moment.left])
-        return around(moment.left, self._frames) if self._may_pause(own) else ()
+        beside: frozenset[int] = frozenset()
+        run = None
+        if self._drawings:
+            unknown = self._drawings.unknown(moment.left)
+            if unknown and unknown <= asked.union(sources):
+                with self._reader.sources(self._node, sorted(unknown), context) as window:
+                    self._drawings.measure(window)
+            beside, run = self._drawn(n)
+        if moment.right is None or self._timeline.streaming:  # a stream gives none but those that are shown
+            return beside, run
+        if self._may_pause(self._source_duration(moment.left, sources[moment.left])):
+            beside = beside.union(around(moment.left, self._frames))
+        return beside, run
+
+    def _drawn(self, n: int) -> tuple[frozenset[int], Run | None]:
+        """Source frames to be measured before anything can be told of the drawing that output ``n`` shows; or those of
+        the run that it lies in, and that run.
+        """
+        assert self._drawings is not None
+        left = self._timeline.at(n).left
+        if unknown := self._drawings.unknown(left):
+            return unknown, None
+        run = self._drawings.run_at(left)
+        return frozenset(range(run.first, run.after + 1) if run else ()), run
 
     def _may_pause(self, own: Fraction | None) -> bool:
         """Whether a source frame of so many seconds may be a pause. One that lasts 1 / fps is as long as all others."""
@@ -231,21 +282,36 @@ class Filter:
         span = usual_span(own, [other for other in others if other is not None], self._settings.pause)
         return moment.t if span is None else share_of(moment.t, own, span)
 
-    def _made(self, n: int, sources: Mapping[int, Frame]) -> Frame:
+    def _shown(self, moment: Moment, run: Run | None, sources: Mapping[int, Frame]) -> Shown:
+        """What is seen at ``moment``: between which source frames, and how far on."""
+        first = run is not None and moment.left == run.first and moment.t == 0  # there the drawing is as it is
+        if run is not None and not first and self._moves_evenly(run, sources):
+            t = progress(run, moment.left, moment.t, lambda index: self._source_duration(index, sources[index]))
+            return Shown(run.first, run.after, t, run.after - 1)
+        return Shown(moment.left, moment.right, self._paced(moment, sources), moment.left)
+
+    def _moves_evenly(self, run: Run, sources: Mapping[int, Frame]) -> bool:
+        """Whether a run of frames of one drawing moves on to the next one: not where a cut or a pause ends it."""
+        if any(self._may_pause(self._source_duration(index, sources[index])) for index in range(*run)):
+            return False
+        last = run.after - 1
+        return not self._scenes.cut(last, sources[last], sources[run.after]).cut
+
+    def _made(self, n: int, sources: Mapping[int, Frame], run: Run | None) -> Frame:
         moment = self._timeline.at(n)
-        left = sources[moment.left]
-        right = None if moment.right is None else sources[moment.right]
-        _refuse_interlaced(left, moment.left)
-        if right is not None:
-            _refuse_interlaced(right, moment.left + 1)
-        cut = None if right is None else self._scenes.cut(moment.left, left, right)
-        t = self._paced(moment, sources)
-        kind = self._kind(moment, t, left, right, cut)
+        shown = self._shown(moment, run, sources)
+        _refuse_interlaced(sources[shown.left], shown.left)
+        here = sources[moment.left]
+        cut = None
+        if shown.right is not None:
+            _refuse_interlaced(sources[shown.right], shown.right)
+            cut = self._scenes.cut(shown.pair, sources[shown.pair], sources[shown.pair + 1])
+        kind = self._kind(moment, shown, sources, cut)
 
         def length_of(index: int) -> Fraction | None:
             return self._source_duration(index, sources[index])
 
-        made = self._interpolate(moment.left, t, left, right) if kind is Kind.NEW and right else left.copy()
+        made = self._interpolate(shown, sources, like=here) if kind is Kind.NEW else here.copy()
         try:
             made.stamp(
                 kind,
@@ -253,7 +319,7 @@ class Filter:
                 duration=self._timeline.duration(n, length_of),
                 starts_scene=self._starts_scene(n, sources),
                 ends_scene=self._ends_scene(n, sources),
-                time=interpolated_time(left, right, moment.t, length_of(moment.left)),
+                time=interpolated_time(here, sources.get(moment.left + 1), moment.t, length_of(moment.left)),
                 score=None if cut is None else cut.score,
             )
         except BaseException:
@@ -261,18 +327,25 @@ class Filter:
             raise
         return made
 
-    def _kind(self, moment: Moment, t: Fraction, left: Frame, right: Frame | None, cut: Cut | None) -> Kind:
-        if right is None or cut is None:
+    def _kind(self, moment: Moment, shown: Shown, sources: Mapping[int, Frame], cut: Cut | None) -> Kind:
+        if shown.right is None or cut is None:
             return Kind.HELD if moment.held else Kind.SOURCE
         if cut.cut:
             return Kind.CUT
-        if t == 0:
+        if shown.t == 0:
             return Kind.HELD
-        return Kind.STILL if self._scenes.still(moment.left, left, right) else Kind.NEW
+        if shown.right == shown.left + 1:
+            still = self._scenes.still(shown.left, sources[shown.left], sources[shown.right])
+            return Kind.STILL if still else Kind.NEW
+        return Kind.NEW
 
-    def _interpolate(self, number: int, t: Fraction, left: Frame, right: Frame) -> Frame:
+    def _interpolate(self, shown: Shown, sources: Mapping[int, Frame], *, like: Frame) -> Frame:
+        left, right, t, _ = shown
+        assert right is not None
         interpolate = self._interpolator.interpolate
-        return self._reader.make(number, left, right, lambda a, b, into: interpolate(a, b, t, into))
+        return self._reader.make(
+            left, sources[left], right, sources[right], lambda a, b, into: interpolate(a, b, t, into), like=like
+        )
 
     def _starts_scene(self, n: int, sources: Mapping[int, Frame]) -> bool | None:
         """Whether output ``n`` is the first after a cut; None where nobody knows."""

@@ -1,0 +1,100 @@
+"""What retime=1 is worth, as docs/retiming.md tells it: a film at half its drawings, made whole again.
+
+    python tools/measure_retiming.py CLIP [--width 640] [--first 0] [--frames N] [--encoders x264:18 x265:28 ...]
+
+Every even frame of CLIP is shown twice, so that it is an animation on twos whose true drawings in between are known.
+PSNR of luma at the odd frames, where something moves and no cut lies: of the held frames themselves (which plain
+doubling shows there, and multi=2 without retime), and of retime=1. Then how many frames of CLIP itself, on ones,
+retime=1 changes: it should be none. Encoded variants take the ffmpeg that imageio-ffmpeg brings.
+"""
+
+import argparse
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import imageio_ffmpeg
+import numpy as np
+import vapoursynth as vs
+
+import vsrife
+from vsrife.training.data.clips import open_clip
+from vsrife.training.evaluation.metrics import psnr
+
+core = vs.core
+
+
+def encoded(clip: vs.VideoNode, encoder: str, folder: Path) -> vs.VideoNode:
+    """``clip`` through an encoder such as "x264:23", decoded again."""
+    name, crf = encoder.split(":")
+    file = folder / f"{name}-{crf}.mkv"
+    quiet = ["-x265-params", "log-level=none"] if name == "x265" else []
+    command = [imageio_ffmpeg.get_ffmpeg_exe(), "-v", "error", "-y", "-f", "yuv4mpegpipe", "-i", "-"]
+    command += ["-c:v", f"lib{name}", "-crf", crf, "-preset", "medium", *quiet, str(file)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE) as process:
+        clip.output(process.stdin, y4m=True)
+    if process.returncode:
+        raise SystemExit(f"{' '.join(command)} failed")
+    return core.bs.VideoSource(str(file), cachemode=0, threads=1)[: len(clip)]
+
+
+def luma(frame: vs.VideoFrame) -> np.ndarray[Any, Any]:
+    """The first plane."""
+    return np.asarray(frame[0])
+
+
+def gains(truth: vs.VideoNode, twos: vs.VideoNode, model: str) -> Iterator[tuple[float, float]]:
+    """PSNR of the held and of the retimed frame, of each odd one that is to be moved to."""
+    retimed = vsrife.RIFE(twos, multi=1, retime=True, model=model)
+    for n in range(1, len(truth) - 1, 2):
+        frame = retimed.get_frame(n)
+        expected, held = luma(truth.get_frame(n)), luma(twos.get_frame(n))
+        cut = np.abs(luma(truth.get_frame(n - 1)).astype(int) - luma(truth.get_frame(n + 1))).mean() > CUT
+        if not cut and not np.array_equal(luma(truth.get_frame(n - 1)), luma(truth.get_frame(n + 1))):
+            yield psnr(expected, held), psnr(expected, luma(frame))
+
+
+CUT = 30
+"""Of 255: frames two apart that differ by more on the mean are of two scenes."""
+
+
+def changed(clip: vs.VideoNode, model: str) -> int:
+    """Frames that retime=1 does not leave as they are."""
+    return sum(
+        str(frame.props["RifeKind"]) != "source"
+        for frame in vsrife.RIFE(clip, multi=1, retime=True, model=model).frames()
+    )
+
+
+def main() -> None:
+    """Measure a clip as it is and encoded, and print a table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("clip", type=Path)
+    parser.add_argument("--model", default="4.0", help="a model's name or file (default: 4.0)")
+    parser.add_argument("--width", type=int, default=640)
+    parser.add_argument("--first", type=int, default=0)
+    parser.add_argument("--frames", type=int, default=1 << 20)
+    parser.add_argument("--encoders", nargs="*", default=[], metavar="NAME:CRF")
+    parser.add_argument("--ones", action="store_true", help="only count what is changed of the clip itself")
+    options = parser.parse_args()
+    clip = open_clip(options.clip, vs.YUV420P8)[options.first :][: options.frames]
+    height = round(clip.height * options.width / clip.width / 2) * 2
+    ones = clip.resize.Bicubic(options.width, height)
+    twos = core.std.Interleave([ones[::2], ones[::2]])[: len(ones)].std.AssumeFPS(ones)
+    with tempfile.TemporaryDirectory() as folder:
+        print("| film | frames | held, dB | retimed, dB | gain, dB | changed on ones |\n|---|---:|---:|---:|---:|---:|")
+        for encoder in ["", *options.encoders]:
+            films = [encoded(film, encoder, Path(folder)) if encoder else film for film in (twos, ones)]
+            found = [] if options.ones else list(gains(ones, films[0], options.model))
+            held, retimed = np.mean(found, axis=0) if found else (0.0, 0.0)
+            print(
+                f"| {encoder or 'as it is'} | {len(found)} | {held:.2f} | {retimed:.2f} | {retimed - held:.2f} | "
+                f"{changed(films[1], options.model)} of {len(ones)} |",
+                flush=True,
+            )
+
+
+if __name__ == "__main__":
+    main()
