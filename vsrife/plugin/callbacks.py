@@ -64,11 +64,17 @@ def _create(arguments: Any, result: Any, core: Any, api: Any) -> None:
     try:
         _refuse_fork()
         installation.check()
-        from vsrife.plugin.filter import Filter  # brings torch, which a host that never calls RIFE must not pay for
+        # Both bring torch, which a host that never calls RIFE must not pay for.
+        from vsrife.plugin import listing
+        from vsrife.plugin.filter import Filter
 
         _stop_at_exit()
+        passed = vsapi.Map(edge, arguments)
+        if listing.asked(passed):
+            listing.publish(edge, passed, vsapi.Map(edge, result))
+            return
         serial = next(_serials)
-        instance = Filter(edge, vsapi.Map(edge, arguments), serial)
+        instance = Filter(edge, passed, serial)
         _instances[serial] = instance
         try:
             instance.publish(result)

@@ -5,14 +5,16 @@ The only module that knows VapourSynth on one side and the engine on the other. 
 
 from collections.abc import Mapping
 from fractions import Fraction
+from pathlib import Path
 from typing import Any
 
-from vsrife.engine.device import computing, resolve_device, resolve_precision, why_no_gpu
+from vsrife.engine.device import computing, gpu_or_cpu, resolve_device, resolve_precision, why_no_gpu
 from vsrife.engine.interpolator import Interpolator
-from vsrife.engine.networks import load_network
+from vsrife.engine.networks import BlockNetwork, WholeNetwork, load_network
 from vsrife.errors import ArgumentError, RifeError
+from vsrife.models.ncnn import find_model
 from vsrife.models.store import locate
-from vsrife.plugin import arguments, vsapi
+from vsrife.plugin import arguments, ncnn, vsapi
 from vsrife.plugin.pictures import HostReader, Reader, ResidentReader, format_of
 from vsrife.plugin.properties import Kind, interpolated_time
 from vsrife.plugin.resident import Exchange, interop_for
@@ -35,7 +37,7 @@ class Filter:
     def __init__(self, core: Core, passed: Map, serial: int) -> None:
         self._core = core
         self._serial = serial
-        settings = arguments.parse({name: value for name in ARGUMENTS if (value := passed.value(name)) is not None})
+        settings = arguments.parse(passed.values(ARGUMENTS))
         self._settings = settings
         self._node = passed.node("clip")
         try:
@@ -65,19 +67,24 @@ class Filter:
         self._info.numFrames = self._timeline.length
         if fps is not None:
             self._info.fpsNum, self._info.fpsDen = self._timeline.output_fps
-        interop = self._interop(settings)
-        device = resolve_device(settings.device) if interop is None else interop.device
-        if device.type == "cpu" and settings.device == "auto" and why_no_gpu():
+        if settings.notes:
+            self._core.inform_once(f"RIFE: {'; '.join(settings.notes)}")
+        name = self._device_name(settings)
+        with ncnn.named(settings.ncnn):
+            interop = self._interop(name)
+            device = resolve_device(name) if interop is None else interop.device
+        if device.type == "cpu" and name == "auto" and why_no_gpu():
             self._core.inform_once(f"RIFE: device auto is the CPU: {why_no_gpu()}")
         if device.type == "cpu" and settings.precision == "float16":
             self._core.inform_once("RIFE: precision float16 on a CPU is many times slower than float32 on most")
         network = load_network(
-            locate(settings.model),
+            self._checkpoint(settings),
             device,
             resolve_precision(settings.precision, device),
             variant=settings.variant,
         )
-        self._interpolator = Interpolator(network, width, height, scale=settings.scale, ensemble=settings.ensemble)
+        ensemble = settings.ensemble or self._can_ensemble(settings, network)
+        self._interpolator = Interpolator(network, width, height, scale=settings.scale, ensemble=ensemble)
         self._reader: Reader
         if interop is None:
             self._reader = HostReader(self._core, fmt, width, height, overrides)
@@ -88,15 +95,46 @@ class Filter:
         self._on_gpu = interop is not None
         self._scenes = Scenes(self._reader, settings)
 
-    def _interop(self, settings: arguments.Settings) -> Interop | None:
+    def _device_name(self, settings: arguments.Settings) -> str:
+        """The device as `resolve_device` takes it."""
+        number = settings.ncnn.gpu
+        if number is None:
+            return settings.device
+        name, reason = gpu_or_cpu(number)
+        if reason:
+            self._core.warn_once(f"RIFE: gpu_id ({number}) is the CPU: {reason}")
+        return name
+
+    def _checkpoint(self, settings: arguments.Settings) -> Path:
+        """The file of the network; the log says which one it is, where the script named one of the ncnn plugin."""
+        model, said = settings.ncnn.model, settings.ncnn.model_from
+        if model is None:
+            return locate(settings.model)
+        path, substitution = find_model(model, said)
+        if substitution:
+            self._core.warn_once(f"RIFE: {substitution}")
+        else:
+            self._core.inform_once(f"RIFE: {said} is model={model.network}")
+        return path
+
+    def _can_ensemble(self, settings: arguments.Settings, network: BlockNetwork | WholeNetwork) -> bool:
+        """Whether an ensemble is asked for in the ncnn plugin's words, which few networks there can, and can be had."""
+        if not settings.ncnn.ensemble:
+            return False
+        if not network.module.supports_ensemble:
+            self._core.inform_once("RIFE: tta=1, or a model with ensemble, has no effect: this network has no ensemble")
+        return network.module.supports_ensemble
+
+    def _interop(self, name: str) -> Interop | None:
         """What uses the clip's frames in place where they live on the GPU; None for frames in host memory.
 
-        Frames on the GPU that cannot be used in place are downloaded from here on, and a line of the log says why.
+        name: of the device. Frames on the GPU that cannot be used in place are downloaded from here on, and a line of
+        the log says why.
         """
         if not self._core.on_gpu(self._node):
             return None
         if understood(self._core):
-            interop, reason = interop_for(Gpu(self._core).device(), settings.device)
+            interop, reason = interop_for(Gpu(self._core).device(), name)
         else:
             interop, reason = None, "this VapourSynth's GPU side is of another version than the plugin was built for"
         if interop is None:
