@@ -94,9 +94,8 @@ def rife(
         factor_num: Numerator of the ratio. Default: 2. Has no effect beside ``fps_*``, as theirs; a line in the log
             says so.
         factor_den: Denominator of the ratio. Default: 1. See ``factor_num``.
-        fps_num: Target rate; with ``fps_den`` it takes the place of ``factor_*``. One without the other is an error
-            here.
-        fps_den: See ``fps_num``.
+        fps_num: Target rate; with ``fps_den`` it takes the place of ``factor_*``.
+        fps_den: See ``fps_num``. Default: 1; without ``fps_num`` an error. vs-rife passes over one without the other.
         scale: The same.
         ensemble: The same.
         sc: The same; the detector is our own, since theirs is in a plugin that pip does not bring. Default: False.
@@ -189,9 +188,11 @@ def vs_rife_arguments(
 ) -> dict[str, Any]:
     """Keywords for `RIFE`, without the clip and ``auto_download``. ``single``: whether the clip is of 32-bit floats.
 
-    What was passed and has no effect is logged. Raises ArgumentError for a wrong ``device_index`` or ``sc_threshold``.
+    What was passed and has no effect is logged. Raises ArgumentError for a wrong ``device_index``, ``model``
+    or ``sc_threshold``.
     """
     _check_threshold(sc_threshold)
+    _check_model(model)
     translated: dict[str, Any] = {
         "model": model,
         "scale": scale,
@@ -228,6 +229,14 @@ def _whole(name: str, value: object) -> object:
     if not isinstance(value, Integral):
         raise ArgumentError(f"{name} ({value}) must be a whole number; 2.5 is factor_num=5, factor_den=2")
     return value
+
+
+def _check_model(model: object) -> None:
+    # As a number it would be one of the ncnn plugin, which means another network.
+    if not isinstance(model, str | os.PathLike) or os.fspath(model).isdecimal():
+        raise ArgumentError(
+            f'model ({model}) must be a name as text, such as "4.25", or a file; for the names: python -m vsrife models'
+        )
 
 
 def _check_threshold(theirs: float | None) -> None:

@@ -6,7 +6,6 @@ from numbers import Integral
 from typing import Any, TypedDict
 
 from vsrife.errors import ArgumentError
-from vsrife.models.catalogue import CATALOGUE
 
 __all__ = ["WITHOUT_EFFECT", "Older", "gpu_of", "in_their_words", "older_keywords", "say_without_effect"]
 
@@ -100,6 +99,8 @@ def say_without_effect(function: str, names: list[str]) -> None:
 
 
 def _model(version: object) -> str:
+    from vsrife.models.catalogue import CATALOGUE
+
     try:
         name = str(float(version))  # type: ignore[arg-type]
     except (TypeError, ValueError):

@@ -4,6 +4,7 @@ import re
 
 import pytest
 
+from tests.conftest import ROOT
 from vsrife.errors import ModelError
 from vsrife.models import ncnn
 from vsrife.models.catalogue import CATALOGUE
@@ -53,9 +54,30 @@ def test_the_numbers_are_those_of_the_list():
         assert found.exact == (number == 8 or number >= 11)
 
 
+def test_while_there_was_multiplier_9_was_4_0():
+    found = model_of_number(9, before_factors=True)
+    assert (found.title, found.network, found.exact, found.ensemble) == ("rife-v4", "4.0", True, False)
+    assert model_of_number(8, before_factors=True) == model_of_number(8)
+    assert model_of_number(10, before_factors=True) == model_of_number(10)
+
+
 def test_every_4_x_network_has_a_number():
     found = {model_of_number(number).network for number in range(len(TITLES))}
     assert found == set(CATALOGUE) - {"3.5", "3.8"}
+
+
+def test_the_page_has_the_table():
+    page = (ROOT / "docs" / "coming-from.md").read_text()
+    rows = [
+        (int(number), title, network)
+        for numbers, title, network in re.findall(r"^\| ([\d, ]+) \| (\S+) \| (`.+) \|$", page, re.MULTILINE)
+        for number in numbers.split(", ")
+    ]
+    made = [model_of_number(number) for number in range(len(TITLES))]
+    assert sorted(rows) == [
+        (number, model.title, f"`{model.network}`" + ("" if model.exact else ", the nearest"))
+        for number, model in enumerate(made)
+    ]
 
 
 @pytest.mark.parametrize(

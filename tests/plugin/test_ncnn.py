@@ -172,6 +172,8 @@ class TestModel:
     def test_a_number_is_its_network_and_the_log_says_which(self, only_4_0, logged):
         core.rife.RIFE(clip(), model=11)
         assert "RIFE: model (11) is model=4.0" in logged
+        core.rife.RIFE(clip(), model=9, multiplier=2)
+        assert "RIFE: model (9) is model=4.0" in logged
 
     def test_what_is_not_here_is_one_warning_with_the_command(self, only_4_0, logged):
         heard = []

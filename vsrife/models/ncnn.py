@@ -70,8 +70,13 @@ class NcnnModel:
     ensemble: bool = False
 
 
-def model_of_number(number: int) -> NcnnModel:
-    """The network with that number. Raises ModelError, with a name that may have been meant, where there is none."""
+def model_of_number(number: int, *, before_factors: bool = False) -> NcnnModel:
+    """The network with that number. Raises ModelError, with a name that may have been meant, where there is none.
+
+    before_factors: as it was while the plugin had ``multiplier``, when 9 was the last one.
+    """
+    if before_factors and number == len(_GROUPS[0].split()):
+        return NcnnModel(title="rife-v4", network="4.0", exact=True)
     if not 0 <= number < len(TITLES):
         meant = _name_of_mlrt(number)
         hint = f'RIFEModel {number} of vsmlrt is model="{meant}"' if meant else "for them: python -m vsrife models"

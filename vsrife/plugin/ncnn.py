@@ -108,7 +108,7 @@ def _model(passed: Passed, notes: list[str]) -> tuple[NcnnModel | None, str, str
     if "model_path" not in passed or passed.blank("model_path"):  # as theirs has it
         if name is None or not re.fullmatch(r"[0-9]{1,9}", name):
             return None, "", name
-        return model_of_number(int(name)), f"model ({name})", None
+        return model_of_number(int(name), before_factors="multiplier" in passed), f"model ({name})", None
     folder = passed.text("model_path", _FOLDER, "")
     if name is not None:
         notes.append(f"model ({passed.shown('model')}) has no effect beside model_path")
