@@ -154,7 +154,7 @@ def _rate(passed: Passed) -> tuple[Fraction, Fraction | None, str]:
         a, b = first[0], others[0][0]
         raise ArgumentError(
             f"{a} ({passed.shown(a)}) and {b} ({passed.shown(b)}) must not be passed together: each sets the frame "
-            "rate; remove one of them"
+            f"rate; remove one of them{_order(passed) if a == 'multi' else ''}"
         )
     if not first:
         return DEFAULT_MULTI, None, f"multi ({DEFAULT_MULTI})"
@@ -172,6 +172,13 @@ def _rate(passed: Passed) -> tuple[Fraction, Fraction | None, str]:
         raise ArgumentError(f"{cause} must come with {missing}, which is missing; {way_out}")
     value = Fraction(*values.values())
     return (DEFAULT_MULTI, value, cause) if is_fps else (value, None, cause)
+
+
+def _order(passed: Passed) -> str:
+    """What may be behind a multi that is passed beside another rate."""
+    if not ncnn.may_be_a_model(_multi(passed, "multi")):
+        return ""
+    return ", or write the names: the first argument after the clip is multi here, and model in the ncnn plugin"
 
 
 def _multi(passed: Passed, name: str) -> Fraction:
@@ -196,7 +203,7 @@ def _notes(passed: Passed, multi: Fraction, *, sc: bool, skip: bool) -> list[str
         for name, switch, on in (("sc_threshold", "sc", sc), ("skip_threshold", "skip", skip))
         if name in passed and not on
     ]
-    if "multi" in passed and multi.denominator == 1 and ncnn.may_be_a_model(int(multi)):
+    if "multi" in passed and ncnn.may_be_a_model(multi):
         notes.append(
             f"multi ({multi}) makes {multi} frames of one; for the network of that number in the ncnn plugin pass "
             f"model={multi} by name"

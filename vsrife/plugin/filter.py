@@ -5,21 +5,17 @@ The only module that knows VapourSynth on one side and the engine on the other. 
 
 from collections.abc import Mapping
 from fractions import Fraction
-from pathlib import Path
 from typing import Any
 
-from vsrife.engine.device import computing, gpu_or_cpu, resolve_device, resolve_precision, why_no_gpu
+from vsrife.engine.device import computing, resolve_device, resolve_precision, why_no_gpu
 from vsrife.engine.interpolator import Interpolator
-from vsrife.engine.networks import BlockNetwork, WholeNetwork, load_network
+from vsrife.engine.networks import load_network
 from vsrife.errors import ArgumentError, RifeError
-from vsrife.models.ncnn import find_model
-from vsrife.models.store import locate
-from vsrife.plugin import arguments, ncnn, vsapi
+from vsrife.plugin import arguments, here, ncnn, vsapi
 from vsrife.plugin.pictures import HostReader, Reader, ResidentReader, format_of
 from vsrife.plugin.properties import Kind, interpolated_time
 from vsrife.plugin.resident import Exchange, interop_for
 from vsrife.plugin.scenes import Cut, Scenes
-from vsrife.plugin.signature import ARGUMENTS
 from vsrife.plugin.timeline import ENDLESS_FRAMES, MissingDurations, Moment, Timeline
 from vsrife.plugin.vsapi import Core, Frame, Map
 from vsrife.plugin.vulkan import Gpu, understood
@@ -34,10 +30,9 @@ __all__ = ["Filter"]
 class Filter:
     """One call of core.rife.RIFE. Any number of threads may request and answer frames at once."""
 
-    def __init__(self, core: Core, passed: Map, serial: int) -> None:
+    def __init__(self, core: Core, passed: Map, settings: arguments.Settings, serial: int) -> None:
         self._core = core
         self._serial = serial
-        settings = arguments.parse(passed.values(ARGUMENTS))
         self._settings = settings
         self._node = passed.node("clip")
         try:
@@ -69,7 +64,7 @@ class Filter:
             self._info.fpsNum, self._info.fpsDen = self._timeline.output_fps
         if settings.notes:
             self._core.inform_once(f"RIFE: {'; '.join(settings.notes)}")
-        name = self._device_name(settings)
+        name = here.device_name(self._core, settings)
         with ncnn.named(settings.ncnn):
             interop = self._interop(name)
             device = resolve_device(name) if interop is None else interop.device
@@ -78,12 +73,12 @@ class Filter:
         if device.type == "cpu" and settings.precision == "float16":
             self._core.inform_once("RIFE: precision float16 on a CPU is many times slower than float32 on most")
         network = load_network(
-            self._checkpoint(settings),
+            here.checkpoint(self._core, settings),
             device,
             resolve_precision(settings.precision, device),
             variant=settings.variant,
         )
-        ensemble = settings.ensemble or self._can_ensemble(settings, network)
+        ensemble = here.with_ensemble(self._core, settings, supported=network.module.supports_ensemble)
         self._interpolator = Interpolator(network, width, height, scale=settings.scale, ensemble=ensemble)
         self._reader: Reader
         if interop is None:
@@ -94,36 +89,6 @@ class Filter:
             self._reader = ResidentReader(self._core, fmt, width, height, overrides, gpu=gpu, exchange=exchange)
         self._on_gpu = interop is not None
         self._scenes = Scenes(self._reader, settings)
-
-    def _device_name(self, settings: arguments.Settings) -> str:
-        """The device as `resolve_device` takes it."""
-        number = settings.ncnn.gpu
-        if number is None:
-            return settings.device
-        name, reason = gpu_or_cpu(number)
-        if reason:
-            self._core.warn_once(f"RIFE: gpu_id ({number}) is the CPU: {reason}")
-        return name
-
-    def _checkpoint(self, settings: arguments.Settings) -> Path:
-        """The file of the network; the log says which one it is, where the script named one of the ncnn plugin."""
-        model, said = settings.ncnn.model, settings.ncnn.model_from
-        if model is None:
-            return locate(settings.model)
-        path, substitution = find_model(model, said)
-        if substitution:
-            self._core.warn_once(f"RIFE: {substitution}")
-        else:
-            self._core.inform_once(f"RIFE: {said} is model={model.network}")
-        return path
-
-    def _can_ensemble(self, settings: arguments.Settings, network: BlockNetwork | WholeNetwork) -> bool:
-        """Whether an ensemble is asked for in the ncnn plugin's words, which few networks there can, and can be had."""
-        if not settings.ncnn.ensemble:
-            return False
-        if not network.module.supports_ensemble:
-            self._core.inform_once("RIFE: tta=1, or a model with ensemble, has no effect: this network has no ensemble")
-        return network.module.supports_ensemble
 
     def _interop(self, name: str) -> Interop | None:
         """What uses the clip's frames in place where they live on the GPU; None for frames in host memory.

@@ -1,24 +1,13 @@
 """list_gpu=1, as the RIFE-ncnn-Vulkan plugin has it: the GPUs by number on the frames, and nothing is interpolated."""
 
 from vsrife.engine.device import gpus, why_no_gpu
-from vsrife.plugin import arguments
-from vsrife.plugin.signature import ARGUMENTS
 from vsrife.plugin.vsapi import Core, Map
 
-__all__ = ["asked", "publish"]
-
-
-def asked(passed: Map) -> bool:
-    """Whether the call asks for it; a value that is wrong is left to whoever reads the arguments."""
-    return passed.number("list_gpu") == 1
+__all__ = ["publish"]
 
 
 def publish(core: Core, passed: Map, result: Map) -> None:
-    """Put the clip with the list on it into ``result``, and the list into the log.
-
-    The other arguments are checked all the same. Raises RifeError for one that is wrong.
-    """
-    arguments.parse(passed.values(ARGUMENTS))
+    """Put the call's clip with the list on it into ``result``, and the list into the log."""
     found = [f"{index}: {name}" for index, name in enumerate(gpus())] or [f"no GPU is used: {why_no_gpu()}"]
     core.inform_once(f"RIFE: list_gpu (1): {', '.join(found)}")
     nodes = [passed.node("clip")]

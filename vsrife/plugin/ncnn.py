@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from fractions import Fraction
 
 from vsrife.errors import ArgumentError
 from vsrife.models.ncnn import TITLES, NcnnModel, model_of_folder, model_of_number
@@ -75,9 +76,9 @@ def read(passed: Passed) -> Ncnn:
     )
 
 
-def may_be_a_model(multi: int) -> bool:
+def may_be_a_model(multi: Fraction) -> bool:
     """Whether ``multi``, passed without its name, may be meant as the number of a network."""
-    return FIRST_SUSPICIOUS <= multi < len(TITLES)
+    return multi.denominator == 1 and FIRST_SUSPICIOUS <= multi < len(TITLES)
 
 
 @contextmanager
@@ -93,13 +94,11 @@ def named(theirs: Ncnn) -> Iterator[None]:
 
 def in_words_of(argument: str, index: int, text: str) -> str:
     """An error about ``device="cuda:index"``, in words of the argument that named the GPU by that number."""
-    named = text.replace(f"device (cuda:{index}", f"{argument} ({index}", 1)
-    if named == text:
+    changed = text.replace(f"device (cuda:{index}", f"{argument} ({index}", 1)
+    if changed == text:
         return text
-    named = named.replace('try device="cpu"', "leave it out for the CPU").replace(
-        "counted from cuda:0", "counted from 0"
-    )
-    return re.sub(r'device="cuda:(\d+)"', rf"{argument}=\1", named)
+    changed = changed.replace("counted from cuda:0", "counted from 0")
+    return re.sub(r'device="cuda:(\d+)"', rf"{argument}=\1", changed)
 
 
 def _model(passed: Passed, notes: list[str]) -> tuple[NcnnModel | None, str, str | None]:
