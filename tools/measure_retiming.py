@@ -26,10 +26,9 @@ from vsrife.training.evaluation.metrics import psnr
 core = vs.core
 
 
-def encoded(clip: vs.VideoNode, encoder: str, folder: Path) -> vs.VideoNode:
-    """``clip`` through an encoder such as "x264:23", decoded again."""
+def encoded(clip: vs.VideoNode, encoder: str, file: Path) -> vs.VideoNode:
+    """``clip`` through an encoder such as "x264:23" into ``file``, decoded again."""
     name, crf = encoder.split(":")
-    file = folder / f"{name}-{crf}.mkv"
     quiet = ["-x265-params", "log-level=none"] if name == "x265" else []
     command = [imageio_ffmpeg.get_ffmpeg_exe(), "-v", "error", "-y", "-f", "yuv4mpegpipe", "-i", "-"]
     command += ["-c:v", f"lib{name}", "-crf", crf, "-preset", "medium", *quiet, str(file)]
@@ -37,7 +36,7 @@ def encoded(clip: vs.VideoNode, encoder: str, folder: Path) -> vs.VideoNode:
         clip.output(process.stdin, y4m=True)
     if process.returncode:
         raise SystemExit(f"{' '.join(command)} failed")
-    return core.bs.VideoSource(str(file), cachemode=0, threads=1)[: len(clip)]
+    return core.bs.VideoSource(str(file), cachemode=0)[: len(clip)]
 
 
 def luma(frame: vs.VideoFrame) -> np.ndarray[Any, Any]:
@@ -86,12 +85,14 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         print("| film | frames | held, dB | retimed, dB | gain, dB | changed on ones |\n|---|---:|---:|---:|---:|---:|")
         for encoder in ["", *options.encoders]:
-            films = [encoded(film, encoder, Path(folder)) if encoder else film for film in (twos, ones)]
-            found = [] if options.ones else list(gains(ones, films[0], options.model))
+            films = [ones, twos]
+            if encoder:
+                films = [encoded(film, encoder, Path(folder, f"{k}-{encoder}.mkv")) for k, film in enumerate(films)]
+            found = [] if options.ones else list(gains(ones, films[1], options.model))
             held, retimed = np.mean(found, axis=0) if found else (0.0, 0.0)
             print(
                 f"| {encoder or 'as it is'} | {len(found)} | {held:.2f} | {retimed:.2f} | {retimed - held:.2f} | "
-                f"{changed(films[1], options.model)} of {len(ones)} |",
+                f"{changed(films[0], options.model)} of {len(ones)} |",
                 flush=True,
             )
 
