@@ -12,7 +12,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from vsrife.errors import RifeError
-from vsrife.plugin import installation, vsapi
+from vsrife.plugin import garbage, installation, vsapi
 
 if TYPE_CHECKING:
     from vsrife.plugin.filter import Filter
@@ -67,6 +67,7 @@ def _create(arguments: Any, result: Any, core: Any, api: Any) -> None:
         from vsrife.plugin.filter import Filter  # brings torch, which a host that never calls RIFE must not pay for
 
         _stop_at_exit()
+        garbage.freeze_after_script(lambda: not _instances)
         serial = next(_serials)
         instance = Filter(edge, vsapi.Map(edge, arguments), serial)
         _instances[serial] = instance
