@@ -12,8 +12,8 @@
  *
  * From the environment: PLAYER_USER_DATA, PLAYER_CONTAINER_FPS and PLAYER_DISPLAY_FPS (numbers, also nan and inf) are
  * what the script is given; PLAYER_SIZE (96x64) is the source's size; PLAYER_LIMIT is the most output frames of a round.
- * With PLAYER_TIMES each round ends with "time EVALUATION FIRST TEARDOWN" in milliseconds: of creating the core and
- * evaluating, from there to the first output frame, and of freeing everything once nothing is in flight.
+ * With PLAYER_TIMES each round ends with "time EVALUATION FIRST WAIT TEARDOWN" in milliseconds: of creating the core and
+ * evaluating, from there to the first output frame, of waiting for what is in flight in the end, and of freeing it all.
  */
 #define VS_USE_LATEST_API
 #include <VSScript4.h>
@@ -153,7 +153,7 @@ static int play(const VSSCRIPTAPI *scripts, const char *code, int limit) {
     double evaluated = milliseconds(), first = evaluated;
     int asked = 0, shown = 0, ended = 0;
     while (!ended && shown < limit) {
-        while (asked < shown + concurrent && asked < limit)
+        while (asked < shown + concurrent)
             vs->getFrameAsync(asked++, output, on_frame, NULL);
         Answer *answer = wait_for(shown);
         if (!shown)
@@ -173,17 +173,18 @@ static int play(const VSSCRIPTAPI *scripts, const char *code, int limit) {
             ended = 1;
         }
     }
+    double last = milliseconds();
     for (int n = shown; n < asked; n++) { /* as at a seek: wait for what is in flight */
         Answer *answer = wait_for(n);
         if (answer->frame)
             vs->freeFrame(answer->frame);
     }
-    memset(answers, 0, sizeof(Answer) * (size_t)(limit + 1));
+    memset(answers, 0, sizeof(Answer) * (size_t)(limit + concurrent));
     double idle = milliseconds();
     vs->freeNode(output);
     scripts->freeScript(script);
     if (getenv("PLAYER_TIMES"))
-        printf("time %.2f %.2f %.2f\n", evaluated - began, first - evaluated, milliseconds() - idle);
+        printf("time %.2f %.2f %.2f %.2f\n", evaluated - began, first - evaluated, idle - last, milliseconds() - idle);
     if (source.early || source.past) {
         fprintf(stderr, "%d requests during evaluation, %d for the past\n", source.early, source.past);
         return 1;
@@ -211,7 +212,7 @@ int main(int argc, char **argv) {
     int limit = (int)number("PLAYER_LIMIT", 8 * total + 64);
     if (getenv("PLAYER_SIZE") && sscanf(getenv("PLAYER_SIZE"), "%dx%d", &width, &height) != 2)
         return 2;
-    answers = calloc((size_t)limit + 1, sizeof *answers);
+    answers = calloc((size_t)(limit + concurrent), sizeof *answers);
     for (int round = 0; round < atoi(argv[2]); round++) {
         printf("round %d\n", round);
         if (play(scripts, code, limit))

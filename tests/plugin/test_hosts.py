@@ -186,7 +186,7 @@ class TestSeeks:
         assert (done.returncode, done.stderr) == (0, "")
         lines = [line.split() for line in done.stdout.splitlines()]
         frozen = [int(words[1]) for words in lines if words[0] == "frozen"]
-        teardowns = [float(words[3]) for words in lines if words[0] == "time"]
+        teardowns = [float(words[4]) for words in lines if words[0] == "time"]
         assert (len(frozen), len(teardowns)) == (rounds, rounds)
         return frozen, teardowns
 
