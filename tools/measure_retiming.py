@@ -5,7 +5,7 @@
 Of CLIP only every second frame is kept and shown twice (or as --holds says, in turn), so that it is an animation on
 twos whose true drawings in between are known. PSNR of luma at the frames in between, where something moves and no cut
 lies: of the held frames themselves (which plain doubling shows there, and multi=2 without retime), and of retime=1.
-Then how many frames of CLIP itself, on ones, retime=1 changes: none, it should be. Encoders are those of imageio-ffmpeg.
+Then how many frames of CLIP itself, on ones, retime=1 changes: it should be none. The encoders: of imageio-ffmpeg.
 """
 
 import argparse
