@@ -3,7 +3,7 @@
 The rule stands in retiming.py; vsrife.video.still defines the measure.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from fractions import Fraction
 
 from vsrife.plugin.measures import HostMeasures
@@ -29,27 +29,24 @@ class Drawings:
         self._longest = longest_run(fps)
         self._known: dict[int, float] = {}
 
-    def unknown(self, frame: int) -> frozenset[int]:
-        """Source frames to `measure` before anything can be told of ``frame``."""
-        pairs = [pair for pair in self._window(frame) if pair not in self._known]
-        return frozenset([*pairs, *(pair + 1 for pair in pairs)])
+    def at(self, frame: int) -> tuple[frozenset[int], Run | None]:
+        """The source frames to `measure` before anything can be told of ``frame``; where there are none, the run to be
+        retimed that it is in.
+        """
+        known = self._known
+        pairs = window(frame, self._longest, self._source_frames)
+        if unknown := [pair for pair in pairs if pair not in known]:
+            return frozenset([*unknown, *(pair + 1 for pair in unknown)]), None
+        return frozenset(), run_at(frame, self._longest, self._source_frames, {pair: known[pair] for pair in pairs})
 
     def measure(self, frames: Mapping[int, Frame]) -> None:
         """Take note of each pair of neighbours among ``frames``."""
         if len(self._known) > REMEMBERED:
-            self._known = {}
+            self._known = {}  # not cleared: another thread may be reading it
         known = self._known
         for pair, left in frames.items():
             if pair not in known and pair + 1 in frames:
                 known[pair] = self._difference(left, frames[pair + 1])
-
-    def run_at(self, frame: int) -> Run | None:
-        """The run to be retimed that ``frame`` is in. All that was `unknown` has been measured."""
-        known = self._known
-        return run_at(frame, self._longest, self._source_frames, {pair: known[pair] for pair in self._window(frame)})
-
-    def _window(self, frame: int) -> Collection[int]:
-        return window(frame, self._longest, self._source_frames)
 
     def _difference(self, left: Frame, right: Frame) -> float:
         with self._reader.looking_at(left, right) as (a, b):

@@ -208,11 +208,12 @@ class Filter:
 
     def request(self, n: int, context: Any) -> None:
         """Ask VapourSynth for the source frames that output frame ``n`` needs, as far as that can be told yet."""
-        needed = frozenset(self._timeline.needs(n, scenes=self._settings.sc))
-        beside = self._drawn(n)[0] - needed if self._drawings else frozenset()
-        self._ask([*needed, *beside], context)
-        if beside:
-            self._asked[_address(context)] = needed | beside
+        needed = self._timeline.needs(n, scenes=self._settings.sc)
+        if self._drawings and (beside := self._drawn(n)[0].difference(needed)):
+            self._asked[_address(context)] = beside
+            self._ask(sorted(beside.union(needed)), context)
+            return
+        self._ask(needed, context)
 
     def answer(self, n: int, context: Any) -> Any:
         """Output frame ``n``; its requested source frames are ready. The reference passes to VapourSynth.
@@ -224,8 +225,8 @@ class Filter:
         with computing(), self._reader.sources(self._node, needed, context) as sources:
             beside, run = self._beside(n, sources, asked, context)
             if missing := beside.difference(asked, needed):
-                self._ask(missing, context)
                 self._asked[_address(context)] = asked | missing
+                self._ask(sorted(missing), context)
                 return vsapi.ffi().NULL
             if not beside:
                 return self._made(n, sources, run).release()
@@ -237,7 +238,7 @@ class Filter:
         self._asked.pop(_address(context), None)
 
     def _ask(self, indices: Iterable[int], context: Any) -> None:
-        for index in sorted(indices):  # as sources like to be read
+        for index in indices:
             self._core.api.requestFrameFilter(index, self._node, context)
 
     def _beside(
@@ -250,7 +251,7 @@ class Filter:
         beside: frozenset[int] = frozenset()
         run = None
         if self._drawings:
-            unknown = self._drawings.unknown(moment.left)
+            unknown, _ = self._drawings.at(moment.left)
             if unknown and unknown <= asked.union(sources):
                 with self._reader.sources(self._node, sorted(unknown), context) as window:
                     self._drawings.measure(window)
@@ -266,11 +267,8 @@ class Filter:
         the run that it lies in, and that run.
         """
         assert self._drawings is not None
-        left = self._timeline.at(n).left
-        if unknown := self._drawings.unknown(left):
-            return unknown, None
-        run = self._drawings.run_at(left)
-        return frozenset(range(run.first, run.after + 1) if run else ()), run
+        unknown, run = self._drawings.at(self._timeline.at(n).left)
+        return unknown or frozenset(range(run.first, run.after + 1) if run else ()), run
 
     def _may_pause(self, own: Fraction | None) -> bool:
         """Whether a source frame of so many seconds may be a pause. One that lasts 1 / fps is as long as all others."""
@@ -279,8 +277,10 @@ class Filter:
 
     def _paced(self, moment: Moment, sources: Mapping[int, Frame]) -> Fraction:
         """How far the motion is at ``moment``: its t, but in a pause (`pauses`), which is held and then moves on."""
+        if moment.right is None:
+            return moment.t
         own = self._source_duration(moment.left, sources[moment.left])
-        if moment.right is None or own is None or not self._may_pause(own):
+        if own is None or not self._may_pause(own):
             return moment.t
         near = [index for index in around(moment.left, self._frames) if index != moment.left and index in sources]
         others = [self._source_duration(index, sources[index]) for index in near]
@@ -306,7 +306,7 @@ class Filter:
         moment = self._timeline.at(n)
         shown = self._shown(moment, run, sources)
         _refuse_interlaced(sources[shown.left], shown.left)
-        here = sources[moment.left]
+        like = sources[moment.left]
         cut = None
         if shown.right is not None:
             _refuse_interlaced(sources[shown.right], shown.right)
@@ -316,7 +316,7 @@ class Filter:
         def length_of(index: int) -> Fraction | None:
             return self._source_duration(index, sources[index])
 
-        made = self._interpolate(shown, sources, like=here) if kind is Kind.NEW else here.copy()
+        made = self._interpolate(shown, sources, like=like) if kind is Kind.NEW else like.copy()
         try:
             made.stamp(
                 kind,
@@ -324,7 +324,7 @@ class Filter:
                 duration=self._timeline.duration(n, length_of),
                 starts_scene=self._starts_scene(n, sources),
                 ends_scene=self._ends_scene(n, sources),
-                time=interpolated_time(here, sources.get(moment.left + 1), moment.t, length_of(moment.left)),
+                time=interpolated_time(like, sources.get(moment.left + 1), moment.t, length_of(moment.left)),
                 score=None if cut is None else cut.score,
             )
         except BaseException:
@@ -365,9 +365,7 @@ class Filter:
         if not self._settings.sc:
             return None
         if n == self._timeline.length - 1:
-            last = sources.get(
-                self._frames - 1
-            )  # below ratio 1 this is not the frame that is shown, but what follows counts
+            last = sources.get(self._frames - 1)  # below ratio 1 not what is shown, but what follows counts
             return None if last is None else last.tags.ends_scene
         return self._any_cut(self._timeline.departures(n), sources)
 
