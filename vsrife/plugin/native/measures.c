@@ -218,7 +218,7 @@ static int rife_is_still(const uintptr_t *left, const uintptr_t *right, int coun
 #define MOST_LIGHT 2.5
 #define RELATIVE_FLOOR 3e-4
 #define FLOOR 2e-6
-#define LONE_FLOOR 2.2e-4
+#define LONE_FLOOR 1e-3
 #define NOISE_FLOOR 16.0
 #define NOISE 1e-4
 #define MOST_NOISE 6.4e-3
