@@ -175,11 +175,6 @@ class TestScenes:
         assert int(samples(out.get_frame(1))[0][0, 0]) == 5
         assert self.marks(out) == [(None, None)] * 6
 
-    def test_frames_that_mean_different_things_are_not_blended(self, average_model):
-        for prop, value in (("_Matrix", 9), ("_Range", 1), ("_Transfer", 16), ("_ChromaLocation", 2)):
-            out = rife(with_props(numbered(2), {1: {prop: value}}), average_model, multi=2)
-            assert out.get_frame(1).props["RifeKind"] == "cut", prop
-
     def test_still_pairs_are_copied(self, average_model):
         still = core.std.Loop(textured(1), 3)
         out = core.rife.RIFE(still, multi=2, model=average_model, device="cpu")
@@ -230,6 +225,78 @@ class TestScenes:
             core.std.ClipToProp(still, textured(2, format=vs.GRAY8), prop="_Alpha"), average_model, multi=2, skip=1
         )
         assert out.get_frame(1).props["RifeKind"] == "new"
+
+
+class TestColour:
+    """Pairs whose tags differ: tests/video/test_agreement.py has all the rules."""
+
+    SAID = (
+        ("_Matrix", 1, 9, 'matrix_in="709"'),
+        ("_Range", 0, 1, 'range_in="limited"'),
+        ("_ChromaLocation", 0, 2, 'chromaloc_in="left"'),
+        ("_Transfer", 1, 16, "clip.std.SetFrameProps(_Transfer=1)"),
+        ("_Primaries", 1, 9, "clip.std.SetFrameProps(_Primaries=1)"),
+    )
+
+    @pytest.mark.parametrize("sc", [0, 1])
+    @pytest.mark.parametrize(("prop", "one", "other", "way_out"), SAID)
+    def test_what_changes_the_meaning_of_samples_parts_two_frames_and_is_logged_once(
+        self, average_model, logged, prop, one, other, way_out, sc
+    ):
+        tags = {n: {prop: one if n < 3 else other} for n in range(6)} | {5: {prop: one}}
+        for _ in range(2):  # a player evaluates its script at every seek
+            out = rife(with_props(numbered(6, 70, 50), tags), average_model, multi=2, sc=sc)
+            kinds = [f.props["RifeKind"] for f in out.frames()]
+            assert [n for n, kind in enumerate(kinds) if kind == "cut"] == [5, 9]
+        there, back = [line for line in logged if "not blended" in line]
+        assert there.startswith("RIFE: source frames 2 and 3 are not blended")
+        assert f"{prop} is {one}" in there
+        assert f"and {other}" in there
+        assert there.endswith(f"pass {way_out}")
+        assert "source frames 4 and 5" in back  # the other way round is another thing to mend
+
+    @pytest.mark.parametrize(
+        ("fmt", "tags"),
+        [
+            (vs.YUV420P8, {"_Matrix": 9, "_Range": 1, "_ChromaLocation": 2, "_Primaries": 9}),
+            (vs.YUV422P10, {"_Matrix": 4, "_Transfer": 8, "_ChromaLocation": 1}),
+            (vs.RGBS, {"_Transfer": 8, "_Primaries": 1}),
+            (vs.RGB24, {"_Range": 0, "_Transfer": 13}),
+            (vs.GRAY16, {"_Range": 1, "_Transfer": 8}),
+        ],
+    )
+    def test_a_frame_that_has_lost_its_tags_is_seen_as_its_neighbours_are(self, moving_model, fmt, tags):
+        source = textured(5, 70, 50, fmt)
+        whole = with_props(source, dict.fromkeys(range(5), tags))
+        lost = with_props(source, dict.fromkeys((0, 1, 3, 4), tags))
+        expected = [samples(f) for f in rife(whole, moving_model, multi=3).frames()]
+        for order in (range(15), reversed(range(15)), (5, 8, 4, 7)):
+            out = rife(lost, moving_model, multi=3)
+            for n in order:
+                frame = out.get_frame(n)
+                assert frame.props["RifeKind"] != "cut"
+                assert all(map(np.array_equal, samples(frame), expected[n])), n
+
+    def test_how_a_frame_is_seen_does_not_depend_on_who_asked_first(self, moving_model):
+        """Frame 2 says nothing: between 1 and 2 it is as frame 1 says, between 2 and 3 by the rules for its size."""
+        source = with_props(textured(4, 70, 50), {n: {"_Matrix": 9, "_Range": 1} for n in (0, 1)})
+        ways = []
+        for order in (range(8), (5, 3, 1), (3, 5)):
+            out = rife(source, moving_model, multi=2)
+            ways.append({n: [plane.tobytes() for plane in samples(out.get_frame(n))] for n in order})
+        assert all(way[n] == ways[0][n] for way in ways for n in way)
+        by_size = rife(textured(4, 70, 50), moving_model, multi=2).get_frame(5)
+        assert [plane.tobytes() for plane in samples(by_size)] == ways[0][5]
+
+    def test_an_argument_blends_what_tags_would_part(self, average_model, logged):
+        tags = {0: {"_Matrix": 1, "_Range": 0}, 1: {"_Matrix": 9, "_Range": 1}}
+        out = rife(with_props(numbered(2), tags), average_model, multi=2, matrix_in="709", range_in="full")
+        assert out.get_frame(1).props["RifeKind"] == "new"
+        assert not [line for line in logged if "blended" in line]
+
+    def test_a_new_frame_keeps_the_left_one_s_tags(self, average_model):
+        out = rife(with_props(numbered(3), {1: {"_Matrix": 1}}), average_model, multi=2)
+        assert [out.get_frame(n).props.get("_Matrix") for n in (1, 3)] == [None, 1]
 
 
 class TestRequests:

@@ -27,6 +27,7 @@ from vsrife.engine.networks import BlockNetwork, WholeNetwork
 from vsrife.engine.pairs import PairEstimator, nearest, parents
 from vsrife.engine.streams import Lane, Mark, downloading, lane, mark, undisturbed, uploading
 from vsrife.engine.synthesis import synthesize_mean
+from vsrife.video.colour import Colour
 from vsrife.video.picture import Layer, Picture, settle
 
 __all__ = ["Interpolator"]
@@ -68,12 +69,17 @@ _Made = tuple[tuple[Tensor, ...] | None, tuple[Tensor, ...] | None, Mark]
 
 
 class _Key(NamedTuple):
-    """Of which interpolator; and which frames, at what time between them. A source frame is both, at 0."""
+    """Of which interpolator; and which frames, at what time between them. A source frame is both, at 0.
+
+    seen: the colour that a source frame is seen in: what its neighbour says counts where it says nothing itself, and so
+    the other neighbour may have it seen in another.
+    """
 
     serial: int
     left: int
     right: int
     time: Fraction | int = 0
+    seen: Colour | None = None
 
 
 def _kept_sources() -> int:
@@ -220,7 +226,7 @@ class Interpolator:
 
     def _source(self, picture: Picture, used: list[_Source]) -> _Source:
         """As `_at`, of a source frame."""
-        key = _Key(self._serial, picture.number, picture.number)
+        key = _Key(self._serial, picture.number, picture.number, seen=picture.layer.colour)
         source = _sources.get(key, lambda: self._encode(picture))
         used.append(source)
         return source

@@ -15,8 +15,9 @@ from vsrife.errors import ArgumentError
 from vsrife.plugin.resident import Exchange
 from vsrife.plugin.vsapi import Core, Frame
 from vsrife.plugin.vulkan import Gpu, Source
-from vsrife.video import colour
-from vsrife.video.colour import Colour, ColourOverrides
+from vsrife.video import agreement, colour
+from vsrife.video.agreement import Difference
+from vsrife.video.colour import Colour, ColourOverrides, Stated
 from vsrife.video.formats import Family, PixelFormat
 from vsrife.video.host import HostPlanes, layout_of
 from vsrife.video.picture import Layer, Picture
@@ -36,6 +37,8 @@ def format_of(fields: Any) -> PixelFormat:
         int(fields.subSamplingH),
     )
 
+
+type _ColourTags = tuple[tuple[str, int], ...]
 
 type Planes = Sequence[Tensor]
 """What a frame is measured by, on any device."""
@@ -57,14 +60,33 @@ class Reader(ABC):
 
         # Most frames of a clip have the same properties.
         @functools.lru_cache(maxsize=64)
-        def colour_of(found: tuple[tuple[str, int], ...]) -> Colour:
-            return colour.colour_of(dict(found), fmt, width, height, overrides)
+        def stated_by(left: _ColourTags, right: _ColourTags) -> tuple[Stated, Stated]:
+            return Stated.by(dict(left), fmt, overrides), Stated.by(dict(right), fmt, overrides)
 
-        self._colour_of = colour_of
+        @functools.lru_cache(maxsize=64)
+        def differences(left: _ColourTags, right: _ColourTags) -> tuple[Difference, ...]:
+            return agreement.differences(*stated_by(left, right), fmt)
 
-    def colour(self, frame: Frame) -> Colour:
-        """What the samples of ``frame`` mean. Raises RifeError for a property whose value is not taken."""
-        return self._colour_of(frame.tags.colour)
+        @functools.lru_cache(maxsize=64)
+        def joined(left: _ColourTags, right: _ColourTags) -> Colour:
+            return agreement.joined(*stated_by(left, right)).colour(fmt, width, height)
+
+        self._differences, self._colour = differences, joined
+
+    def agree(self, number: int, left: Frame, right: Frame) -> bool:
+        """Whether the samples of source frames ``number`` and ``number`` + 1 mean the same, so that a frame between
+        them can be made; a line of the log says what does not. Raises RifeError for a property that is not taken.
+        """
+        different = self._differences(left.tags.colour, right.tags.colour)
+        if different:
+            said = ", ".join(f"{each.prop} is {each.left} and {each.right}" for each in different)
+            overrides = ", ".join(each.override for each in different)
+            self._core.inform_once(
+                f"RIFE: source frames {number} and {number + 1} are not blended, for their samples mean different "
+                f"things: {said}; convert one with resize or, where a tag is wrong, pass {overrides}",
+                about=said,
+            )
+        return not different
 
     @abstractmethod
     def sources(self, node: Any, indices: Iterable[int], context: Any) -> AbstractContextManager[Mapping[int, Frame]]:
@@ -85,7 +107,8 @@ class Reader(ABC):
         """A new frame between source frames ``number`` and ``number`` + 1, with the properties of the left one, made by
         ``draw``. Its reference is the caller's.
 
-        Both have one colour: a pair that has two is a cut (`scenes`), and nothing is made of it.
+        They do not differ in what they say of their samples: such a pair is a cut (`scenes`). What one of them does not
+        say is as the other has it, for all three, so how a frame is seen depends on nothing but the pair.
         """
 
     @abstractmethod
@@ -128,7 +151,7 @@ class HostReader(Reader):
             with self._alphas(left, right) if left.tags.alpha else _NO_ALPHAS as (left_alpha, right_alpha):
                 if left_alpha is not None:
                     made_alpha = left_alpha.blank_like()
-                meaning = self.colour(left)
+                meaning = self._colour(left.tags.colour, right.tags.colour)
                 draw(
                     self._read(number, left, left_alpha, meaning),
                     self._read(number + 1, right, right_alpha, meaning),
@@ -225,7 +248,7 @@ class ResidentReader(Reader):
         made = self._gpu.blank_like(left)
         try:
             with self._exchange.loan() as loan:
-                meaning = self.colour(left)
+                meaning = self._colour(left.tags.colour, right.tags.colour)
                 first, second, into = (
                     Layer(format=self.format, colour=meaning, views=views, loan=loan)
                     for views in (

@@ -75,7 +75,7 @@ class Scenes:
 
     def _judge(self, k: int, left: Frame, right: Frame) -> Cut:
         # Two frames whose samples mean different things have no common picture to make.
-        if self._reader.colour(left) != self._reader.colour(right):
+        if not self._reader.agree(k, left, right):
             return Cut(cut=True)
         if not self._settings.sc:
             return Cut(cut=False)

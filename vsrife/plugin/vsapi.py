@@ -98,11 +98,14 @@ class Core:
         """Make ``text`` the error of the frame that is being made."""
         self.api.setFilterError(text.encode(errors="backslashreplace"), context)
 
-    def inform_once(self, text: str) -> None:
-        """Log ``text`` as information, the first time in this process: a player evaluates its script at every seek."""
+    def inform_once(self, text: str, *, about: str | None = None) -> None:
+        """Log ``text`` as information, the first time in this process: a player evaluates its script at every seek.
+
+        about: what makes two texts one, where it is not the whole text.
+        """
         with _telling:
-            new = text not in _told
-            _told.add(text)
+            new = (about or text) not in _told
+            _told.add(about or text)
         if new:
             self.api.logMessage(lib().mtInformation, text.encode(), self.pointer)
 
