@@ -163,12 +163,55 @@ class TestScenes:
         assert all((score is not None) == (kind in ("new", "cut")) for score, kind in zip(scores, kinds, strict=True))
         assert max(score for score in scores if score is not None) < 1
 
-    def test_a_preset_0_stops_the_detector(self, average_model):
-        both = scene(1) + scene(2)
+    @pytest.mark.parametrize(
+        ("after", "before", "cut", "by_props_alone"),
+        [
+            (1, None, True, True),
+            (None, 1, True, True),
+            (1, 1, True, True),
+            (1, 0, False, True),
+            (0, 1, False, True),
+            (0, 0, False, False),
+            (0, None, False, False),
+            (None, 0, False, False),
+        ],
+    )
+    def test_a_preset_1_is_a_cut_unless_the_other_side_denies_it(
+        self, average_model, after, before, cut, by_props_alone
+    ):
+        moving = scene(1, 4)
+        preset = with_props(moving, {1: {"_SceneChangeNext": after}, 2: {"_SceneChangePrev": before}})
+        for options, expected in (({}, cut), ({"sc_threshold": 1}, by_props_alone)):
+            frame = rife(preset, average_model, multi=2, sc=1, **options).get_frame(3)
+            assert frame.props["RifeKind"] == ("cut" if expected else "new")
+            assert ("RifeSceneScore" in frame.props) is not expected
+
+    @pytest.mark.parametrize("preset", [{"_SceneChangeNext": 0}, {"_SceneChangePrev": 0}])
+    def test_a_preset_0_never_stops_the_detector(self, average_model, preset):
+        both = with_props(scene(1) + scene(2), dict.fromkeys(range(6), preset))
         assert rife(both, average_model, multi=2, sc=1).get_frame(5).props["RifeKind"] == "cut"
-        out = rife(with_props(both, {2: {"_SceneChangeNext": 0}}), average_model, multi=2, sc=1)
-        assert out.get_frame(5).props["RifeKind"] == "new"
-        assert "RifeSceneScore" not in out.get_frame(5).props
+
+    def cuts(self, clip, model):
+        """The pairs of ``clip`` that are cuts, as the source frames left of them; and that they are marked so."""
+        out = rife(clip, model, multi=2, sc=1)
+        found = [n for n in range(len(clip) - 1) if out.get_frame(2 * n + 1).props["RifeKind"] == "cut"]
+        marks = self.marks(out)
+        assert [n // 2 for n, (_, after) in enumerate(marks[:-1]) if after == 1] == found
+        return found
+
+    def test_results_that_are_edited_and_interpolated_again_are_cut_where_the_scenes_change(self, average_model):
+        def result(*seeds):
+            return rife(core.std.Splice([scene(seed, 4) for seed in seeds]), average_model, multi=2, sc=1)
+
+        one, two, three = result(1), result(5), result(1, 5, 4)  # three has its cuts after 7 and 15
+        assert self.cuts(three, average_model) == [7, 15]
+        assert self.cuts(one[:5] + two[2:7], average_model) == [4]
+        assert self.cuts(three.std.Reverse(), average_model) == [7, 15]
+        assert self.cuts(three[2:12], average_model) == [5]
+        assert self.cuts(three[1:8] + three[16:20], average_model) == [6]  # the scene between was taken out
+        assert self.cuts(three[:8] + one[6:], average_model) == []  # the same scene goes on
+        assert self.cuts(scene(1, 4) + two, average_model) == [3]
+        assert self.cuts(three[::2], average_model) == [3, 7]
 
     def test_off_neither_reads_nor_detects(self, average_model):
         out = rife(with_props(numbered(3), {0: {"_SceneChangeNext": 1}}), average_model, multi=2, sc=0)

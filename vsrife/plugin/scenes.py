@@ -31,9 +31,8 @@ class Cut:
 
 
 def cut_by_props(left: Frame | None, right: Frame | None) -> bool | None:
-    """What the properties say: a cut if left Next or right Prev is 1; none if either is there as 0; else None.
-
-    A side that is not at hand is None and says nothing.
+    """What the properties say, for marking where that is all there is: a cut if left Next or right Prev is 1; none if
+    either is there as 0; else None. A side that is not at hand is None and says nothing.
     """
     said = (left.tags.ends_scene if left else None, right.tags.starts_scene if right else None)
     if True in said:
@@ -79,11 +78,20 @@ class Scenes:
             return Cut(cut=True)
         if not self._settings.sc:
             return Cut(cut=False)
-        said = cut_by_props(left, right)
-        if said is not None:
-            return Cut(cut=said)
+        if self._declared(left, right):
+            return Cut(cut=True)
         score = HostMeasures().cut_score(self._signature(k, left), self._signature(k + 1, right))
         return Cut(cut=score >= self._threshold, score=score)
+
+    def _declared(self, left: Frame, right: Frame) -> bool:
+        """Whether the properties make the pair a cut: one side says so, and the other does not deny it.
+
+        A clip may have been cut, joined or reversed since they were written, and then speak of other neighbours: so a 0
+        never settles anything, and sides that contradict each other are as good as none; unless nothing but the
+        properties is to count.
+        """
+        said = left.tags.ends_scene, right.tags.starts_scene
+        return True in said and (False not in said or self._threshold >= 1)
 
     def _signature(self, k: int, frame: Frame) -> cuts.Signature:
         def measure() -> cuts.Signature:
