@@ -380,7 +380,44 @@ class TestRequests:
         assert asked == [2]
 
 
-def test_interlaced_frames_are_refused_by_name(average_model):
-    out = rife(numbered(3).std.SetFieldBased(2), average_model, multi=2)
-    with pytest.raises(vs.Error, match=r"RIFE: frame 1: source frame 0 is interlaced .*clip\.std\.SetFieldBased\(0\)"):
-        out.get_frame(1)
+class TestFields:
+    def test_interlaced_frames_are_refused_by_name(self, average_model):
+        out = rife(numbered(3).std.SetFieldBased(2), average_model, multi=2)
+        for n in (0, 1):
+            with pytest.raises(
+                vs.Error, match=rf"RIFE: frame {n}: source frame 0 is interlaced .*clip\.std\.SetFieldBased\(0\)"
+            ):
+                out.get_frame(n)
+
+    @pytest.mark.parametrize("multi", ["2", "5/2", "2/3"])
+    def test_interlaced_frames_in_mid_stream_are_said_by_the_first_output_made_of_one(self, average_model, multi):
+        out = rife(with_props(numbered(9, 70, 50), {5: {"_FieldBased": 1}}), average_model, multi=multi, sc=1)
+        for n in range(len(out)):
+            if 4 < n / Fraction(multi) < 6:
+                with pytest.raises(vs.Error, match=r"source frame 5 is interlaced \(_FieldBased 1\)"):
+                    out.get_frame(n)
+            else:
+                out.get_frame(n).close()
+
+    @pytest.mark.parametrize("tff", [True, False])
+    def test_both_parities_as_one_clip_are_refused(self, average_model, tff):
+        fields = numbered(6, 70, 52, vs.YUV422P10).std.SeparateFields(tff=tff)
+        for options in ({"sc": 1}, {"sc": 0}):
+            out = rife(fields, average_model, multi=2, **options)
+            assert out.get_frame(4).props["RifeKind"] == "source"
+            with pytest.raises(vs.Error) as caught:
+                out.get_frame(5)
+            pair = "1 and 0" if tff else "0 and 1"
+            assert f"source frames 2 and 3 are fields of both parities (_Field {pair})" in str(caught.value)
+            for way_out in (fields.std.SelectEvery(2, 0), fields.std.SetFieldBased(0)):
+                assert rife(way_out, average_model, multi=2, **options).get_frame(5).props["RifeKind"] == "new"
+
+    def test_a_field_beside_a_frame_says_nothing_of_parity(self, average_model):
+        source = with_props(numbered(4), {0: {"_Field": 1}, 2: {"_Field": 0}})
+        out = rife(source, average_model, multi=2)
+        assert [out.get_frame(n).props["RifeKind"] for n in (1, 3, 5)] == ["new"] * 3
+
+    def test_where_nothing_is_blended_fields_pass(self, average_model):
+        fields = numbered(4).std.SeparateFields(tff=True)
+        for multi in ("1", "1/2"):
+            assert len(list(rife(fields, average_model, multi=multi, sc=0).frames())) == len(fields) * Fraction(multi)
