@@ -133,6 +133,100 @@ class TestProperties:
         assert samples(frame.props["_Alpha"])[0].tolist() == [[0] * 16] * 16
 
 
+class TestAlpha:
+    """Straight alpha: the network sees a picture as far as its alpha lets it be seen."""
+
+    LETTERS = vs.core.text.Text(
+        vs.core.std.BlankClip(format=vs.GRAY8, width=120, height=100, length=1), "TITLE", alignment=5, scale=2
+    )
+
+    def title(self, fmt, length=4, step=10, width=321, height=182):
+        """Letters that move to the right over nothing."""
+        letters = samples(self.LETTERS.get_frame(0))[0].astype(float) / 255
+        letters[letters < 0.5] = 0.0  # the box that they are written on
+        base = core.std.BlankClip(format=fmt, width=width, height=height, length=length, fpsnum=25, keep=False)
+        peak = 1.0 if base.format.sample_type == vs.FLOAT else (1 << base.format.bits_per_sample) - 1
+
+        def draw(n, f):
+            made = f.copy()
+            np.asarray(made[0])[40:140, 20 + step * n : 140 + step * n] = letters * peak
+            return made
+
+        return base.std.ModifyFrame(base, draw)
+
+    def centre(self, alpha):
+        plane = samples(alpha)[0].astype(float)
+        return (plane.sum(0) * np.arange(plane.shape[1])).sum() / plane.sum()
+
+    @pytest.mark.parametrize(
+        ("fmt", "colour", "alpha"),
+        [
+            (vs.RGB24, [255, 255, 255], vs.GRAY8),
+            (vs.RGB24, [0, 0, 0], vs.GRAY8),
+            (vs.RGB24, [64, 64, 64], vs.GRAY8),
+            (vs.RGB24, [0, 0, 128], vs.GRAY8),
+            (vs.RGBS, [1.0, 0.0, 0.5], vs.GRAYS),
+            (vs.YUV444P16, [126 << 8, 128 << 8, 128 << 8], vs.GRAY16),
+            (vs.YUV444PH, [0.0, 0.0, 0.0], vs.GRAYH),
+            (vs.GRAY16, [65535], vs.GRAY10),
+        ],
+    )
+    def test_letters_that_are_in_the_alpha_alone_move(self, official_model, fmt, colour, alpha):
+        title = self.title(alpha)
+        plain = core.std.BlankClip(format=fmt, width=321, height=182, length=4, fpsnum=25, color=colour)
+        out = rife(core.std.ClipToProp(plain, title, prop="_Alpha"), official_model, multi=2)
+        middle = out.get_frame(3)
+        expected = (self.centre(title.get_frame(1)) + self.centre(title.get_frame(2))) / 2
+        assert abs(self.centre(middle.props["_Alpha"]) - expected) < 0.5
+        steps = np.sort(samples(middle.props["_Alpha"])[0].astype(float).ravel())[::-1]
+        half = np.sort(samples(title.get_frame(1))[0].astype(float).ravel())[::-1]
+        lit = int((half > 0).sum())
+        assert steps[:lit].sum() > 0.9 * steps.sum()  # as many samples as the letters have, and not two faint copies
+        for one, other in zip(samples(middle), samples(plain.get_frame(0)), strict=True):
+            assert np.array_equal(one, other)
+
+    @pytest.mark.parametrize("alpha", [vs.GRAY8, vs.GRAY10, vs.GRAYS])
+    @pytest.mark.parametrize("fmt", [vs.YUV420P8, vs.RGB24, vs.GRAYS])
+    def test_an_alpha_that_is_white_everywhere_changes_nothing(self, moving_model, fmt, alpha):
+        source = textured(3, 70, 50, fmt)
+        white = core.std.BlankClip(format=alpha, width=70, height=50, length=3, color=self.peak(alpha))
+        without = [samples(f) for f in rife(source, moving_model, multi=3).frames()]
+        clip = rife(core.std.ClipToProp(source, white, prop="_Alpha"), moving_model, multi=3)
+        for n, frame in enumerate(clip.frames()):
+            assert all(map(np.array_equal, samples(frame), without[n])), n
+            assert (samples(frame.props["_Alpha"])[0] == self.peak(alpha)).all()
+
+    def peak(self, fmt):
+        return {vs.GRAY8: 255, vs.GRAY10: 1023, vs.GRAYS: 1.0}[fmt]
+
+    def test_one_sample_below_white_is_seen(self, moving_model):
+        source = textured(2, 70, 50)
+        hole = core.std.BlankClip(format=vs.GRAY8, width=70, height=50, length=2, color=255)
+
+        def pierce(n, f):
+            made = f.copy()
+            np.asarray(made[0])[49, 69] = 254 if n == 1 else 255
+            return made
+
+        pierced = core.std.ClipToProp(source, hole.std.ModifyFrame(hole, pierce), prop="_Alpha")
+        white = rife(core.std.ClipToProp(source, hole, prop="_Alpha"), moving_model, multi=2)
+        made = rife(pierced, moving_model, multi=2)
+        assert not np.array_equal(samples(made.get_frame(1))[0], samples(white.get_frame(1))[0])
+
+    def test_how_a_frame_is_seen_does_not_depend_on_who_asked_first(self, moving_model):
+        """Frame 1 has an alpha that its right neighbour has too and its left one has not."""
+        source = textured(3, 70, 50)
+        with_alpha = core.std.ClipToProp(source, textured(3, 70, 50, vs.GRAY8, step=-2.0), prop="_Alpha")
+        clip = source[:1] + with_alpha[1:]
+        ways = []
+        for order in ((1, 3), (3, 1)):
+            out = rife(clip, moving_model, multi=2)
+            ways.append({n: [plane.tobytes() for plane in samples(out.get_frame(n))] for n in order})
+        assert ways[0] == ways[1]
+        alone = rife(source, moving_model, multi=2).get_frame(1)
+        assert [plane.tobytes() for plane in samples(alone)] == ways[0][1]
+
+
 class TestScenes:
     def marks(self, out):
         return [(f.props.get("_SceneChangePrev"), f.props.get("_SceneChangeNext")) for f in out.frames()]

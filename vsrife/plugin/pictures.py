@@ -115,9 +115,9 @@ class Reader(ABC):
     def close(self) -> None:
         """Give back what is held for the clip's frames. None is being made any more."""
 
-    def _picture(self, number: int, layer: Layer, alpha: Layer | None = None) -> Picture:
+    def _picture(self, number: int, layer: Layer, alpha: Layer | None = None, *, see_through: bool = False) -> Picture:
         width, height = self._size
-        return Picture(number=number, width=width, height=height, layer=layer, alpha=alpha)
+        return Picture(number=number, width=width, height=height, layer=layer, alpha=alpha, see_through=see_through)
 
 
 class HostReader(Reader):
@@ -152,10 +152,11 @@ class HostReader(Reader):
                 if left_alpha is not None:
                     made_alpha = left_alpha.blank_like()
                 meaning = self._colour(left.tags.colour, right.tags.colour)
+                through = any(self._lets_through(alpha) for alpha in (left_alpha, right_alpha) if alpha is not None)
                 draw(
-                    self._read(number, left, left_alpha, meaning),
-                    self._read(number + 1, right, right_alpha, meaning),
-                    self._read(number, made, made_alpha, meaning, write=True),
+                    self._read(number, left, left_alpha, meaning, through),
+                    self._read(number + 1, right, right_alpha, meaning, through),
+                    self._read(number, made, made_alpha, meaning, through, write=True),
                 )
             if made_alpha is not None:
                 made.writable_props.give_frame(ALPHA, made_alpha)
@@ -190,10 +191,22 @@ class HostReader(Reader):
             return False
         return len(formats) == 1 and formats.pop().family is Family.GRAY
 
-    def _read(self, number: int, frame: Frame, alpha: Frame | None, meaning: Colour, *, write: bool = False) -> Picture:
-        views = HostPlanes(self._layout, frame.writable_planes if write else frame.planes)
-        layer = Layer(format=self.format, colour=meaning, views=views)
-        return self._picture(number, layer, None if alpha is None else self._alpha_layer(alpha, write=write))
+    def _lets_through(self, alpha: Frame) -> bool:
+        """Whether the alpha is not white everywhere."""
+        fmt = format_of(alpha.format)
+        # By numpy, which knows the least of 16 bits without a sign; NaN is below white too.
+        return not self._alpha_planes(alpha, fmt)[0].numpy().min() >= fmt.peak
+
+    def _read(
+        self, number: int, frame: Frame, alpha: Frame | None, meaning: Colour, through: bool, *, write: bool = False
+    ) -> Picture:
+        layer = Layer(
+            format=self.format,
+            colour=meaning,
+            views=HostPlanes(self._layout, frame.writable_planes if write else frame.planes),
+        )
+        beside = None if alpha is None else self._alpha_layer(alpha, write=write)
+        return self._picture(number, layer, beside, see_through=through)
 
     def _alpha_layer(self, alpha: Frame, *, write: bool) -> Layer:
         fmt = format_of(alpha.format)
