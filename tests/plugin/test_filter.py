@@ -76,6 +76,14 @@ class TestProperties:
         whole = with_props(numbered(2), {0: {"_AbsoluteTime": 2}, 1: {"_AbsoluteTime": 3}})
         assert rife(whole, average_model, multi=4).get_frame(1).props["_AbsoluteTime"] == 2.25
 
+    def test_a_picture_type_stays_on_frames_at_source_times_alone(self, average_model):
+        still = core.std.BlankClip(format=vs.YUV420P8, width=70, height=50, length=2, keep=False)
+        source = with_props(still + numbered(3, 70, 50), {1: {"_SceneChangeNext": 1}}).std.SetFrameProps(_PictType="B")
+        frames = list(rife(source, average_model, multi=3, sc=1, skip=1).frames())
+        kinds = [f.props["RifeKind"] for f in frames]
+        assert set(kinds) == {"source", "new", "still", "cut", "held"}
+        assert [f.props.get("_PictType") for f in frames] == ["B" if kind == "source" else None for kind in kinds]
+
     def test_durations_of_a_varying_rate_keep_their_total(self, average_model):
         spans = [Fraction(1, 30), Fraction(1, 10), Fraction(1001, 24000), Fraction(1, 25), Fraction(3, 50)]
         named = {k: {"_DurationNum": d.numerator, "_DurationDen": d.denominator} for k, d in enumerate(spans)}

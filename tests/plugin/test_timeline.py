@@ -1,7 +1,7 @@
 from concurrent.futures import ThreadPoolExecutor
 from fractions import Fraction
 from itertools import pairwise
-from math import ceil, floor
+from math import ceil, floor, lcm
 
 import pytest
 from hypothesis import given, settings
@@ -305,6 +305,19 @@ def test_a_phone_clip_scaled_by_its_average_rate_keeps_its_total():
     check_fits(made)
     assert sum(made) == sum(source)
     assert len({d for d in made if d.denominator > 90000}) > 1  # rounding did happen
+
+
+def test_cut_points_that_must_be_rounded_fall_on_four_million_parts_of_a_second():
+    """docs/timeline.md, 2: the nearest multiple of 1 / lcm(b, 4,000,000)."""
+    ratio = F(5003, 2000)  # 720,000 * 5003 is beyond 31 bits
+    for length in (F(3, 100), F(1001, 24000), F(3003, 90000), F(33, 1000), F(1470, 44100), F(900_900, 27_000_000)):
+        grid = lcm(length.denominator, 4_000_000)
+        assert grid <= MAX_INT32
+        first = Timeline(ratio=ratio, source_frames=4).duration(0, lambda _, length=length: length)
+        exact = length / ratio
+        assert first == F(round(exact * grid), grid) != exact
+        assert abs(first - exact) <= F(1, 8_000_000)
+    assert Timeline(ratio=ratio, source_frames=4).duration(0, lambda _: F(3, 100)) == F(47971, 4_000_000)
 
 
 def test_a_time_base_of_its_own_keeps_its_total_too():
