@@ -293,6 +293,32 @@ class TestScenes:
         both = with_props(scene(1) + scene(2), dict.fromkeys(range(6), preset))
         assert rife(both, average_model, multi=2, sc=1).get_frame(5).props["RifeKind"] == "cut"
 
+    PRESETS = (
+        ({"_SceneChangeNext": 1}, {}, 1),
+        ({}, {"_SceneChangePrev": 1}, 1),
+        ({"_SceneChangeNext": 0}, {"_SceneChangePrev": 1}, 1),
+        ({"_SceneChangeNext": 0}, {}, 0),
+        ({}, {"_SceneChangePrev": 0}, 0),
+        ({}, {}, None),
+    )
+
+    @pytest.mark.parametrize(("before", "after", "expected"), PRESETS)
+    def test_a_pair_that_cannot_be_judged_is_marked_by_its_properties_alone(
+        self, average_model, before, after, expected
+    ):
+        """docs/timeline.md: frame 2 is there, frame 1 has a matrix that is not taken."""
+        source = with_props(numbered(4), {1: {"_Matrix": 14, **before}, 2: after})
+        assert rife(source, average_model, multi=2, sc=1).get_frame(4).props.get("_SceneChangePrev") == expected
+
+    @pytest.mark.parametrize(("multi", "n"), [("2", 40), ("1", 20)])
+    @pytest.mark.parametrize("own", [1, 0, None])
+    def test_of_a_player_s_clip_and_at_ratio_1_a_frame_s_own_properties_count(self, average_model, multi, n, own):
+        length = (1 << 27) - 1 if multi == "2" else 30
+        stream = core.std.BlankClip(length=length, width=64, height=32, format=vs.YUV420P8, fpsnum=0, fpsden=1)
+        presets = {19: {"_SceneChangeNext": 1}, 20: {"_SceneChangePrev": own}}
+        out = rife(with_props(stream, presets), average_model, multi=multi, sc=1)
+        assert out.get_frame(n).props.get("_SceneChangePrev") == own
+
     def cuts(self, clip, model):
         """The pairs of ``clip`` that are cuts, as the source frames left of them; and that they are marked so."""
         out = rife(clip, model, multi=2, sc=1)
