@@ -119,6 +119,10 @@ def test_rate_that_vapoursynth_cannot_hold():
     ):
         Timeline(ratio=F(2**61 - 1, 2**60 + 1), source_frames=3, fps=F(24000, 1001), cause="multi (x)")
     assert Timeline(ratio=F(2**61 - 1, 2**60 + 1), source_frames=3).output_fps == (0, 1)
+    # By one: an int64 holds the first.
+    assert Timeline(ratio=F(2**63 - 1, 2**62), source_frames=3, fps=F(1)).output_fps == (2**63 - 1, 2**62)
+    with pytest.raises(ArgumentError):
+        Timeline(ratio=F(2**63 + 1, 2**62), source_frames=3, fps=F(1))
 
 
 @pytest.mark.parametrize(("ratio", "frames"), [(F(0), 1), (F(-1), 1), (F(1), 0)])
@@ -353,6 +357,7 @@ EVEN, UNEVEN = F(1, 25), F(1, 20)
         (None, [None, EVEN, None, None, None], 3),
         (None, [EVEN, UNEVEN, None, None], None),
         (F(24000, 1001), [None, None, None, F(1001, 24000), F(1001, 24000)], None),
+        (F(25), [None] * 6, None),
     ],
 )
 def test_many_missing_durations_are_told_of_once(fps, lengths, told_at):
@@ -408,6 +413,11 @@ def test_fit_duration(seconds):
         assert abs(fitted - seconds) <= F(1, 2 * floor((MAX_INT32 - 1) / max(seconds, F(1))))
     else:
         assert fitted == F(1, MAX_INT32)
+
+
+@pytest.mark.parametrize("seconds", [F(1, MAX_INT32), F(MAX_INT32 - 1, MAX_INT32), F(MAX_INT32)])
+def test_what_fits_to_the_last_bit_stays(seconds):
+    assert fit_duration(seconds) == seconds
 
 
 def test_length_matches_ceiling_of_the_product():

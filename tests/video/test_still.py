@@ -126,6 +126,17 @@ def test_float_samples_beyond_the_nominal_range_do_not_freeze(dtype: torch.dtype
     assert not still(left, right, 32)
 
 
+@pytest.mark.parametrize("dtype", [torch.float16, torch.float32])
+def test_0_and_1_themselves_are_in_the_nominal_range(dtype: torch.dtype) -> None:
+    """A change that is too small to be quantised counts only beyond them."""
+    step = 6e-8 if dtype == torch.float32 else 2**-11
+    for end, near in ((0.0, step), (1.0, 1.0 - step)):
+        one, other = (torch.full((16, 16), value, dtype=dtype) for value in (end, near))
+        assert not torch.equal(one, other)
+        assert still(one, other, 32, 40.0)
+        assert still(other, one, 32, 40.0)
+
+
 def test_strided_views_and_tall_pictures_are_seen_to_the_last_row() -> None:
     wide = noise((2100, 300), 8)
     left, right = wide[3:, 20:281], wide.clone()[3:, 20:281]
