@@ -221,6 +221,24 @@ class TestAlpha:
         made = rife(pierced, moving_model, multi=2)
         assert not np.array_equal(samples(made.get_frame(1))[0], samples(white.get_frame(1))[0])
 
+    @pytest.mark.parametrize(
+        ("left", "right"),
+        [(vs.GRAY32, vs.GRAY32), (vs.GRAY8, vs.GRAY16), (vs.GRAY16, vs.GRAYH), (vs.RGB24, vs.RGB24), (vs.GRAY8, None)],
+    )
+    def test_alphas_that_do_not_belong_together_are_left_alone(self, moving_model, left, right):
+        """The left one's is kept, and the picture is made as without one."""
+        source = textured(2, 70, 50)
+        alphas = [
+            core.std.BlankClip(format=fmt, width=70, height=50, length=2, color=[7] * (3 if fmt == vs.RGB24 else 1))
+            for fmt in (left, right or left)
+        ]
+        carrying = [source.std.ClipToProp(alpha, prop="_Alpha")[n] for n, alpha in enumerate(alphas)]
+        made = rife(carrying[0] + (carrying[1] if right else source[1]), moving_model, multi=2).get_frame(1)
+        assert made.props["_Alpha"].format.id == left
+        assert (samples(made.props["_Alpha"])[0] == 7).all()
+        for one, other in zip(samples(made), samples(rife(source, moving_model, multi=2).get_frame(1)), strict=True):
+            assert np.array_equal(one, other)
+
     def test_how_a_frame_is_seen_does_not_depend_on_who_asked_first(self, moving_model):
         """Frame 1 has an alpha that its right neighbour has too and its left one has not."""
         source = textured(3, 70, 50)
