@@ -11,10 +11,11 @@ from vsrife.engine.device import computing, resolve_device, resolve_precision, w
 from vsrife.engine.interpolator import Interpolator
 from vsrife.engine.matcher import Matcher
 from vsrife.engine.networks import load_network
-from vsrife.errors import ArgumentError, RifeError
+from vsrife.errors import ArgumentError
 from vsrife.plugin import arguments, here, ncnn, vsapi
 from vsrife.plugin.constant import ConstantRate
 from vsrife.plugin.drawings import Drawings
+from vsrife.plugin.fields import refuse_fields
 from vsrife.plugin.pauses import around, share_of, usual_span
 from vsrife.plugin.pictures import HostReader, Reader, ResidentReader, format_of
 from vsrife.plugin.properties import Kind, interpolated_time
@@ -305,11 +306,14 @@ class Filter:
     def _made(self, n: int, sources: Mapping[int, Frame], run: Run | None) -> Frame:
         moment = self._timeline.at(n)
         shown = self._shown(moment, run, sources)
-        _refuse_interlaced(sources[shown.left], shown.left)
+        left, right = sources[shown.left], None if shown.right is None else sources[shown.right]
+        neighbours = shown.right in (None, shown.left + 1)
+        refuse_fields(shown.left, left, right if neighbours else None)
+        if not neighbours and right is not None and shown.right is not None:
+            refuse_fields(shown.right, right, None)
         like = sources[moment.left]
         cut = None
         if shown.right is not None:
-            _refuse_interlaced(sources[shown.right], shown.right)
             cut = self._scenes.cut(shown.pair, sources[shown.pair], sources[shown.pair + 1])
         kind = self._kind(moment, shown, sources, cut)
 
@@ -412,12 +416,3 @@ def _overrides(settings: arguments.Settings, fmt: PixelFormat) -> ColourOverride
     )
     colour.check_overrides(fmt, overrides)
     return overrides
-
-
-def _refuse_interlaced(frame: Frame, index: int) -> None:
-    field = frame.tags.field_based
-    if field:
-        raise RifeError(
-            f"source frame {index} is interlaced (_FieldBased {field}), and fields cannot be interpolated as frames; "
-            "deinterlace it first, or, where it is progressive after all, clip.std.SetFieldBased(0)"
-        )
