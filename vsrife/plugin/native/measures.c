@@ -128,10 +128,9 @@ static void add_cell_sums(const char *first, ptrdiff_t stride, int width, int he
             uint32_t columns[TILE] = {0};
             for (int y = top; y < bottom; y++)
                 add_samples(first + y * stride + left * size_of(type), type, count, columns);
-            for (int x = 0; x < count;) {
-                int place = (left + x) / cell, end = least(count, (place + 1) * cell - left);
+            for (int x = 0, place = left / cell; x < count; place++) {
                 int64_t sum = 0;
-                for (; x < end; x++)
+                for (int end = least(count, (place + 1) * cell - left); x < end; x++)
                     sum += columns[x];
                 line[place] += weight * sum;
             }
@@ -210,7 +209,7 @@ static int rife_is_still(const uintptr_t *left, const uintptr_t *right, int coun
 
 /* ---- How much of a pair does not match as it lies: constants and the order of operations are those of cuts.py ---- */
 
-#define CELLS 320
+#define CELLS 400
 #define PEAK 65535.0
 #define BLOCK 16
 #define CONTRAST 0.18
@@ -218,7 +217,7 @@ static int rife_is_still(const uintptr_t *left, const uintptr_t *right, int coun
 #define MOST_LIGHT 2.5
 #define RELATIVE_FLOOR 3e-4
 #define FLOOR 2e-6
-#define LONE_FLOOR 2.2e-4
+#define LONE_FLOOR 1e-3
 #define NOISE_FLOOR 16.0
 #define NOISE 1e-4
 #define MOST_NOISE 6.4e-3
@@ -400,7 +399,7 @@ static int compare(const Side sides[2], int y, int x, int height, int width, ptr
     return 1;
 }
 
-/* cuts.in_place of two signatures [rows][columns], of 1 to 320 rows and columns of 0..65535. -1: there is no memory. */
+/* cuts.in_place of two signatures [rows][columns], of 1 to 400 rows and columns of 0..65535. -1: there is no memory. */
 static double rife_in_place(const int64_t *left, const int64_t *right, int rows, int columns) {
     const int count = rows * columns;
     int32_t *memory = malloc(2 * sizeof *memory * count);
