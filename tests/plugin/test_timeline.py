@@ -380,6 +380,24 @@ def test_cut_points_that_must_be_rounded_fall_on_four_million_parts_of_a_second(
     assert Timeline(ratio=ratio, source_frames=4).duration(0, lambda _: F(3, 100)) == F(47971, 4_000_000)
 
 
+@pytest.mark.parametrize(
+    ("length", "ratio", "grid"),
+    [
+        (F(4001, 120_000), F(5003, 2000), 12_000_000),  # 720,000 * 5003 is beyond 31 bits, 120,000 * 5003 is not
+        (F(16_683_334, 500_000_000), F(3, 2), 500_000_000),  # nanoseconds, though they are reduced
+        (F(83_417, 2_000_003), F(5, 2), None),  # a base of its own
+        (F(1001, 24_000), F(2999, 1000), 12_000_000),  # the first numerator that 720,000 has no room for is 2983
+        (F(1001, 24_000), F(2982, 1001), None),
+    ],
+)
+def test_the_time_base_that_decides_whether_a_cut_point_stays_exact(length, ratio, grid):
+    """docs/timeline.md, 1."""
+    first = Timeline(ratio=ratio, source_frames=4).duration(0, lambda _: length)
+    exact = length / ratio
+    assert first == (exact if grid is None else F(round(exact * grid), grid))
+    assert grid is None or first != exact
+
+
 def test_a_time_base_of_its_own_keeps_its_total_too():
     source = [F(83417, 2_000_003)] * 9  # a prime: no common grid fits beside it
     timeline = Timeline(ratio=F(1251249, 500000), source_frames=9)
