@@ -49,8 +49,11 @@ def counted(count: Count) -> None:
         count.asked += 1
         return ask(self, *arguments)  # type: ignore[arg-type]
 
+    def copied(_self: HostReader, _number: int, left: Frame, *_others: object, like: Frame) -> Frame:  # noqa: ARG001
+        return left.copy()
+
     Scenes._judge, Matcher.warped = judged, asked  # type: ignore[method-assign, assignment]
-    HostReader.make = lambda _self, _number, left, _right, _draw: left.copy()  # type: ignore[method-assign, assignment]
+    HostReader.make = copied  # type: ignore[method-assign, assignment]
 
 
 def source(path: Path) -> vs.VideoNode:

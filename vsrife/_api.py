@@ -23,6 +23,9 @@ def RIFE(
     factor_den: int | None = None,
     fps_num: int | None = None,
     fps_den: int | None = None,
+    cfr: bool | None = None,
+    pause: float | None = None,
+    retime: bool | None = None,
     model: str | os.PathLike[str] | int | None = None,
     variant: Literal["large", "3.6"] | None = None,
     scale: float | None = None,
@@ -66,6 +69,13 @@ def RIFE(
             frame rate. Of a clip with varying durations it scales the average, and the durations go on varying.
             Default: not set.
         fps_den: See ``fps_num``. Default: 1.
+        cfr: With ``fps_num`` and ``fps_den``, make a clip of that constant rate of one whose durations vary: output n
+            shows the clip at n / fps seconds. Reads every source frame's duration once, when it is called. An error
+            for a player's endless clip and for frames without a duration. Default: False.
+        pause: Seconds from which a source frame that lasts at least three times as long as those around it is a pause:
+            it is held, and motion takes the usual span, at its end. 0: no frame is a pause. Default: 0.2.
+        retime: Of an animation that shows each drawing for a few frames (on twos, on threes), make even motion from
+            drawing to drawing; with ``multi=1`` at the clip's own rate. docs/retiming.md has the rule. Default: False.
         model: A name (``python -m vsrife models`` lists them) or a checkpoint file (.pkl, .pth, .safetensors). A whole
             number is the ncnn plugin's number of a network. Default: the network inside the package, else "4.0".
         variant: Which of two networks of the same shapes a file holds: "large" for RIFE-Large, which is else RIFE, or
@@ -113,6 +123,9 @@ def RIFE(
         "factor_den": _number("factor_den", factor_den),
         "fps_num": _number("fps_num", fps_num),
         "fps_den": _number("fps_den", fps_den),
+        "cfr": _number("cfr", cfr),
+        "pause": _number("pause", pause),
+        "retime": _number("retime", retime),
         "model": _text_of(model),
         "variant": variant,
         "scale": _number("scale", scale),

@@ -34,6 +34,8 @@ def test_nothing_passed_is_the_documented_default():
 
 def test_every_argument_of_the_signature_arrives():
     raw = {
+        "pause": 0.5,
+        "retime": 1.0,
         "model": "4.26",
         "variant": "large",
         "scale": 0.5,
@@ -50,7 +52,7 @@ def test_every_argument_of_the_signature_arrives():
     }
     found = parse(raw)
     assert {name: getattr(found, name) for name in raw} == raw
-    rates = {"multi", "factor_num", "factor_den", "fps_num", "fps_den"}
+    rates = {"multi", "factor_num", "factor_den", "fps_num", "fps_den", "cfr"}
     peers = {"multiplier", "model_path", "gpu_id", "gpu_thread", "tta", "uhd", "list_gpu"}  # see test_ncnn.py
     assert raw.keys() | rates | peers == {entry.split(":")[0] for entry in SIGNATURE.split(";") if entry} - {"clip"}
     assert parse({"sc": 0.0, "skip": 0.0, "ensemble": 0}) == Settings(sc=False, skip=False)
@@ -270,9 +272,9 @@ NAN, INF = float("nan"), float("inf")
             {"skip_treshold": 60.0},
             (
                 "skip_treshold must be an argument of RIFE; did you mean skip_threshold? there are: multi, factor_num, "
-                "factor_den, fps_num, fps_den, model, variant, scale, ensemble, sc, sc_threshold, skip, "
-                "skip_threshold, device, precision, matrix_in, range_in, chromaloc_in, multiplier, model_path, gpu_id, "
-                "gpu_thread, tta, uhd, list_gpu"
+                "factor_den, fps_num, fps_den, cfr, pause, retime, model, variant, scale, ensemble, sc, sc_threshold, "
+                "skip, skip_threshold, device, precision, matrix_in, range_in, chromaloc_in, multiplier, model_path, "
+                "gpu_id, gpu_thread, tta, uhd, list_gpu"
             ),
         ),
     ],

@@ -519,6 +519,32 @@ class TestRequests:
             out.get_frame(n)
         assert sorted(set(asked)) == [10, 11]
 
+    def test_a_player_s_clip_with_a_rate_is_one_too(self, average_model):
+        stream = core.std.BlankClip(length=(1 << 27) - 1, fpsnum=10, fpsden=1, width=64, height=32, format=vs.YUV420P8)
+        source, asked = self.recorded(stream)
+        for options in ({"fps_num": 240, "fps_den": 1}, {"multi": 24}):
+            out = core.rife.RIFE(source, model=average_model, device="cpu", **options)
+            assert (len(out), out.fps) == (2**31 - 1, 240)
+            for n in (480, 481):
+                props = out.get_frame(n).props
+                assert Fraction(props["_DurationNum"], props["_DurationDen"]) == Fraction(1, 240)
+        assert sorted(set(asked)) == [20, 21]
+
+    @pytest.mark.parametrize("multi", ["2.0000001", "1.9999999", "2.4999999"])
+    @pytest.mark.parametrize("length", [7, (1 << 27) - 1])
+    def test_a_ratio_a_hair_off_passes_source_frames_on(self, average_model, multi, length):
+        rate = {"fpsnum": 0, "fpsden": 1} if length > 7 else {}
+        clip = core.std.BlankClip(length=length, width=64, height=32, format=vs.YUV420P8, keep=True, **rate)
+        source, asked = self.recorded(clip)
+        out = rife(source, average_model, multi=multi)
+        simple = Fraction(round(2 * Fraction(multi)), 2)
+        for k in range(2, 7, 2):
+            n = int(k * simple)
+            asked.clear()
+            assert out.get_frame(n).props["RifeKind"] == "source"
+            assert asked == [k]
+        assert length > 7 or len(out) == -(-7 * simple.numerator // simple.denominator)
+
     def test_the_tail_holds_the_last_frame_without_asking_beyond(self, average_model):
         source, asked = self.recorded(numbered(3))
         out = rife(source, average_model, multi=4)

@@ -98,6 +98,21 @@ class TestPlayer:
             whole = sum(Fraction(k + 2, 100) for k in range(5))
             assert sum(duration for _, _, duration, _ in frames) == whole + Fraction(7, 100) / 5
 
+    def test_a_script_that_gives_the_clip_a_rate(self, player, script, settings, average_model):
+        text = f"""
+            from vapoursynth import core
+            clip = video_in.std.AssumeFPS(fpsnum=10, fpsden=1)
+            core.rife.RIFE(clip, fps_num=240, fps_den=1, retime=1, model={average_model!r}, device="cpu").set_output()
+        """
+        done = finish(start([player, script(text), "2", "3", "4"], **settings))
+        assert done.returncode == 0, done.stderr
+        rounds = rounds_of(done.stdout)
+        assert len(rounds) == 2
+        for frames, end in rounds:
+            assert end == ["end 49: end of file"]
+            assert [luma for _, luma, _, _ in frames] == [16] + [20] * 23 + [24] + [28] * 23 + [32]
+            assert {duration for _, _, duration, _ in frames} == {Fraction(1, 240)}
+
     def test_an_argument_that_needs_a_rate_is_one_line_at_the_end(self, player, script, settings, average_model):
         text = f"""
             from vapoursynth import core

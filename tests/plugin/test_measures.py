@@ -245,6 +245,26 @@ def test_any_still_verdict(dtype: torch.dtype, height: int, width: int, seed: in
     assert is_still([left], [right], TYPES[dtype], threshold) is expected
 
 
+@settings(max_examples=100, deadline=None)
+@given(st.sampled_from([*TYPES]), st.integers(1, 70), st.integers(1, 70), st.integers(0, 2**32), st.booleans())
+def test_any_worst_block(dtype: torch.dtype, height: int, width: int, seed: int, bad: bool) -> None:
+    generator = torch.Generator().manual_seed(seed)
+    left = plane_of(dtype, (height, width), seed, bad=bad)
+    right = left.clone()
+    y, x = (int(torch.randint(0, side, (), generator=generator)) for side in (height, width))
+    right[y : y + 3, x : x + 3] = plane_of(dtype, (height, width), seed + 1)[y : y + 3, x : x + 3]
+    planes = [host_planes([each] * 3, TYPES[dtype], Family.RGB) for each in (left, right)]
+    assert measures.worst_block(*planes) == still.worst_block([left], [right], TYPES[dtype])
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_the_worst_block_of_odd_sizes(size: tuple[int, int]) -> None:
+    planes = [[plane_of(torch.uint8, size, seed + k) for k in range(3)] for seed in (1, 7)]
+    for family, count in ((Family.RGB, 3), (Family.YUV, 1)):
+        expected = still.worst_block(planes[0][:count], planes[1][:count], 8)
+        assert measures.worst_block(*(host_planes(each, 8, family) for each in planes)) == expected > 0
+
+
 def test_every_plane_is_compared_with_its_own_limit() -> None:
     planes = [plane_of(torch.uint8, size, 3) for size in ((31, 33), (16, 17), (16, 17))]
     assert is_still(planes, [p.clone() for p in planes], 8, 60.0)
@@ -299,6 +319,7 @@ def test_the_gil_is_free_meanwhile() -> None:
         "score": lambda: measures.in_place(left, right),
         "signature": lambda: signature([plane], 16),
         "still": lambda: is_still([plane], [other], 16, 0.0),
+        "worst": lambda: measures.worst_block(host_planes([plane], 16), host_planes([other], 16)),
     }
     assert not any(runs_beside(busy) for _ in range(3))
     for name, call in work.items():
@@ -331,4 +352,4 @@ for work in (lambda: sum(range(100000)), lambda: large + large):
 
 
 def test_the_library_is_where_the_measures_look() -> None:
-    assert {"rife_in_place", "rife_is_still", "rife_signature"} <= set(dir(vsapi.lib()))
+    assert {"rife_in_place", "rife_is_still", "rife_signature", "rife_worst_block"} <= set(dir(vsapi.lib()))

@@ -8,7 +8,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from vsrife.errors import ArgumentError
-from vsrife.plugin.timeline import ENDLESS_FRAMES, MAX_FRAMES, MAX_INT32, MissingDurations, Timeline, fit_duration
+from vsrife.plugin.timeline import (
+    ENDLESS_FRAMES,
+    MAX_FRAMES,
+    MAX_INT32,
+    MissingDurations,
+    Timeline,
+    fit_duration,
+    simple_ratio,
+)
 
 F = Fraction
 relaxed = settings(deadline=None, max_examples=120)
@@ -92,6 +100,50 @@ def test_moments_are_the_exact_positions(timeline):
     assert timeline.position(timeline.length) >= timeline.source_frames
 
 
+# Ratios of rounded rates
+
+ROUNDED = [
+    (F(int(47.952048 * 1e8), int(23.976023 * 1e8)), F(2)),
+    (F("2.0000001"), F(2)),
+    (F("1.9999999"), F(2)),
+    (F("59.94") / F(24000, 1001), F(5, 2)),
+    (F("23.976") / F(24000, 1001), F(1)),
+    (F(60000, 1001) / F("119.88012"), F(1, 2)),
+    (F(60) / F(23.976023976023978), F(1001, 400)),
+    (F(float(F(24000, 1001))) / F(60), F(400, 1001)),
+]
+
+
+@pytest.mark.parametrize(("ratio", "simple"), ROUNDED)
+def test_a_ratio_of_rounded_rates_is_the_simple_one_that_it_stands_for(ratio, simple):
+    for frames in (1, 2, 3, 7, 50, 2000, None):
+        assert simple_ratio(ratio, frames) == simple
+    timeline = Timeline(ratio=simple, asked=ratio, source_frames=50, fps=F(24))
+    assert timeline.output_fps == (24 * ratio).as_integer_ratio()
+
+
+@pytest.mark.parametrize("ratio", [ratio for ratio, _ in ROUNDED])
+def test_over_a_clip_that_is_too_long_for_it_time_stays_true(ratio):
+    for frames in (10, 10**3, 10**5, 10**6, 10**7):
+        simple = simple_ratio(ratio, frames)
+        assert abs(frames * simple - frames * ratio) <= 1
+    assert simple_ratio(ratio, ceil(1 / abs(simple_ratio(ratio, 1) - ratio)) + 1) == ratio
+
+
+def test_usual_ratios_are_meant_as_they_are():
+    rates = [F(r, d) for r in (10000, 12000, 15000, 24000, 25000, 30000, 48000, 50000, 60000) for d in (1000, 1001)]
+    targets = [F(r, d) for r in (72000, 75000, 90000, 100000, 120000, 144000, 165000, 240000) for d in (1000, 1001)]
+    for rate in rates:
+        for target in rates + targets:
+            assert simple_ratio(target / rate, 100) == target / rate
+    for num in range(1, 5000, 7):
+        assert simple_ratio(F(num, 997), 2) == F(num, 997)
+    assert simple_ratio(F(2501, 1000), 2) == F(2501, 1000)
+    assert simple_ratio(F(10**7 + 1), 2) == 10**7 + 1
+    assert simple_ratio(F(1, 10**7 + 1), 2) == F(1, 10**7 + 1)
+    assert simple_ratio(F("2.00003"), 2) == F("2.00003")
+
+
 # Bounds
 
 
@@ -108,8 +160,12 @@ def test_too_long_names_both_arguments_and_the_largest_multi():
 
 def test_a_stream_has_no_length_to_exceed():
     assert Timeline(ratio=F(40), source_frames=PLAYER_FRAMES, streaming=True).length == MAX_FRAMES
-    with pytest.raises(ArgumentError, match=r"multi and clip \(134217727 frames\)"):
-        Timeline(ratio=F(40), source_frames=PLAYER_FRAMES, streaming=True, fps=F(25))
+    told = Timeline(
+        ratio=F(24), source_frames=PLAYER_FRAMES, streaming=True, fps=F(10)
+    )  # AssumeFPS: its length is as before
+    assert (told.length, told.output_fps) == (MAX_FRAMES, (240, 1))
+    with pytest.raises(ArgumentError, match=r"multi and clip \(2147483647 frames\)"):
+        Timeline(ratio=F(2), source_frames=MAX_FRAMES, streaming=True, fps=F(25))
     assert ENDLESS_FRAMES < PLAYER_FRAMES
 
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from vsrife.video.blocks import as_integers
-from vsrife.video.still import BLOCK, DEFAULT_STILL_THRESHOLD, is_still
+from vsrife.video.still import BLOCK, DEFAULT_STILL_THRESHOLD, is_still, worst_block
 
 SIZES = [(1, 1), (2, 2), (33, 17), (34, 18), (64, 64), (361, 641)]
 
@@ -163,3 +163,28 @@ def test_strided_views_and_tall_pictures_are_seen_to_the_last_row() -> None:
 def test_nan_is_refused() -> None:
     with pytest.raises(ValueError, match="NaN"):
         still(noise((4, 4), 8), noise((4, 4), 8), 8, nan)
+
+
+@pytest.mark.parametrize("bits", [8, 10, 16])
+def test_the_worst_block_is_a_share_of_the_largest_difference(bits: int) -> None:
+    top = (1 << bits) - 1
+    left = torch.zeros(35, 43, dtype=torch.int32)
+    right = left.clone()
+    kind = torch.uint8 if bits == 8 else torch.uint16
+    assert worst_block([left.to(kind)], [right.to(kind)], bits) == 0
+    right[8:16, 16:24] = top // 2
+    right[34, 42] = top  # a block of 3 x 3 samples
+    assert worst_block([left.to(kind)], [right.to(kind)], bits) == pytest.approx((top // 2) ** 2 / top**2)
+    right[32:35, 40:43] = top
+    assert worst_block([left.to(kind)], [right.to(kind)], bits) == 1
+    assert worst_block([left.to(kind)] * 2, [left.to(kind), right.to(kind)], bits) == 1
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.float32])
+def test_the_worst_block_of_floats(dtype: torch.dtype) -> None:
+    left = torch.full((16, 16), 0.5, dtype=dtype)
+    right = left.clone()
+    right[:8, :8] = 0.75
+    assert worst_block([left], [right], 32) == pytest.approx(1 / 16, rel=1e-3)
+    right[15, 15] = -0.5  # not in 0..1: as different as can be
+    assert worst_block([left], [right], 32) == 1

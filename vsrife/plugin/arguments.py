@@ -13,6 +13,7 @@ from vsrife.errors import ArgumentError
 from vsrife.plugin import ncnn
 from vsrife.plugin.ncnn import NOTHING, Ncnn
 from vsrife.plugin.passed import Passed
+from vsrife.plugin.pauses import DEFAULT_PAUSE
 
 __all__ = [
     "DEFAULT_MULTI",
@@ -25,6 +26,9 @@ __all__ = [
 ]
 
 DEFAULT_MULTI = Fraction(2)
+
+MAX_PAUSE = 86_400
+"""Seconds in a day: longer than any source frame."""
 
 DEFAULT_SKIP_THRESHOLD = 60.0
 """Decibels of PSNR that the worst block must reach for a pair to count as still: the still measure's own default, which
@@ -63,6 +67,9 @@ class Settings:
     ``multi``: output frames per source frame, above 0; means nothing where ``fps`` is given.
     ``fps``: target rate in frames per second, above 0, or None. `ratio_of` makes one ratio of the two.
     ``cause``: the argument that set the rate, with its value, as errors name it.
+    ``cfr``: whether the result has the constant rate ``fps``, which is given then.
+    ``pause``: seconds from which a source frame may be a pause; 0: none is.
+    ``retime``: whether held drawings become even motion.
     ``model``: a name or a path; None is the default model.
     ``variant``: which of two networks of the same shapes it is; None leaves it to the file.
     ``sc_threshold``: cut score, 0..1, from which a pair is a cut; None is the detector's default, 1 is never reached.
@@ -76,6 +83,9 @@ class Settings:
     multi: Fraction = DEFAULT_MULTI
     fps: Fraction | None = None
     cause: str = "multi (2)"
+    cfr: bool = False
+    pause: Fraction = DEFAULT_PAUSE
+    retime: bool = False
     model: str | None = None
     variant: str | None = None
     scale: float = 1.0
@@ -106,6 +116,9 @@ def parse(raw: Mapping[str, str | bytes | float]) -> Settings:
         multi=multi,
         fps=fps,
         cause=cause,
+        cfr=_cfr(passed, fps),
+        pause=_pause(passed),
+        retime=passed.switch("retime", default=False),
         model=theirs.own,
         variant=passed.text("variant", '"large" or "3.6"; leave it out for any other network', None),
         scale=ncnn.UHD_SCALE if theirs.uhd else _scale(passed),
@@ -209,6 +222,22 @@ def _notes(passed: Passed, multi: Fraction, *, sc: bool, skip: bool) -> list[str
             f"model={multi} by name"
         )
     return notes
+
+
+def _cfr(passed: Passed, fps: Fraction | None) -> bool:
+    cfr = passed.switch("cfr", default=False)
+    if cfr and fps is None:
+        raise ArgumentError(
+            "cfr (1) must come with fps_num and fps_den, the constant rate to make, in place of multi or factor_*; "
+            "60 frames a second are fps_num=60, fps_den=1"
+        )
+    return cfr
+
+
+def _pause(passed: Passed) -> Fraction:
+    must_be = f"seconds from 0 to {MAX_PAUSE}; at 0 no frame is a pause, leave it out for {float(DEFAULT_PAUSE):g}"
+    value = passed.within("pause", MAX_PAUSE, must_be, None)
+    return DEFAULT_PAUSE if value is None else Fraction(repr(value))
 
 
 def _scale(passed: Passed) -> float:

@@ -96,6 +96,8 @@ def _get_frame(n: int, reason: int, instance: Any, _frame_data: Any, context: An
             found.request(n, context)
         elif reason == vsapi.lib().arAllFramesReady:
             return found.answer(n, context)
+        else:
+            found.forget(context)
     except BaseException as error:  # noqa: BLE001 - as above; only this frame fails, and without an answer the host dies
         vsapi.Core(api, core).set_frame_error(
             context, f"RIFE: frame {n}: {one_line(error)}{installation.after_failure(error)}"

@@ -3,9 +3,9 @@
 The only module that knows VapourSynth on one side and the engine on the other. It touches no pixel.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from fractions import Fraction
-from typing import Any
+from typing import Any, NamedTuple
 
 from vsrife.engine.device import computing, resolve_device, resolve_precision, why_no_gpu
 from vsrife.engine.interpolator import Interpolator
@@ -13,12 +13,16 @@ from vsrife.engine.matcher import Matcher
 from vsrife.engine.networks import load_network
 from vsrife.errors import ArgumentError
 from vsrife.plugin import arguments, here, ncnn, vsapi
+from vsrife.plugin.constant import ConstantRate
+from vsrife.plugin.drawings import Drawings
 from vsrife.plugin.fields import refuse_fields
+from vsrife.plugin.pauses import around, share_of, usual_span
 from vsrife.plugin.pictures import HostReader, Reader, ResidentReader, format_of
 from vsrife.plugin.properties import Kind, interpolated_time
 from vsrife.plugin.resident import Exchange, interop_for
+from vsrife.plugin.retiming import Run, progress
 from vsrife.plugin.scenes import Cut, Scenes
-from vsrife.plugin.timeline import ENDLESS_FRAMES, MissingDurations, Moment, Timeline
+from vsrife.plugin.timeline import ENDLESS_FRAMES, MissingDurations, Moment, Timeline, simple_ratio
 from vsrife.plugin.vsapi import Core, Frame, Map
 from vsrife.plugin.vulkan import Gpu, understood
 from vsrife.video import colour
@@ -28,6 +32,20 @@ from vsrife.video.resident import Interop
 from vsrife.video.signature import signature_size
 
 __all__ = ["Filter"]
+
+MANY_FRAMES = 5000
+"""From here on reading all durations takes a time that is noticed."""
+
+
+class Shown(NamedTuple):
+    """What is seen: source frame ``left``, moved ``t`` of the way towards ``right``; None: left itself. ``pair``: the
+    neighbours whose verdict on cuts counts.
+    """
+
+    left: int
+    right: int | None
+    t: Fraction
+    pair: int
 
 
 class Filter:
@@ -50,20 +68,13 @@ class Filter:
         fmt = _constant_format(info)
         overrides = _overrides(settings, fmt)
         fps = Fraction(int(info.fpsNum), int(info.fpsDen)) if info.fpsNum > 0 and info.fpsDen > 0 else None
-        ratio = arguments.ratio_of(settings, fps)
-        frames = int(info.numFrames)
-        self._last = frames - 1
-        self._timeline = Timeline(
-            ratio=ratio,
-            source_frames=frames,
-            fps=fps,
-            streaming=frames >= ENDLESS_FRAMES,
-            cause=settings.cause,
-        )
+        self._frames = int(info.numFrames)
+        self._timeline = self._constant_rate(fps) if settings.cfr else self._scaled(fps)
         self._missing_durations = MissingDurations(fps)
+        self._asked: dict[int, frozenset[int]] = {}  # by frame in the making, where more was asked for than at first
         self._info = vsapi.ffi().new("VSVideoInfo *", info[0])
         self._info.numFrames = self._timeline.length
-        if fps is not None:
+        if fps is not None or settings.cfr:
             self._info.fpsNum, self._info.fpsDen = self._timeline.output_fps
         if settings.notes:
             self._core.inform_once(f"RIFE: {'; '.join(settings.notes)}")
@@ -92,6 +103,61 @@ class Filter:
             self._reader = ResidentReader(self._core, fmt, width, height, overrides, gpu=gpu, exchange=exchange)
         self._on_gpu = interop is not None
         self._scenes = Scenes(self._reader, settings, Matcher(network, *signature_size(height, width)))
+        self._drawings = self._held_drawings(fps) if settings.retime else None
+
+    def _held_drawings(self, fps: Fraction | None) -> Drawings | None:
+        if not self._timeline.streaming:
+            return Drawings(self._reader, self._frames, fps)
+        self._core.inform_once(
+            "RIFE: retime does nothing here: it looks some frames back and ahead, and of a player's clip only those "
+            "that are shown can be had"
+        )
+        return None
+
+    def _scaled(self, fps: Fraction | None) -> Timeline:
+        """Each source frame's time shared out to so many outputs."""
+        asked = arguments.ratio_of(self._settings, fps)
+        streaming = self._frames >= ENDLESS_FRAMES
+        return Timeline(
+            ratio=simple_ratio(asked, None if streaming else self._frames),
+            asked=asked,
+            source_frames=self._frames,
+            fps=fps,
+            streaming=streaming,
+            cause=self._settings.cause,
+        )
+
+    def _constant_rate(self, fps: Fraction | None) -> ConstantRate:
+        """Outputs at equal times, which takes every source frame's duration."""
+        if self._frames >= ENDLESS_FRAMES:
+            raise ArgumentError(
+                f"cfr (1) must come with a clip of known length, and this one ({self._frames} frames) is a player's "
+                "or as long; leave cfr out: a player shows each frame for as long as it lasts"
+            )
+        if self._frames >= MANY_FRAMES:
+            self._core.inform_once(f"RIFE: cfr reads the durations of all {self._frames} source frames first")
+        rate = self._settings.fps
+        assert rate is not None
+        durations = [self._read_duration(index) for index in range(self._frames - 1)]
+        durations.append(self._read_last_duration(durations, 1 / fps if fps else None) or 1 / rate)
+        return ConstantRate(rate, durations, fps=fps, cause=self._settings.cause)
+
+    def _read_duration(self, index: int) -> Fraction:
+        """The duration of a source frame in seconds, read while the filter is created."""
+        with self._core.frame(self._node, index) as frame:
+            duration = frame.tags.duration
+        if duration is None:
+            raise ArgumentError(
+                f"cfr (1) must come with a clip whose frames have durations, and source frame {index} has none "
+                "(_DurationNum, _DurationDen); leave cfr out, or, where the rate is constant, "
+                "clip.std.AssumeFPS(fpsnum=24000, fpsden=1001) first"
+            )
+        return duration
+
+    def _read_last_duration(self, others: list[Fraction], usual: Fraction | None) -> Fraction | None:
+        """The same of the last one, which files often leave without: then the usual one, or that of the one before."""
+        with self._core.frame(self._node, self._frames - 1) as frame:
+            return frame.tags.duration or usual or (others[-1] if others else None)
 
     def _interop(self, name: str) -> Interop | None:
         """What uses the clip's frames in place where they live on the GPU; None for frames in host memory.
@@ -142,50 +208,153 @@ class Filter:
             self._interpolator.close()
 
     def request(self, n: int, context: Any) -> None:
-        """Ask VapourSynth for the source frames that output frame ``n`` needs."""
-        for index in self._timeline.needs(n, scenes=self._settings.sc):
-            self._core.api.requestFrameFilter(index, self._node, context)
+        """Ask VapourSynth for the source frames that output frame ``n`` needs, as far as that can be told yet."""
+        needed = self._timeline.needs(n, scenes=self._settings.sc)
+        if self._drawings and (beside := self._drawn(n)[0].difference(needed)):
+            self._asked[_address(context)] = beside
+            self._ask(sorted(beside.union(needed)), context)
+            return
+        self._ask(needed, context)
 
     def answer(self, n: int, context: Any) -> Any:
-        """Output frame ``n``; its requested source frames are ready. The reference passes to VapourSynth."""
+        """Output frame ``n``; its requested source frames are ready. The reference passes to VapourSynth.
+
+        NULL where those tell that more are needed: they are requested, and this is called again.
+        """
         needed = self._timeline.needs(n, scenes=self._settings.sc)
+        asked = self._asked.pop(_address(context), frozenset()) if self._asked else frozenset()
         with computing(), self._reader.sources(self._node, needed, context) as sources:
-            moment = self._timeline.at(n)
-            left = sources[moment.left]
-            right = None if moment.right is None else sources[moment.right]
-            refuse_fields(moment.left, left, right)
-            cut = None if right is None else self._scenes.cut(moment.left, left, right)
-            kind = self._kind(moment, left, right, cut)
+            beside, run = self._beside(n, sources, asked, context)
+            if missing := beside.difference(asked, needed):
+                self._asked[_address(context)] = asked | missing
+                self._ask(sorted(missing), context)
+                return vsapi.ffi().NULL
+            if not beside:
+                return self._made(n, sources, run).release()
+            with self._reader.sources(self._node, beside.difference(needed), context) as more:
+                return self._made(n, {**sources, **more}, run).release()
 
-            def length_of(index: int) -> Fraction | None:
-                return self._source_duration(index, sources[index])
+    def forget(self, context: Any) -> None:
+        """A frame that was being made will not be: one of its source frames cannot be had."""
+        self._asked.pop(_address(context), None)
 
-            made = self._interpolate(moment, left, right) if kind is Kind.NEW and right else left.copy()
-            try:
-                made.stamp(
-                    kind,
-                    keeps_type=kind is Kind.SOURCE,
-                    duration=self._timeline.duration(n, length_of),
-                    starts_scene=self._starts_scene(n, sources),
-                    ends_scene=self._ends_scene(n, sources),
-                    time=interpolated_time(left, right, moment.t, length_of(moment.left)),
-                    score=None if cut is None else cut.score,
-                )
-            except BaseException:
-                made.free()
-                raise
-            return made.release()
+    def _ask(self, indices: Iterable[int], context: Any) -> None:
+        for index in indices:
+            self._core.api.requestFrameFilter(index, self._node, context)
 
-    def _kind(self, moment: Moment, left: Frame, right: Frame | None, cut: Cut | None) -> Kind:
-        if right is None or cut is None:
+    def _beside(
+        self, n: int, sources: Mapping[int, Frame], asked: frozenset[int], context: Any
+    ) -> tuple[frozenset[int], Run | None]:
+        """Source frames that tell how output ``n`` moves, as those at first asked for leave it open; and the run of
+        frames of one drawing that it lies in, where they were all ``asked`` for.
+        """
+        moment = self._timeline.at(n)
+        beside: frozenset[int] = frozenset()
+        run = None
+        if self._drawings:
+            unknown, _ = self._drawings.at(moment.left)
+            if unknown and unknown <= asked.union(sources):
+                with self._reader.sources(self._node, sorted(unknown), context) as window:
+                    self._drawings.measure(window)
+            beside, run = self._drawn(n)
+        if moment.right is None or self._timeline.streaming:  # a stream gives none but those that are shown
+            return beside, run
+        if self._may_pause(self._source_duration(moment.left, sources[moment.left])):
+            beside = beside.union(around(moment.left, self._frames))
+        return beside, run
+
+    def _drawn(self, n: int) -> tuple[frozenset[int], Run | None]:
+        """Source frames to be measured before anything can be told of the drawing that output ``n`` shows; or those of
+        the run that it lies in, and that run.
+        """
+        assert self._drawings is not None
+        unknown, run = self._drawings.at(self._timeline.at(n).left)
+        return unknown or frozenset(range(run.first, run.after + 1) if run else ()), run
+
+    def _may_pause(self, own: Fraction | None) -> bool:
+        """Whether a source frame of so many seconds may be a pause. One that lasts 1 / fps is as long as all others."""
+        pause = self._settings.pause
+        return own is not None and 0 < pause <= own and own * (self._timeline.fps or 0) != 1
+
+    def _paced(self, moment: Moment, sources: Mapping[int, Frame]) -> Fraction:
+        """How far the motion is at ``moment``: its t, but in a pause (`pauses`), which is held and then moves on."""
+        if moment.right is None:
+            return moment.t
+        own = self._source_duration(moment.left, sources[moment.left])
+        if own is None or not self._may_pause(own):
+            return moment.t
+        near = [index for index in around(moment.left, self._frames) if index != moment.left and index in sources]
+        others = [self._source_duration(index, sources[index]) for index in near]
+        span = usual_span(own, [other for other in others if other is not None], self._settings.pause)
+        return moment.t if span is None else share_of(moment.t, own, span)
+
+    def _shown(self, moment: Moment, run: Run | None, sources: Mapping[int, Frame]) -> Shown:
+        """What is seen at ``moment``: between which source frames, and how far on."""
+        first = run is not None and moment.left == run.first and moment.t == 0  # there the drawing is as it is
+        if run is not None and not first and self._moves_evenly(run, sources):
+            t = progress(run, moment.left, moment.t, lambda index: self._source_duration(index, sources[index]))
+            return Shown(run.first, run.after, t, run.after - 1)
+        return Shown(moment.left, moment.right, self._paced(moment, sources), moment.left)
+
+    def _moves_evenly(self, run: Run, sources: Mapping[int, Frame]) -> bool:
+        """Whether a run of frames of one drawing moves on to the next one: not where a cut or a pause ends it."""
+        if any(self._may_pause(self._source_duration(index, sources[index])) for index in range(*run)):
+            return False
+        last = run.after - 1
+        return not self._scenes.cut(last, sources[last], sources[run.after]).cut
+
+    def _made(self, n: int, sources: Mapping[int, Frame], run: Run | None) -> Frame:
+        moment = self._timeline.at(n)
+        shown = self._shown(moment, run, sources)
+        left, right = sources[shown.left], None if shown.right is None else sources[shown.right]
+        neighbours = shown.right in (None, shown.left + 1)
+        refuse_fields(shown.left, left, right if neighbours else None)
+        if not neighbours and right is not None and shown.right is not None:
+            refuse_fields(shown.right, right, None)
+        like = sources[moment.left]
+        cut = None
+        if shown.right is not None:
+            cut = self._scenes.cut(shown.pair, sources[shown.pair], sources[shown.pair + 1])
+        kind = self._kind(moment, shown, sources, cut)
+
+        def length_of(index: int) -> Fraction | None:
+            return self._source_duration(index, sources[index])
+
+        made = self._interpolate(shown, sources, like=like) if kind is Kind.NEW else like.copy()
+        try:
+            made.stamp(
+                kind,
+                keeps_type=kind is Kind.SOURCE,
+                duration=self._timeline.duration(n, length_of),
+                starts_scene=self._starts_scene(n, sources),
+                ends_scene=self._ends_scene(n, sources),
+                time=interpolated_time(like, sources.get(moment.left + 1), moment.t, length_of(moment.left)),
+                score=None if cut is None else cut.score,
+            )
+        except BaseException:
+            made.free()
+            raise
+        return made
+
+    def _kind(self, moment: Moment, shown: Shown, sources: Mapping[int, Frame], cut: Cut | None) -> Kind:
+        if shown.right is None or cut is None:
             return Kind.HELD if moment.held else Kind.SOURCE
         if cut.cut:
             return Kind.CUT
-        return Kind.STILL if self._scenes.still(moment.left, left, right) else Kind.NEW
+        if shown.t == 0:
+            return Kind.HELD
+        if shown.right == shown.left + 1:
+            still = self._scenes.still(shown.left, sources[shown.left], sources[shown.right])
+            return Kind.STILL if still else Kind.NEW
+        return Kind.NEW
 
-    def _interpolate(self, moment: Moment, left: Frame, right: Frame) -> Frame:
+    def _interpolate(self, shown: Shown, sources: Mapping[int, Frame], *, like: Frame) -> Frame:
+        left, right, t, _ = shown
+        assert right is not None
         interpolate = self._interpolator.interpolate
-        return self._reader.make(moment.left, left, right, lambda a, b, into: interpolate(a, b, moment.t, into))
+        return self._reader.make(
+            left, sources[left], right, sources[right], lambda a, b, into: interpolate(a, b, t, into), like=like
+        )
 
     def _starts_scene(self, n: int, sources: Mapping[int, Frame]) -> bool | None:
         """Whether output ``n`` is the first after a cut; None where nobody knows."""
@@ -200,7 +369,7 @@ class Filter:
         if not self._settings.sc:
             return None
         if n == self._timeline.length - 1:
-            last = sources.get(self._last)  # below ratio 1 this is not the frame that is shown, but what follows counts
+            last = sources.get(self._frames - 1)  # below ratio 1 not what is shown, but what follows counts
             return None if last is None else last.tags.ends_scene
         return self._any_cut(self._timeline.departures(n), sources)
 
@@ -217,12 +386,16 @@ class Filter:
             self._core.inform_once(f"RIFE: {line}")
         if duration is None:
             return None if self._timeline.fps is None else 1 / self._timeline.fps
-        if self._settings.fps is not None and duration * (self._timeline.fps or 0) != 1:
+        if self._settings.fps is not None and not self._settings.cfr and duration * (self._timeline.fps or 0) != 1:
             self._core.inform_once(
                 f"RIFE: {self._settings.cause} became multi={self._timeline.ratio}, by the clip's average rate; its "
                 "frames last unequally long and so will those made of them"
             )
         return duration
+
+
+def _address(context: Any) -> int:
+    return int(vsapi.ffi().cast("uintptr_t", context))
 
 
 def _constant_format(info: Any) -> PixelFormat:

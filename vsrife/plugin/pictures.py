@@ -103,9 +103,9 @@ class Reader(ABC):
         """The same of the frames' alphas, with their format; None where they do not count."""
 
     @abstractmethod
-    def make(self, number: int, left: Frame, right: Frame, draw: Draw) -> Frame:
-        """A new frame between source frames ``number`` and ``number`` + 1, with the properties of the left one, made by
-        ``draw``. Its reference is the caller's.
+    def make(self, number: int, left: Frame, second: int, right: Frame, draw: Draw, *, like: Frame) -> Frame:
+        """A new frame between source frames ``number`` and ``second``, made by ``draw``, with the properties of the
+        source frame ``like``. Its reference is the caller's.
 
         They do not differ in what they say of their samples: such a pair is a cut (`scenes`). What one of them does not
         say is as the other has it, for all three, so how a frame is seen depends on nothing but the pair.
@@ -144,8 +144,8 @@ class HostReader(Reader):
             yield None if fmt is None else (tuple(self._alpha_planes(alpha, fmt) for alpha in there), fmt)
 
     @override
-    def make(self, number: int, left: Frame, right: Frame, draw: Draw) -> Frame:
-        made = left.blank_like()
+    def make(self, number: int, left: Frame, second: int, right: Frame, draw: Draw, *, like: Frame) -> Frame:
+        made = like.blank_like()
         made_alpha: Frame | None = None
         try:
             with self._alphas(left, right) if left.tags.alpha else _NO_ALPHAS as (left_alpha, right_alpha):
@@ -155,7 +155,7 @@ class HostReader(Reader):
                 through = any(self._lets_through(alpha) for alpha in (left_alpha, right_alpha) if alpha is not None)
                 draw(
                     self._read(number, left, left_alpha, meaning, through),
-                    self._read(number + 1, right, right_alpha, meaning, through),
+                    self._read(second, right, right_alpha, meaning, through),
                     self._read(number, made, made_alpha, meaning, through, write=True),
                 )
             if made_alpha is not None:
@@ -252,17 +252,17 @@ class ResidentReader(Reader):
         return nullcontext()
 
     @override
-    def make(self, number: int, left: Frame, right: Frame, draw: Draw) -> Frame:
+    def make(self, number: int, left: Frame, second: int, right: Frame, draw: Draw, *, like: Frame) -> Frame:
         if left.tags.alpha:
             self._core.inform_once(
                 "RIFE: the alpha of frames on the GPU is not interpolated, new frames keep the left one's; pass "
                 "clip.std.GPUDownload(), or interpolate clip.std.PropToClip() by itself"
             )
-        made = self._gpu.blank_like(left)
+        made = self._gpu.blank_like(like)
         try:
             with self._exchange.loan() as loan:
                 meaning = self._colour(left.tags.colour, right.tags.colour)
-                first, second, into = (
+                first, other, into = (
                     Layer(format=self.format, colour=meaning, views=views, loan=loan)
                     for views in (
                         loan.read(_handed_over(left), self.format),
@@ -270,7 +270,7 @@ class ResidentReader(Reader):
                         loan.write(made, self.format),
                     )
                 )
-                draw(self._picture(number, first), self._picture(number + 1, second), self._picture(number, into))
+                draw(self._picture(number, first), self._picture(second, other), self._picture(number, into))
             return made
         except BaseException:
             made.free()

@@ -20,7 +20,7 @@ class Kind(StrEnum):
     CUT = "cut"
     """Between two frames of different scenes: the left one."""
     HELD = "held"
-    """After the last source frame: that frame."""
+    """After the last source frame, that frame; in a pause, the left one."""
 
 
 def interpolated_time(left: Frame, right: Frame | None, t: Fraction, duration: Fraction | None) -> float | None:

@@ -3,7 +3,8 @@
 Knows numbers only: no frame, no property, no VapourSynth. Everything is an int or a Fraction, so nothing drifts.
 
 Time is counted in source frames: source frame i is shown during [i, i + 1), a clip of N frames fills [0, N). Output
-frame n begins at x(n) = n / ratio and lasts until x(n + 1), the last one until N. docs/timeline.md has examples.
+frame n begins at x(n) = n / ratio and lasts until x(n + 1), the last one until N. A ratio of rounded rates, such as
+2.0000001, is replaced by the simple one that it stands for (`simple_ratio`). docs/timeline.md has examples.
 """
 
 import functools
@@ -26,6 +27,7 @@ __all__ = [
     "Span",
     "Timeline",
     "fit_duration",
+    "simple_ratio",
 ]
 
 MAX_INT32 = 2**31 - 1
@@ -41,6 +43,9 @@ ENDLESS_FRAMES = 2**24
 """From this length on (a week at 25 fps) a clip is a player's stream whose true length nobody knows. mpv's has 2^27 - 1
 frames; the bound is lower because a script may trim or decimate that clip before it gets here."""
 
+_LONGEST_STREAM = 2**27
+"""A longer clip that has a rate is a script's own, whose length is meant."""
+
 _TICKS = 4_000_000
 """Cut points that must be rounded fall on this grid per second. 2^8 * 5^6: its least common multiple with every usual
 time base (1/90000, 1/1000, 1001/24000, 1/44100, 1/27000000, a microsecond, a nanosecond, ...) still fits in 31 bits."""
@@ -51,6 +56,16 @@ _USUAL, _MICRO, _NANO = 720_000, 1_000_000, 1_000_000_000
 _LARGEST_USUAL = 90_000
 """Up to here a denominator that is in none of these bases is a container's own (12800, 15360, 44100, ...)."""
 
+
+_MEANT = 100_000
+"""A ratio whose terms are below this is meant as it is. That of 165 Hz to 24000/1001 is 11011/1600."""
+
+_SIMPLE = ((100, Fraction(1, 10**5)), (1001, Fraction(2, 10**7)))
+"""The largest term of a simple ratio, and by how much of itself another may miss it. 59.94 is a millionth off
+60000/1001, and a rate that went through a float of 32 bits 6 in 10^8."""
+
+_DRIFT = 1
+"""Output frames that the two may be apart at the end of a clip."""
 
 _MANY = 3
 """From so many frames without a duration on, the log is told. The last one often has none, as each that was last in its
@@ -94,7 +109,8 @@ class Timeline:
 
     ``ratio``: output frames per source frame, above 0. ``source_frames``: N, at least 1. ``fps``: the source's rate in
     frames per second, None where unknown. ``streaming``: the clip is a player's stream: it refuses frames of the past
-    and its end comes as an error. ``cause``: the argument that made the ratio, as errors name it.
+    and its end comes as an error. ``cause``: the argument that made the ratio, as errors name it. ``asked``: the ratio
+    that was asked for, where ``ratio`` is the simple one that it stands for (`simple_ratio`).
 
     Raises ArgumentError where the output would have more than 2^31 - 1 frames, or a rate that does not fit in two
     int64.
@@ -105,6 +121,7 @@ class Timeline:
     fps: Fraction | None = None
     streaming: bool = False
     cause: str = field(default="multi", compare=False)
+    asked: Fraction | None = None
 
     def __post_init__(self) -> None:
         if self.ratio <= 0:
@@ -128,17 +145,17 @@ class Timeline:
 
     @property
     def _length_is_invented(self) -> bool:
-        return self.streaming and self.fps is None
+        return self.streaming and (self.fps is None or self.source_frames <= _LONGEST_STREAM)
 
     @property
     def length(self) -> int:
-        """Output frames: ceil(N * ratio). Of a stream without a rate at most 2^31 - 1, since its N means nothing."""
+        """Output frames: ceil(N * ratio). Of a player's stream at most 2^31 - 1, since its N means nothing."""
         return min(self._exact_length, MAX_FRAMES) if self._length_is_invented else self._exact_length
 
     @property
     def output_fps(self) -> tuple[int, int]:
-        """Output frames per second, fps * ratio, as the reduced pair VapourSynth wants; (0, 1) where fps is unknown."""
-        return (0, 1) if self.fps is None else (self.fps * self.ratio).as_integer_ratio()
+        """Output frames per second, fps * ratio as asked, as the reduced pair VapourSynth wants; (0, 1) without fps."""
+        return (0, 1) if self.fps is None else (self.fps * (self.asked or self.ratio)).as_integer_ratio()
 
     def position(self, n: int) -> Fraction:
         """x(n), where output frame ``n`` begins, in source frames."""
@@ -232,6 +249,26 @@ class Timeline:
 
     def _left(self, n: int) -> int:
         return n * self.ratio.denominator // self.ratio.numerator
+
+
+def simple_ratio(ratio: Fraction, source_frames: int | None) -> Fraction:
+    """The ratio that ``ratio`` stands for where it was made of rounded rates; else ``ratio`` itself.
+
+    It is the nearest with terms up to 100 if they differ by no more than 10^-5 of it, or up to 1001 if by no more than
+    2 * 10^-7. A ratio whose own terms are below 100,000 is none of rounded rates. ``source_frames``: the clip's length,
+    over which the two must stay within an output frame of each other; None: a stream, which has no other clock.
+    """
+    if max(ratio.numerator, ratio.denominator) < _MEANT:
+        return ratio
+    for largest, tolerance in _SIMPLE:
+        small = min(ratio, 1 / ratio).limit_denominator(largest)
+        if small == 0:
+            continue
+        near = small if ratio < 1 else 1 / small
+        off = abs(near - ratio)
+        if off <= tolerance * ratio and (source_frames is None or off * source_frames <= _DRIFT):
+            return near
+    return ratio
 
 
 @functools.lru_cache(maxsize=256)

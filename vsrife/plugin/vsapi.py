@@ -19,6 +19,8 @@ __all__ = ["Core", "Frame", "Frames", "Map", "connect", "connected", "ffi", "lib
 _GPU_FRAMES = 4 << 16 | 3
 """The API with frames on the GPU, 4.3."""
 
+_ERROR_BYTES = 1024
+
 _module: ModuleType | None = None
 _told: set[str] = set()
 _telling = threading.Lock()
@@ -122,6 +124,17 @@ class Core:
             _told.add(about)
         if new:
             self.api.logMessage(kind, text.encode(errors="backslashreplace"), self.pointer)
+
+    def frame(self, node: Any, index: int) -> "Frame":
+        """A frame of ``node``, waited for; only while a filter is created. It is freed at the end of its context.
+
+        Raises RifeError with the reason where it cannot be had.
+        """
+        reason = ffi().new("char[]", _ERROR_BYTES)
+        pointer = self.api.getFrame(index, node, reason, _ERROR_BYTES)
+        if not pointer:
+            raise RifeError(f"source frame {index}: {ffi().string(reason).decode(errors='replace')}")
+        return Frame(self, pointer)
 
     def frames(self, node: Any, indices: Iterable[int], context: Any) -> "Frames[Frame]":
         """The requested frames of ``node``, as a context."""
@@ -243,6 +256,14 @@ class Frame:
         if self.pointer is not None:
             self._core.api.freeFrame(self.pointer)
             self.pointer = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.free()
 
     def release(self) -> Any:
         """The pointer, whose reference now belongs to the caller."""

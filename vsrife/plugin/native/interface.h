@@ -141,6 +141,7 @@ typedef struct VSAPI {
     int (*getFrameHeight)(const VSFrame *f, int plane);
     int (*getVideoFormatName)(const VSVideoFormat *format, char *buffer);
 
+    const VSFrame *(*getFrame)(int n, VSNode *node, char *errorMsg, int bufSize);
     const VSFrame *(*getFrameFilter)(int n, VSNode *node, VSFrameContext *frameCtx);
     void (*requestFrameFilter)(int n, VSNode *node, VSFrameContext *frameCtx);
     void (*setFilterError)(const char *errorMessage, VSFrameContext *frameCtx);
@@ -206,6 +207,7 @@ extern "Python" {
 double rife_in_place(const int64_t *left, const int64_t *right, int rows, int columns);
 int rife_signature(const uintptr_t *planes, int count, int width, int height, int type, int cell, int peak,
                    int64_t *signature);
+double rife_worst_block(const uintptr_t *left, const uintptr_t *right, int count, const int *sizes, int type, int peak);
 int rife_is_still(const uintptr_t *left, const uintptr_t *right, int count, const int *sizes, int type,
                   const int64_t *limits);
 

@@ -162,38 +162,92 @@ static int rife_signature(const uintptr_t *planes, int count, int width, int hei
     return 0;
 }
 
+/* What a part of a band of 8 rows of two planes differs by, column by column. */
+enum { SAME, DIFFERENT, OUT_OF_RANGE };
+
+/* Sums the squared differences of each column of samples, `count` of them from `start` on, of the rows from `top` to `bottom`.
+ * Returns SAME where there are none, and leaves `columns` alone; OUT_OF_RANGE where float samples out of 0..1 differ. */
+static int column_sums(const char *first, ptrdiff_t left_stride, const char *second, ptrdiff_t right_stride, int top,
+                       int bottom, int start, int count, int type, uint64_t *columns) {
+    int found = SAME;
+    for (int y = top; y < bottom; y++) {
+        const char *a = first + y * left_stride + start * size_of(type);
+        const char *b = second + y * right_stride + start * size_of(type);
+        if (memcmp(a, b, count * size_of(type)) == 0)
+            continue; /* most of a still picture, and several times cheaper */
+        if (found == SAME)
+            memset(columns, 0, sizeof *columns * count);
+        found = DIFFERENT;
+        if (add_squares(a, b, type, count, columns))
+            return OUT_OF_RANGE;
+    }
+    return found;
+}
+
+enum { SIDE = 8 }; /* of a block */
+
+static uint64_t block_sum(const uint64_t *columns, int x, int count) {
+    uint64_t sum = 0;
+    for (int i = x; i < least(count, x + SIDE); i++)
+        sum += columns[i];
+    return sum;
+}
+
 /* still.exceed of one plane: whether the squared differences of any block of 8 x 8 samples sum to more than its limit,
  * or float samples out of 0..1 differ. strides: bytes from row to row. limits: of a whole block, one cut by the right
  * edge, one cut by the bottom edge, one cut by both. */
 static int exceeds(const char *first, ptrdiff_t left_stride, const char *second, ptrdiff_t right_stride, int width,
                    int height, int type, const int64_t *limits) {
-    enum { SIDE = 8 };
     for (int top = 0; top < height; top += SIDE) {
         const int64_t *of_band = limits + (height - top < SIDE ? 2 : 0);
         for (int start = 0; start < width; start += TILE) {
-            int count = least(TILE, width - start), differ = 0;
             uint64_t columns[TILE];
-            for (int y = top; y < least(height, top + SIDE); y++) {
-                const char *a = first + y * left_stride + start * size_of(type);
-                const char *b = second + y * right_stride + start * size_of(type);
-                if (memcmp(a, b, count * size_of(type)) == 0)
-                    continue; /* most of a still picture, and several times cheaper */
-                if (!differ)
-                    memset(columns, 0, sizeof columns);
-                differ = 1;
-                if (add_squares(a, b, type, count, columns))
+            int count = least(TILE, width - start);
+            int found = column_sums(first, left_stride, second, right_stride, top, least(height, top + SIDE), start,
+                                    count, type, columns);
+            if (found == OUT_OF_RANGE)
+                return 1;
+            for (int x = 0; found && x < count; x += SIDE)
+                if (block_sum(columns, x, count) > (uint64_t)of_band[width - start - x < SIDE])
                     return 1;
-            }
-            for (int x = 0; differ && x < count; x += SIDE) {
-                uint64_t sum = 0;
-                for (int i = x; i < least(count, x + SIDE); i++)
-                    sum += columns[i];
-                if (sum > (uint64_t)of_band[width - start - x < SIDE])
-                    return 1;
-            }
         }
     }
     return 0;
+}
+
+/* still.worst_block of one plane: the largest mean of squared differences of a block, in squares of a code value; below 0
+ * where float samples out of 0..1 differ. */
+static double worst(const char *first, ptrdiff_t left_stride, const char *second, ptrdiff_t right_stride, int width,
+                    int height, int type) {
+    double found = 0;
+    for (int top = 0; top < height; top += SIDE) {
+        int rows = least(height - top, SIDE);
+        for (int start = 0; start < width; start += TILE) {
+            uint64_t columns[TILE];
+            int count = least(TILE, width - start);
+            int differ = column_sums(first, left_stride, second, right_stride, top, top + rows, start, count, type, columns);
+            if (differ == OUT_OF_RANGE)
+                return -1;
+            for (int x = 0; differ && x < count; x += SIDE) {
+                double mean = (double)block_sum(columns, x, count) / (rows * least(SIDE, count - x));
+                found = mean > found ? mean : found;
+            }
+        }
+    }
+    return found;
+}
+
+/* still.worst_block of two frames, of the arguments of rife_is_still. peak: the largest sample as an integer. */
+static double rife_worst_block(const uintptr_t *left, const uintptr_t *right, int count, const int *sizes, int type, int peak) {
+    double found = 0;
+    for (int i = 0; i < count; i++) {
+        double mean = worst((const char *)left[2 * i], (ptrdiff_t)left[2 * i + 1], (const char *)right[2 * i],
+                            (ptrdiff_t)right[2 * i + 1], sizes[2 * i], sizes[2 * i + 1], type);
+        if (mean < 0)
+            return 1;
+        found = mean > found ? mean : found;
+    }
+    return found / ((double)peak * peak);
 }
 
 /* still.is_still of two frames of `count` planes. left, right: of each plane its address and its stride in bytes. sizes:
