@@ -98,6 +98,17 @@ class TestInPlace:
         other = scene(8, 180, 320)
         assert score(noise(picture, sigma, 1), noise(other, sigma, 2)) >= DEFAULT_CUT_THRESHOLD
 
+    @pytest.mark.parametrize("sigma", [3, 4, 6])
+    def test_grain_that_is_not_white_is_no_texture(self, sigma: int) -> None:
+        """Film's grain after it was scaled or coded: neighbouring cells have some of it in common."""
+        dark = 20 + 0.03 * scene(7, 180, 320)
+        frames = []
+        for seed in (1, 2):
+            grain = noise(torch.zeros(1, 1, 182, 322), 1.0, seed)
+            soft = torch.nn.functional.avg_pool2d(grain, 3, 1)[0, 0]
+            frames.append(dark + sigma * soft / soft.std())
+        assert score(*frames) < DEFAULT_CUT_THRESHOLD
+
     def test_a_dissolve_is_none(self) -> None:
         left, right = scene(7), scene(8)
         for step in range(12):

@@ -40,6 +40,9 @@ _LONE_FLOOR = 1e-3  # the same of a block whose like is flat: the first step of 
 _NOISE_FLOOR = 16.0  # times the noise that is left is no texture either
 _NOISE = 1e-4  # variance of noise at that contrast above which frames are smoothed
 _MOST_NOISE = 6.4e-3  # variance, of a peak of 1, above which it is fine texture, such as letters in every block
+_GRAIN = 3.8e-6  # variance of noise, of a peak of 1, from which a picture is grainy: half a code value of 8 bits
+_GRAIN_FLOOR = 2.5  # times the variance of its smoothest blocks is no texture: grain is rarely white
+_MOST_GRAIN = 5.5e-4  # of what smooth blocks may vary for that
 _LEFT = (1.0, 36 / 256, 4900 / 65536)  # of white noise's variance after each smoothing
 _INNER = 0.2  # share of a block's energy beside its rows' and columns' means above which that is correlated too
 _STILL = 0.9  # a correlation above this as the frames lie: the block does not move
@@ -264,16 +267,24 @@ def _sides(left: Signature, right: Signature) -> tuple[_Side, _Side]:
         if min(remaining) < _NOISE or passes == len(_LEFT) - 1:
             break
         cells = [_smoothed(side) for side in cells]
+    floors = [
+        max(_RELATIVE_FLOOR, _FLOOR * gain) + _NOISE_FLOOR * left + _GRAIN_FLOOR * _grain(side, noise) * gain
+        for side, gain, left, noise in zip(cells, gains, remaining, noises, strict=True)
+    ]
     a, b = (
         _Side(cells=side, gain=gain, floor=floor, lone=max(floor, _LONE_FLOOR * gain))
-        for side, gain, floor in zip(
-            cells,
-            gains,
-            (max(_RELATIVE_FLOOR, _FLOOR * g) + _NOISE_FLOOR * n for g, n in zip(gains, remaining, strict=True)),
-            strict=True,
-        )
+        for side, gain, floor in zip(cells, gains, floors, strict=True)
     )
     return a, b
+
+
+def _grain(cells: Tensor, noise: float) -> float:
+    """The variance of the smoothest blocks of a grainy picture, the tenth part, of a peak of 1; 0 of any other."""
+    if noise < _GRAIN * (PEAK * PEAK):
+        return 0.0
+    blocks = _Blocks(cells)
+    variances = (_energy(blocks, blocks).whole / (blocks.area * blocks.area)).flatten().sort().values
+    return min(float(variances[(len(variances) - 1) // 10]) / (PEAK * PEAK), _MOST_GRAIN)
 
 
 def _gains(a: float, b: float) -> list[float]:

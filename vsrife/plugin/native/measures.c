@@ -275,6 +275,9 @@ static int rife_is_still(const uintptr_t *left, const uintptr_t *right, int coun
 #define NOISE_FLOOR 16.0
 #define NOISE 1e-4
 #define MOST_NOISE 6.4e-3
+#define GRAIN 3.8e-6
+#define GRAIN_FLOOR 2.5
+#define MOST_GRAIN 5.5e-4
 #define INNER 0.2
 #define STILL 0.9
 #define MATCHED 0.65
@@ -351,6 +354,27 @@ static double noise_of(const int32_t *cells, int rows, int columns, double *mean
     return found <= MOST_NOISE * (PEAK * PEAK) ? found : 0.0;
 }
 
+/* cuts._grain. means: memory for a number for each block. */
+static double grain_of(const Side *side, int rows, int columns, double *means) {
+    int count = 0;
+    if (side->noise < GRAIN * (PEAK * PEAK))
+        return 0.0;
+    for (int top = 0; top < rows; top += BLOCK)
+        for (int left = 0; left < columns; left += BLOCK) {
+            int height = least(BLOCK, rows - top), width = least(BLOCK, columns - left);
+            int64_t sum = 0, square = 0, area = height * width;
+            for (int y = top; y < top + height; y++)
+                for (int x = left; x < left + width; x++) {
+                    int64_t cell = side->cells[y * columns + x];
+                    sum += cell;
+                    square += cell * cell;
+                }
+            means[count++] = (double)(area * square - sum * sum) / (double)(area * area);
+        }
+    qsort(means, count, sizeof *means, by_size);
+    return clamped(means[(count - 1) / 10] / (PEAK * PEAK), 0.0, MOST_GRAIN);
+}
+
 /* cuts._smoothed, in place. */
 static void smooth(int32_t *cells, int rows, int columns) {
     int32_t above[CELLS], down[CELLS];
@@ -385,7 +409,9 @@ static void prepare(Side sides[2], int rows, int columns, double *means) {
             smooth(sides[i].cells, rows, columns);
     }
     for (int i = 0; i < 2; i++) {
-        sides[i].floor = larger(RELATIVE_FLOOR, FLOOR * sides[i].gain) + NOISE_FLOOR * remaining[i];
+        double grain = grain_of(&sides[i], rows, columns, means);
+        sides[i].floor = larger(RELATIVE_FLOOR, FLOOR * sides[i].gain) + NOISE_FLOOR * remaining[i] +
+                         GRAIN_FLOOR * grain * sides[i].gain;
         sides[i].lone = larger(sides[i].floor, LONE_FLOOR * sides[i].gain);
     }
 }
