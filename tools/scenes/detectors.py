@@ -1,0 +1,146 @@
+"""Scene detectors: this project's, asked about the pair alone, and others, which see the case as a sequence.
+
+Those of others come from PyPI (scenedetect, opencv-python-headless, vapoursynth-scenechange, vapoursynth-scxvid,
+vapoursynth-mvutensils) and are loaded when they are asked for. vapoursynth-zscene only reads lists that other programs
+have written, and detects nothing.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import vapoursynth as vs
+from numpy.typing import NDArray
+
+from scenes.case import RIGHT, Shard
+from scenes.footage import PADDING, pairs, sequences
+
+__all__ = ["DETECTORS", "Detector", "Verdicts"]
+
+type Bytes = NDArray[np.uint8]
+type Bools = NDArray[np.bool_]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Verdicts:
+    """For each case: whether a cut was found with the detector's defaults, and its score where it gives one."""
+
+    cut: Bools
+    score: NDArray[np.float64] | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Detector:
+    """A detector by name. judge: its verdicts on a row, with that model where it uses one."""
+
+    name: str
+    judge: Callable[[Shard, str], Verdicts]
+    about: str
+
+
+def _ours(shard: Shard, model: str) -> Verdicts:
+    """core.rife.RIFE's own word on each pair, from the frame in its middle."""
+    clip = vs.core.rife.RIFE(pairs(shard), model=model)
+    # The frame in the middle of pair 2k, 2k + 1 is number 4k + 1 of twice as many.
+    kinds, scores = [], []
+    for k in range(len(shard.cut)):
+        with clip.get_frame(4 * k + 1) as frame:
+            kind = frame.props["RifeKind"]
+            kinds.append(kind if isinstance(kind, str) else kind.decode())
+            scores.append(float(frame.props.get("RifeSceneScore", 0.0)))
+    return Verdicts(cut=np.array([kind == "cut" for kind in kinds]), score=np.array(scores))
+
+
+def _thumbnails(shard: Shard, _: str) -> Verdicts:
+    """What vsrife.video.cuts says alone, without the network."""
+    import torch
+
+    from vsrife.video.cuts import DEFAULT_CUT_THRESHOLD, cut_score, signature
+
+    def seen(frame: NDArray[Any]) -> Any:
+        planes = [frame] if frame.ndim == 2 else [np.ascontiguousarray(frame[..., c]) for c in range(3)]
+        return signature([torch.from_numpy(plane) for plane in planes], shard.bits)
+
+    score = np.array([cut_score(seen(case[RIGHT - 1]), seen(case[RIGHT])) for case in shard.frames])
+    return Verdicts(cut=score >= DEFAULT_CUT_THRESHOLD, score=score)
+
+
+def _bgr(frames: NDArray[Any], bits: int) -> Bytes:
+    eight = (frames >> (bits - 8)).astype(np.uint8)
+    return np.ascontiguousarray(eight[..., ::-1] if frames.ndim == 4 else np.stack([eight] * 3, -1))
+
+
+def _padded(frames: NDArray[Any]) -> Iterator[NDArray[Any]]:
+    for k in range(-PADDING[0], len(frames) + PADDING[1]):
+        yield frames[min(max(k, 0), len(frames) - 1)]
+
+
+def _scenedetect(name: str, key: str) -> Callable[[Shard, str], Verdicts]:
+    def judge(shard: Shard, _: str) -> Verdicts:
+        import scenedetect  # type: ignore[import-untyped, unused-ignore]
+
+        cuts, scores = [], []
+        for case in shard.frames:
+            detector = getattr(scenedetect, name)()
+            detector.stats_manager = scenedetect.StatsManager()
+            found: list[int] = []
+            times = []
+            for k, frame in enumerate(_padded(_bgr(case, shard.bits))):
+                times.append(scenedetect.FrameTimecode(k, 24.0))
+                found += [int(time.frame_num) for time in detector.process_frame(times[-1], frame)]
+            wanted = PADDING[0] + RIGHT
+            cuts.append(wanted in found)
+            scores.append(float(detector.stats_manager.get_metrics(times[wanted], [key])[0]))
+        return Verdicts(cut=np.array(cuts), score=np.array(scores))
+
+    return judge
+
+
+def _flag(clip: vs.VideoNode, n: int) -> bool:
+    with clip.get_frame(n) as frame:
+        return bool(frame.props.get("_SceneChangePrev", 0))
+
+
+def _highest(detectors: dict[float, vs.VideoNode], numbers: list[int]) -> NDArray[np.float64]:
+    """At each of the frames the highest threshold at which a detector sees a cut, or 0."""
+    return np.array([max((t for t, clip in detectors.items() if _flag(clip, n)), default=0.0) for n in numbers])
+
+
+def _scenechange(shard: Shard, _: str) -> Verdicts:
+    clip, numbers = sequences(shard)
+    default = vs.core.scd.Detect(clip)
+    swept = {float(t): vs.core.scd.Detect(clip, thresh=t) for t in (1, 2, 3, 4, 6, 8, 10, 12, 15, 20, 25, 30, 40, 60)}
+    return Verdicts(cut=np.array([_flag(default, n) for n in numbers]), score=_highest(swept, numbers))
+
+
+def _mvutensils(shard: Shard, _: str) -> Verdicts:
+    clip, numbers = sequences(shard)
+    vectors = vs.core.mvu.Analyse(vs.core.mvu.Super(clip, blksize=[8], overlap=[4]), delta=-1)
+    default = vs.core.mvu.SCDetection(clip, vectors)
+    shares = (1, 2, 5, 10, 15, 20, 30, 40, 51, 60, 70, 80, 90, 95, 99)
+    swept = {float(t): vs.core.mvu.SCDetection(clip, vectors, thscd2=float(t)) for t in shares}
+    return Verdicts(cut=np.array([_flag(default, n) for n in numbers]), score=_highest(swept, numbers))
+
+
+def _scxvid(shard: Shard, _: str) -> Verdicts:
+    clip, numbers = sequences(shard)
+    wanted = set(numbers)
+    marked = vs.core.scxvid.Scxvid(clip).frames(close=True)  # in order: it looks back
+    flags = [bool(frame.props.get("_SceneChangePrev", 0)) for n, frame in enumerate(marked) if n in wanted]
+    return Verdicts(cut=np.array(flags))
+
+
+DETECTORS: tuple[Detector, ...] = (
+    Detector(name="rife", judge=_ours, about="core.rife.RIFE on the pair"),
+    Detector(name="thumbnails", judge=_thumbnails, about="vsrife.video.cuts.cut_score on the pair"),
+    Detector(name="content", judge=_scenedetect("ContentDetector", "content_val"), about="PySceneDetect"),
+    Detector(
+        name="adaptive",
+        judge=_scenedetect("AdaptiveDetector", "adaptive_ratio (w=2)"),
+        about="PySceneDetect",
+    ),
+    Detector(name="scenechange", judge=_scenechange, about="vapoursynth-scenechange, scd.Detect(clip)"),
+    Detector(name="scxvid", judge=_scxvid, about="vapoursynth-scxvid, scxvid.Scxvid(clip)"),
+    Detector(name="mvutensils", judge=_mvutensils, about="vapoursynth-mvutensils, SCDetection of 8 x 8 blocks"),
+)

@@ -1,0 +1,58 @@
+"""Cases as VapourSynth clips, for detectors that are filters."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import vapoursynth as vs
+from numpy.typing import NDArray
+
+from scenes.case import LEFT, RIGHT, Shard
+
+__all__ = ["PADDING", "clip_of", "pairs", "sequences"]
+
+type Frames = NDArray[Any]
+
+PADDING = (16, 4)
+"""Times that a case's first frame comes before it, its last one after it: detectors have windows, and least lengths."""
+
+
+def clip_of(frames: Frames, shard: Shard, order: Sequence[int] | None = None) -> vs.VideoNode:
+    """Frames [n, h, w] or [n, h, w, 3] in a given order, tagged as the shard says."""
+    order = range(len(frames)) if order is None else order
+    coloured = frames.ndim == 4
+    family = vs.RGB if coloured else vs.GRAY
+    fmt = vs.core.query_video_format(family, vs.INTEGER, shard.bits)
+    blank = vs.core.std.BlankClip(
+        width=frames.shape[2], height=frames.shape[1], format=fmt.id, length=len(order), fpsnum=24, fpsden=1, keep=True
+    )
+
+    def written(n: int, f: vs.VideoFrame) -> vs.VideoFrame:
+        copy = f.copy()
+        picture = frames[order[n]]
+        for plane in range(fmt.num_planes):
+            np.asarray(copy[plane])[:] = picture[..., plane] if coloured else picture
+        return copy
+
+    clip = blank.std.ModifyFrame(blank, written)
+    transfer = {"bt709": 1, "st2084": 16}[shard.transfer]
+    props = {"_Range": 0 if shard.limited else 1, "_Transfer": transfer, "_Primaries": 1}
+    return clip.std.SetFrameProps(**props, _Matrix=0 if coloured else 1)
+
+
+def pairs(shard: Shard) -> vs.VideoNode:
+    """Frame 2k is the left frame of case k, frame 2k + 1 its right one."""
+    two = shard.frames[:, [LEFT, RIGHT]]
+    return clip_of(two.reshape(-1, *two.shape[2:]), shard)
+
+
+def sequences(shard: Shard) -> tuple[vs.VideoNode, list[int]]:
+    """All cases after one another as YUV420P8, padded, and the numbers of their frames 4."""
+    count, length = shard.frames.shape[:2]
+    one = [0] * PADDING[0] + list(range(length)) + [length - 1] * PADDING[1]
+    order = [k * length + i for k in range(count) for i in one]
+    flat = shard.frames.reshape(-1, *shard.frames.shape[2:])
+    clip = clip_of(flat, shard, order)
+    clip = clip.std.Crop(right=clip.width % 2, bottom=clip.height % 2)
+    clip = clip.resize.Bicubic(format=vs.YUV420P8, matrix_s="709", range_s="limited")
+    return clip, [k * len(one) + PADDING[0] + RIGHT for k in range(count)]
