@@ -3,6 +3,8 @@
     python tools/measure_scenes.py make FOLDER PAIRS
     python tools/measure_scenes.py measure PAIRS --detectors NAME ... [--model MODEL]
     python tools/measure_scenes.py tables PAIRS [--detectors NAME ...]
+    python tools/measure_scenes.py clips FOLDER PAIRS [--model MODEL]
+    python tools/measure_scenes.py cost
 
 FOLDER holds ``clips_eval``, ``clips_train``, ``photos``, ``textures`` and ``sprites``; PAIRS is the folder that cases
 are written to, as PAIRS/HALF/ROW.npz, and verdicts, as PAIRS/results/HALF-DETECTOR.json. All verbs take ``--half`` and
@@ -11,13 +13,26 @@ are written to, as PAIRS/HALF/ROW.npz, and verdicts, as PAIRS/results/HALF-DETEC
 
 import argparse
 import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+import torch
 from scenes.case import Row, load, save
+from scenes.cost import timings
 from scenes.detectors import DETECTORS
 from scenes.material import HALVES, Material
 from scenes.results import Kept, best, side_by_side
 from scenes.rows import ROWS, cases_of
+from scenes.whole import clip_tables
+
+SHARED: dict[str, tuple[tuple[str, ...], dict[str, Any]]] = {
+    "folder": (("folder",), {"type": Path, "help": "clips, photos, textures and cut-outs"}),
+    "pairs": (("pairs",), {"type": Path, "help": "folder of the cases"}),
+    "half": (("--half",), {"choices": HALVES, "action": "append", "help": "default: both"}),
+    "rows": (("--rows",), {"nargs": "+", "default": [], "help": "default: all"}),
+    "model": (("--model",), {"default": "4.0", "help": "of core.rife.RIFE: a name or a file; default: %(default)s"}),
+}
 
 
 def make(options: argparse.Namespace) -> None:
@@ -68,6 +83,21 @@ def tables(options: argparse.Namespace) -> None:
         print()
 
 
+def clips(options: argparse.Namespace) -> None:
+    """Print the scores of every pair of the labelled clips."""
+    for half in options.half or HALVES:
+        print(f"## {half}\n")
+        for line in clip_tables(Material(options.folder, half, options.pairs / "cache"), options.model):
+            print(line, flush=True)
+
+
+def cost(_: argparse.Namespace) -> None:
+    """Print what it costs to look for cuts."""
+    torch.set_num_threads(1)
+    for line in timings():
+        print(line, flush=True)
+
+
 def _rows(options: argparse.Namespace) -> list[Row]:
     return [row for row in ROWS if not options.rows or row.name in options.rows]
 
@@ -76,24 +106,27 @@ def main() -> None:
     """Do what is asked for."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     verbs = parser.add_subparsers(required=True)
-    making = verbs.add_parser("make", help="write the cases")
-    making.add_argument("folder", type=Path, help="clips, photos, textures and cut-outs")
+
+    def verb(work: Callable[[argparse.Namespace], None], *wanted: str) -> argparse.ArgumentParser:
+        """A verb with those of the arguments that verbs share."""
+        added = verbs.add_parser(work.__name__, help=str(work.__doc__))
+        for name in wanted:
+            flags, settings = SHARED[name]
+            added.add_argument(*flags, **settings)
+        added.set_defaults(work=work)
+        return added
+
+    making = verb(make, "folder", "pairs", "half", "rows")
     making.add_argument("--seed", type=int, default=7, help="default: %(default)s")
-    making.set_defaults(work=make)
-    measuring = verbs.add_parser("measure", help="ask detectors about the cases")
-    measuring.add_argument("--model", default="4.0", help="of core.rife.RIFE: a name or a file; default: %(default)s")
+    names = [detector.name for detector in DETECTORS]
+    measuring = verb(measure, "pairs", "half", "rows", "model")
+    measuring.add_argument("--detectors", nargs="+", choices=names, default=names, help="default: all")
     measuring.add_argument("--again", action="store_true", help="also rows whose verdicts are kept already")
     measuring.add_argument("--label", help="what the verdicts are kept as; default: the detector's name")
-    measuring.set_defaults(work=measure)
-    telling = verbs.add_parser("tables", help="print the tables")
-    telling.set_defaults(work=tables)
-    for verb in (making, measuring, telling):
-        verb.add_argument("pairs", type=Path, help="folder of the cases")
-        verb.add_argument("--half", choices=HALVES, action="append", help="default: both")
-        verb.add_argument("--rows", nargs="+", default=[], help="default: all")
-    names = [detector.name for detector in DETECTORS]
-    measuring.add_argument("--detectors", nargs="+", choices=names, default=names, help="default: all")
-    telling.add_argument("--detectors", nargs="+", help="those whose verdicts are kept, or labels; default: all")
+    telling = verb(tables, "pairs", "half", "rows")
+    telling.add_argument("--detectors", nargs="+", help="names or labels of those that are kept; default: all")
+    verb(clips, "folder", "pairs", "half", "model")
+    verb(cost)
     options = parser.parse_args()
     options.work(options)
 

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from scenes.case import RIGHT, Shard
 from scenes.footage import PADDING, pairs, sequences
 
-__all__ = ["DETECTORS", "Detector", "Verdicts"]
+__all__ = ["DETECTORS", "Detector", "Verdicts", "on_pairs"]
 
 type Bytes = NDArray[np.uint8]
 type Bools = NDArray[np.bool_]
@@ -39,17 +39,20 @@ class Detector:
     about: str
 
 
-def _ours(shard: Shard, model: str) -> Verdicts:
-    """core.rife.RIFE's own word on each pair, from the frame in its middle."""
-    clip = vs.core.rife.RIFE(pairs(shard), model=model)
-    # The frame in the middle of pair 2k, 2k + 1 is number 4k + 1 of twice as many.
-    kinds, scores = [], []
-    for k in range(len(shard.cut)):
-        with clip.get_frame(4 * k + 1) as frame:
+def on_pairs(clip: vs.VideoNode, count: int, model: str) -> Verdicts:
+    """core.rife.RIFE's own word on frames 2k and 2k + 1 of a clip, from the frame that belongs in their middle."""
+    doubled = vs.core.rife.RIFE(clip, model=model)
+    called, scores = [], []
+    for k in range(count):
+        with doubled.get_frame(4 * k + 1) as frame:
             kind = frame.props["RifeKind"]
-            kinds.append(kind if isinstance(kind, str) else kind.decode())
+            called.append((kind if isinstance(kind, str) else kind.decode()) == "cut")
             scores.append(float(frame.props.get("RifeSceneScore", 0.0)))
-    return Verdicts(cut=np.array([kind == "cut" for kind in kinds]), score=np.array(scores))
+    return Verdicts(cut=np.array(called), score=np.array(scores))
+
+
+def _ours(shard: Shard, model: str) -> Verdicts:
+    return on_pairs(pairs(shard), len(shard.cut), model)
 
 
 def _thumbnails(shard: Shard, _: str) -> Verdicts:

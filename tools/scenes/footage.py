@@ -13,16 +13,23 @@ __all__ = ["PADDING", "clip_of", "pairs", "sequences"]
 
 type Frames = NDArray[Any]
 
+_TRANSFERS = {"bt709": 1, "st2084": 16}
 PADDING = (16, 4)
 """Times that a case's first frame comes before it, its last one after it: detectors have windows, and least lengths."""
 
 
-def clip_of(frames: Frames, shard: Shard, order: Sequence[int] | None = None) -> vs.VideoNode:
-    """Frames [n, h, w] or [n, h, w, 3] in a given order, tagged as the shard says."""
+def clip_of(
+    frames: Frames,
+    order: Sequence[int] | None = None,
+    *,
+    bits: int = 8,
+    transfer: str = "bt709",
+    limited: bool = False,
+) -> vs.VideoNode:
+    """Frames [n, h, w] (luma) or [n, h, w, 3] (RGB) in a given order, tagged so."""
     order = range(len(frames)) if order is None else order
     coloured = frames.ndim == 4
-    family = vs.RGB if coloured else vs.GRAY
-    fmt = vs.core.query_video_format(family, vs.INTEGER, shard.bits)
+    fmt = vs.core.query_video_format(vs.RGB if coloured else vs.GRAY, vs.INTEGER, bits)
     blank = vs.core.std.BlankClip(
         width=frames.shape[2], height=frames.shape[1], format=fmt.id, length=len(order), fpsnum=24, fpsden=1, keep=True
     )
@@ -34,16 +41,18 @@ def clip_of(frames: Frames, shard: Shard, order: Sequence[int] | None = None) ->
             np.asarray(copy[plane])[:] = picture[..., plane] if coloured else picture
         return copy
 
-    clip = blank.std.ModifyFrame(blank, written)
-    transfer = {"bt709": 1, "st2084": 16}[shard.transfer]
-    props = {"_Range": 0 if shard.limited else 1, "_Transfer": transfer, "_Primaries": 1}
-    return clip.std.SetFrameProps(**props, _Matrix=0 if coloured else 1)
+    tags = {"_Range": 0 if limited else 1, "_Transfer": _TRANSFERS[transfer], "_Primaries": 1}
+    return blank.std.ModifyFrame(blank, written).std.SetFrameProps(**tags, _Matrix=0 if coloured else 1)
+
+
+def _clip(frames: Frames, shard: Shard, order: Sequence[int] | None = None) -> vs.VideoNode:
+    return clip_of(frames, order, bits=shard.bits, transfer=shard.transfer, limited=shard.limited)
 
 
 def pairs(shard: Shard) -> vs.VideoNode:
     """Frame 2k is the left frame of case k, frame 2k + 1 its right one."""
     two = shard.frames[:, [LEFT, RIGHT]]
-    return clip_of(two.reshape(-1, *two.shape[2:]), shard)
+    return _clip(two.reshape(-1, *two.shape[2:]), shard)
 
 
 def sequences(shard: Shard) -> tuple[vs.VideoNode, list[int]]:
@@ -52,7 +61,7 @@ def sequences(shard: Shard) -> tuple[vs.VideoNode, list[int]]:
     one = [0] * PADDING[0] + list(range(length)) + [length - 1] * PADDING[1]
     order = [k * length + i for k in range(count) for i in one]
     flat = shard.frames.reshape(-1, *shard.frames.shape[2:])
-    clip = clip_of(flat, shard, order)
+    clip = _clip(flat, shard, order)
     clip = clip.std.Crop(right=clip.width % 2, bottom=clip.height % 2)
     clip = clip.resize.Bicubic(format=vs.YUV420P8, matrix_s="709", range_s="limited")
     return clip, [k * len(one) + PADDING[0] + RIGHT for k in range(count)]
