@@ -5,7 +5,7 @@ vapoursynth-mvutensils) and are loaded when they are asked for. vapoursynth-zsce
 have written, and detects nothing.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -74,30 +74,36 @@ def _bgr(frames: NDArray[Any], bits: int) -> Bytes:
     return np.ascontiguousarray(eight[..., ::-1] if frames.ndim == 4 else np.stack([eight] * 3, -1))
 
 
-def _padded(frames: NDArray[Any]) -> Iterator[NDArray[Any]]:
-    for k in range(-PADDING[0], len(frames) + PADDING[1]):
-        yield frames[min(max(k, 0), len(frames) - 1)]
+def _scenedetect(name: str) -> Callable[[Shard, str], Verdicts]:
+    """PySceneDetect's detector of that name, with its defaults."""
 
-
-def _scenedetect(name: str, key: str) -> Callable[[Shard, str], Verdicts]:
     def judge(shard: Shard, _: str) -> Verdicts:
         import scenedetect  # type: ignore[import-untyped, unused-ignore]
 
-        cuts, scores = [], []
+        called, scores = [], []
         for case in shard.frames:
             detector = getattr(scenedetect, name)()
-            detector.stats_manager = scenedetect.StatsManager()
-            found: list[int] = []
-            times = []
-            for k, frame in enumerate(_padded(_bgr(case, shard.bits))):
-                times.append(scenedetect.FrameTimecode(k, 24.0))
-                found += [int(time.frame_num) for time in detector.process_frame(times[-1], frame)]
-            wanted = PADDING[0] + RIGHT
-            cuts.append(wanted in found)
-            scores.append(float(detector.stats_manager.get_metrics(times[wanted], [key])[0]))
-        return Verdicts(cut=np.array(cuts), score=np.array(scores))
+            frames, found, changes = _bgr(case, shard.bits), [], []
+            # The first frame has been there for long: scenes have a least length. Its repetitions would tell nothing.
+            for time, k in [(0, 0), *((PADDING[0] + k, k) for k in range(len(frames)))]:
+                cuts = detector.process_frame(scenedetect.FrameTimecode(time, 24.0), frames[k])
+                found += [int(cut.frame_num) for cut in cuts]
+                changes.append(float(detector._frame_score))  # which its list of statistics has too, with edges
+            called.append(PADDING[0] + RIGHT in found)
+            scores.append(_ratio(changes[1:]) if name == "AdaptiveDetector" else changes[1 + RIGHT])
+        return Verdicts(cut=np.array(called), score=np.array(scores))
 
     return judge
+
+
+def _ratio(changes: list[float], window: int = 2, least: float = 15.0) -> float:
+    """What AdaptiveDetector compares with its threshold: a frame's change by the mean of its neighbours' changes."""
+    change = changes[RIGHT]
+    around = changes[RIGHT - window : RIGHT] + changes[RIGHT + 1 : RIGHT + 1 + window]
+    mean = sum(around) / len(around)
+    if change < least:
+        return 0.0
+    return min(change / mean, 255.0) if mean >= 1e-5 else 255.0
 
 
 def _flag(clip: vs.VideoNode, n: int) -> bool:
@@ -137,10 +143,10 @@ def _scxvid(shard: Shard, _: str) -> Verdicts:
 DETECTORS: tuple[Detector, ...] = (
     Detector(name="rife", judge=_ours, about="core.rife.RIFE on the pair"),
     Detector(name="thumbnails", judge=_thumbnails, about="vsrife.video.cuts.cut_score on the pair"),
-    Detector(name="content", judge=_scenedetect("ContentDetector", "content_val"), about="PySceneDetect"),
+    Detector(name="content", judge=_scenedetect("ContentDetector"), about="PySceneDetect"),
     Detector(
         name="adaptive",
-        judge=_scenedetect("AdaptiveDetector", "adaptive_ratio (w=2)"),
+        judge=_scenedetect("AdaptiveDetector"),
         about="PySceneDetect",
     ),
     Detector(name="scenechange", judge=_scenechange, about="vapoursynth-scenechange, scd.Detect(clip)"),

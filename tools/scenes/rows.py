@@ -33,11 +33,12 @@ def neighbours(step: int, size: Size, others: int, hard: int) -> Making:
     return made
 
 
-def shown(size: Size, change: Change | None = None, step: int = 1, cuts: int = CUTS, others: int = OTHERS) -> Making:
-    """Windows of clips (cuts edited and joined, motion), changed."""
+def shown(size: Size, change: Change | None = None, share: float = 1.0) -> Making:
+    """Windows of clips (cuts edited and joined, motion), changed; that share of the usual number of cases."""
 
     def made(material: Material, rng: np.random.Generator) -> Iterator[Case]:
-        for window in Shots(material, rng).both(cuts, others, step, hard=others // 4):
+        cuts, others = round(CUTS * share), round(OTHERS * share)
+        for window in Shots(material, rng).both(cuts, others, hard=others // 4):
             frames = window.frames(size)
             yield Case(
                 name=window.name,
@@ -128,7 +129,7 @@ ROWS: tuple[Row, ...] = (
     Row(name="odd-size", make=shown((317, 179))),
     Row(name="portrait", make=shown((180, 320))),
     Row(name="small", make=shown((160, 120))),
-    Row(name="wide-640", make=shown((640, 272), cuts=30, others=30)),
+    Row(name="wide-640", make=shown((640, 272), share=0.4)),
     Row(name="large-1280", make=large),
     Row(name="dark-8-8bit", make=_dark(0.08, 8), limited=True),
     Row(name="dark-8-10bit", make=_dark(0.08, 10), bits=10, limited=True),
