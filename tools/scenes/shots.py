@@ -81,8 +81,12 @@ class Shots:
         return found
 
     def both(self, cuts: int, others: int, step: int = 1, hard: int = 0) -> Iterator[Window]:
-        """Cuts, the edited ones first, and pairs that are none, the hardest among them."""
-        edited = self.edited(step)
+        """Cuts, the edited ones first, and pairs that are none, the hardest among them.
+
+        Edited cuts from or to a blank frame are left out: what is left of a title on black under a panel or in the dark
+        is no more than a subtitle that appears.
+        """
+        edited = [w for w in self.edited(step) if min(blank(clip.frames[n]) for clip, n in w.places[3:5]) >= BLANK]
         if len(edited) > cuts:
             edited = [edited[i] for i in sorted(self._rng.choice(len(edited), cuts, replace=False))]
         yield from edited
