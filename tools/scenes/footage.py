@@ -58,10 +58,12 @@ def pairs(shard: Shard) -> vs.VideoNode:
 def sequences(shard: Shard) -> tuple[vs.VideoNode, list[int]]:
     """All cases after one another as YUV420P8, padded, and the numbers of their frames 4."""
     count, length = shard.frames.shape[:2]
-    one = [0] * PADDING[0] + list(range(length)) + [length - 1] * PADDING[1]
-    order = [k * length + i for k in range(count) for i in one]
-    flat = shard.frames.reshape(-1, *shard.frames.shape[2:])
-    clip = _clip(flat, shard, order)
-    clip = clip.std.Crop(right=clip.width % 2, bottom=clip.height % 2)
-    clip = clip.resize.Bicubic(format=vs.YUV420P8, matrix_s="709", range_s="limited")
-    return clip, [k * len(one) + PADDING[0] + RIGHT for k in range(count)]
+    cases = _clip(shard.frames.reshape(-1, *shard.frames.shape[2:]), shard)
+    cases = cases.std.Crop(right=cases.width % 2, bottom=cases.height % 2)
+    cases = cases.resize.Bicubic(format=vs.YUV420P8, matrix_s="709", range_s="limited")
+    pieces = []
+    for first in range(0, count * length, length):
+        last = first + length - 1
+        pieces += [cases[first].std.Loop(PADDING[0]), cases[first : last + 1], cases[last].std.Loop(PADDING[1])]
+    whole = sum(PADDING) + length
+    return vs.core.std.Splice(pieces), [k * whole + PADDING[0] + RIGHT for k in range(count)]
