@@ -22,7 +22,7 @@ from scenes.case import Row, load, save
 from scenes.cost import timings
 from scenes.detectors import DETECTORS
 from scenes.material import HALVES, Material
-from scenes.results import Kept, best, side_by_side
+from scenes.results import Kept, best, score_table, side_by_side
 from scenes.rows import ROWS, cases_of
 from scenes.whole import clip_tables
 
@@ -81,6 +81,8 @@ def tables(options: argparse.Namespace) -> None:
             if found is not None:
                 print(f"| {name} | {found[0]:.3f} | {found[1].text()} |")
         print()
+        if options.scores:
+            print(f"Scores of {options.scores}:\n", *score_table(kept[options.scores], rows), "", sep="\n")
 
 
 def clips(options: argparse.Namespace) -> None:
@@ -125,6 +127,7 @@ def main() -> None:
     measuring.add_argument("--label", help="what the verdicts are kept as; default: the detector's name")
     telling = verb(tables, "pairs", "half", "rows")
     telling.add_argument("--detectors", nargs="+", help="names or labels of those that are kept; default: all")
+    telling.add_argument("--scores", help="also print the scores of this one of them")
     verb(clips, "folder", "pairs", "half", "model")
     verb(cost)
     options = parser.parse_args()

@@ -250,6 +250,10 @@ def test_verdicts_are_kept_and_told(parts, tmp_path):
         "| **all** | 2 | 2 | 50 % · 1 · 0.500 |",
     ]
     assert len(list(results.side_by_side({"name": kept}, ["r"], apart=True))) == 2
+    assert list(results.score_table(kept, ["r"]))[1:] == [
+        "| r | cuts | 2 | 1 | 0.40 | 0.41 | 0.65 | 0.89 | 0.90 |",
+        "| r | not | 2 | 1 | 0.10 | 0.11 | 0.25 | 0.39 | 0.40 |",
+    ]
     # At 0.4 both pairs of that score are called cuts: two cuts, one false. At 0.9 one is found and none false.
     threshold, counts = results.best(kept)
     assert threshold == pytest.approx(0.4)

@@ -12,9 +12,12 @@ from numpy.typing import NDArray
 from scenes.case import Shard
 from scenes.detectors import Verdicts
 
-__all__ = ["Counts", "Kept", "best", "counted", "distribution", "side_by_side"]
+__all__ = ["SCORES", "Counts", "Kept", "best", "counted", "distribution", "score_table", "side_by_side"]
 
 type Bools = NDArray[np.bool_]
+
+SCORES = """| pairs | are | count | called cuts | least | 2 % | median | 98 % | most |
+|---|---|---:|---:|---:|---:|---:|---:|---:|"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -116,6 +119,19 @@ def best(kept: Kept) -> tuple[float, Counts] | None:
     f1[:-1][score[order][:-1] == score[order][1:]] = 0
     threshold = float(score[order][int(f1.argmax())])
     return threshold, counted(truth, score >= threshold)
+
+
+def score_table(kept: Kept, rows: Sequence[str]) -> Iterator[str]:
+    """A table of one detector's scores: a line for the cuts and one for the others of each row."""
+    yield SCORES
+    for row in rows:
+        found = kept.rows.get(row)
+        if found is None or found["score"] is None:
+            continue
+        truth, called = (np.array(found[key], dtype=bool) for key in ("truth", "called"))
+        for cut in (True, False):
+            if (truth == cut).any():
+                yield distribution(row, cut, called[truth == cut], np.array(found["score"])[truth == cut])
 
 
 def distribution(name: str, truth: bool, called: Bools, score: NDArray[np.float64]) -> str:

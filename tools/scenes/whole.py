@@ -8,13 +8,11 @@ import vapoursynth as vs
 from scenes.detectors import on_pairs
 from scenes.footage import clip_of
 from scenes.material import Clip, Material
-from scenes.results import Counts, counted, distribution
+from scenes.results import SCORES, Counts, counted, distribution
 
-__all__ = ["HEADING", "clip_tables"]
+__all__ = ["clip_tables"]
 
 WIDTH = 320
-HEADING = """| pairs | are | count | called cuts | least | 2 % | median | 98 % | most |
-|---|---|---:|---:|---:|---:|---:|---:|---:|"""
 
 
 def _pairs(clip: Clip, firsts: list[int], step: int) -> vs.VideoNode:
@@ -26,7 +24,7 @@ def _pairs(clip: Clip, firsts: list[int], step: int) -> vs.VideoNode:
 
 def clip_tables(material: Material, model: str) -> Iterator[str]:
     """Lines for each clip's frames 1, 2 and 4 apart, and at the end what was found among neighbours."""
-    yield HEADING
+    yield SCORES
     total = Counts(cuts=0, found=0, others=0, false=0)
     for clip in material.clips:
         for step in (1, 2, 4):
