@@ -1,3 +1,4 @@
+import enum
 import inspect
 import logging
 import re
@@ -5,7 +6,7 @@ from fractions import Fraction
 
 import pytest
 
-from vsrife import _api, _compat
+from vsrife import _api, _compat, _older
 from vsrife._api import RIFE
 from vsrife._compat import rife, vs_rife_arguments
 from vsrife.errors import ArgumentError, ModelError
@@ -102,9 +103,13 @@ def test_precision_follows_the_clip(passed_on, format, precision):
     assert passed_on["precision"] == precision
 
 
-@pytest.mark.parametrize(("index", "device"), [(None, "auto"), (0, "cuda:0"), (3, "cuda:3")])
-def test_device(index, device):
-    assert vs_rife_arguments(single=True, device_index=index)["device"] == device
+@pytest.mark.parametrize("index", [0, 3])
+def test_device(index):
+    """A GPU by its number is what the plugin's gpu_id is: the CPU where there is none."""
+    translated = vs_rife_arguments(single=True, device_index=index)
+    assert (translated["gpu_id"], translated.get("device")) == (index, None)
+    translated = vs_rife_arguments(single=True)
+    assert (translated["device"], translated.get("gpu_id")) == ("auto", None)
 
 
 def test_target_rate_replaces_the_factor():
@@ -114,9 +119,10 @@ def test_target_rate_replaces_the_factor():
     assert ratio_of(as_settings(vs_rife_arguments(single=True, factor_num=7, factor_den=3)), None) == Fraction(7, 3)
 
 
-def test_half_a_target_rate_is_an_error_where_vs_rife_ignored_it():
-    with pytest.raises(ArgumentError, match=r"fps_num \(60\) must come with fps_den"):
-        as_settings(vs_rife_arguments(single=True, fps_num=60))
+def test_half_a_target_rate_which_vs_rife_ignored():
+    assert as_settings(vs_rife_arguments(single=True, fps_num=60)).fps == 60
+    with pytest.raises(ArgumentError, match=r"fps_den \(1001\) must come with fps_num"):
+        as_settings(vs_rife_arguments(single=True, fps_den=1001))
 
 
 def test_thresholds(caplog):
@@ -173,22 +179,24 @@ def test_negative_device_index():
         vs_rife_arguments(single=True, device_index=-1)
 
 
-@pytest.mark.parametrize(
-    ("count", "expected"),
-    [
-        (0, r"RIFE: device_index \(3\) cannot be used: [^;]+; leave it out for the CPU$"),
-        (1, r"RIFE: device_index \(3\) out of range; 1 device, counted from 0$"),
-    ],
-)
-def test_a_gpu_that_is_not_there_is_named_by_the_argument_that_was_passed(monkeypatch, average_model, count, expected):
+@pytest.mark.parametrize("call", [rife, RIFE])
+def test_a_gpu_that_is_not_there_is_named_by_the_argument_that_was_passed(monkeypatch, average_model, call):
     import torch
 
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: count > 0)
-    monkeypatch.setattr(torch.cuda, "device_count", lambda: count)
-    with pytest.raises(vs.Error, match=expected) as caught:
-        rife(clip(), device_index=3, model=average_model)
-    assert not re.search(r"\bdevice \(|device=|cuda:", str(caught.value))
-    assert caught.value.__suppress_context__, "the error about `device` would be shown as well"
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    with pytest.raises(vs.Error, match=r"RIFE: device_index \(3\) out of range; 1 device, counted from 0$") as caught:
+        call(clip(), device_index=3, model=average_model)
+    assert not re.search(r"\bdevice \(|device=|cuda:|gpu_id", str(caught.value))
+    assert caught.value.__suppress_context__, "the error about `gpu_id` would be shown as well"
+
+
+@pytest.mark.parametrize("call", [rife, RIFE])
+def test_a_machine_without_a_gpu_is_the_cpu(monkeypatch, average_model, call):
+    import torch
+
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert call(clip(), device_index=3, model=average_model).get_frame(1).props["RifeKind"] in ("still", "new")
 
 
 @pytest.mark.parametrize(
@@ -198,16 +206,20 @@ def test_a_gpu_that_has_not_the_frames_is_named_so_too(monkeypatch, right, way_o
     import torch
 
     from vsrife.plugin import resident
+    from vsrife.plugin.ncnn import Ncnn, named
     from vsrife.plugin.vulkan import Device
 
     monkeypatch.setattr(resident, "cuda_device", lambda uuid: right and torch.device(right))
     monkeypatch.setattr(resident, "uuid_of", lambda device: b"\1")
     monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: "A GPU")
     device = Device(name="Another", uuid=b"\2", exports_memory=True, exports_timelines=True)
-    text = resident._elsewhere(device, "cuda:1", torch.device("cuda", 1))
 
-    def refuse(clip, **keywords):
-        raise vs.Error(f"RIFE: {text}")
+    def refuse(clip, *, gpu_id, **keywords):
+        try:
+            with named(Ncnn(gpu=gpu_id)):
+                raise ArgumentError(resident._elsewhere(device, "cuda:1", torch.device("cuda", 1)))
+        except ArgumentError as error:
+            raise vs.Error(f"RIFE: {error}") from None
 
     monkeypatch.setattr(_compat, "RIFE", refuse)
     with pytest.raises(vs.Error, match=rf"RIFE: device_index \(1, A GPU, UUID 01\) must be .*; pass {way_out}, or"):
@@ -297,7 +309,8 @@ def test_the_typed_call_passes_only_what_is_given(monkeypatch):
 
 def test_the_typed_call_has_every_argument_of_the_signature():
     names = [entry.split(":")[0] for entry in SIGNATURE.split(";") if entry]
-    assert list(inspect.signature(_api.RIFE).parameters) == names
+    parameters = inspect.signature(_api.RIFE).parameters.values()
+    assert [each.name for each in parameters if each.kind is not each.VAR_KEYWORD] == names
     assert all(f"        {name}: " in _api.RIFE.__doc__ for name in names)
 
 
@@ -324,13 +337,116 @@ def test_a_factor_that_is_no_whole_number(name, value):
         vs_rife_arguments(single=True, **{name: value})
 
 
-@pytest.mark.parametrize("model", [4.0, 4, 4.10])
+class RIFEModel(enum.IntEnum):
+    """As vsmlrt has it: its numbers are not those of the ncnn plugin."""
+
+    v4_6 = 46
+
+
+@pytest.mark.parametrize("model", [4.0, 4.10, True, RIFEModel.v4_6])
 def test_a_model_that_is_a_number_is_refused_by_name(model):
     with pytest.raises(ArgumentError, match=rf'model \({model}\) must be text or a path: model="{model}"'):
         RIFE(None, model=model)
+
+
+def test_a_whole_number_is_one_of_the_ncnn_plugin(monkeypatch):
+    plugin, source = FakePlugin(), clip()
+    with_plugin(monkeypatch, plugin)
+    RIFE(source, model=23)
+    assert plugin.calls == [{"model": "23"}]
 
 
 @pytest.mark.parametrize("name", ["sc", "ensemble", "scale", "sc_threshold", "skip_threshold", "fps_num"])
 def test_what_is_no_number_is_named(name):
     with pytest.raises(ArgumentError, match=rf"{name} \('no'\) must be a number"):
         RIFE(None, **{name: "no"})
+
+
+# vs-rife 1 to 4
+
+
+@pytest.mark.parametrize("model", [4.6, 23, "23", None, True])
+def test_rife_takes_no_number_for_a_model(model):
+    """In vs-rife 4 the third argument was num_streams; and a number would be one of the ncnn plugin."""
+    with pytest.raises(ArgumentError, match=rf"model \({model}\) must be a name as text, such as \"4\.25\", or a file"):
+        rife(clip(), 0, model)
+
+
+OLDER_CALLS = [
+    # Of each release: its keywords, as scripts passed them, and what reaches the plugin.
+    ({"model_ver": 3.8, "scale": 0.5, "device_type": "cuda", "device_index": 0},
+     {"model": "3.8", "scale": 0.5, "gpu_id": 0}),
+    ({"model_ver": 3.1, "scale": 1, "device_type": "cuda", "fp16": True},
+     {"model": "3.1", "scale": 1, "gpu_id": 0, "precision": "auto"}),
+    ({"model_ver": 4, "device_type": "cpu", "device_index": 0, "fp16": False},
+     {"model": "4.0", "gpu_id": -1, "precision": "float32"}),
+    ({"multi": 3, "scale": 1.0, "device_type": "CUDA", "device_index": 1, "fp16": True},
+     {"multi": "3", "scale": 1.0, "gpu_id": 1, "precision": "auto"}),
+    ({"device_index": None, "num_streams": 3, "nvfuser": True, "cuda_graphs": True, "model": "4.6"}, {"model": "4.6"}),
+    ({"device_index": 1, "num_streams": 1, "trt": True, "trt_max_workspace_size": 1 << 30, "trt_cache_path": "/x",
+      "model": "4.4", "factor_num": 5, "factor_den": 2, "sc": True, "sc_threshold": 0.5},
+     {"model": "4.4", "factor_num": 5, "factor_den": 2, "sc": True, "sc_threshold": 0.5, "gpu_id": 1}),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("options", "expected"), OLDER_CALLS)
+def test_keywords_of_vs_rife_1_to_3(monkeypatch, caplog, options, expected):
+    plugin, source = FakePlugin(), clip()
+    with_plugin(monkeypatch, plugin)
+    RIFE(source, **options)
+    assert plugin.calls == [expected]
+    ignored = [name for name in _older.WITHOUT_EFFECT if options.get(name)]
+    told = [f"vsrife.RIFE: {', '.join(ignored)}: accepted without effect"] if ignored else []
+    assert [record.message.split(";")[0] for record in caplog.records] == told
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        ({"model_ver": 2.3}, r'model_ver \(2\.3\) must be a version that is to be had here: .*; .* is model="3\.1"$'),
+        (
+            {"model_ver": 9},
+            r"model_ver \(9\) must be a version that is to be had here: .* models lists them$",
+        ),
+        ({"model_ver": "new"}, r"model_ver \(new\) must be a version"),
+        ({"model_ver": 3.5, "model": "4.0"}, r"model_ver \(3\.5\) and model \(4\.0\) must not be passed together"),
+        ({"device_type": "xpu"}, r'device_type \(xpu\) must be "cuda" or "cpu"; pass device= for another device$'),
+        (
+            {"device_type": "cuda", "device": "cpu"},
+            r"device_type \(cuda\) and device \(cpu\) must not be",
+        ),
+        ({"device_index": 0, "gpu_id": 0}, r"device_index \(0\) and gpu_id \(0\) must not be passed together"),
+        ({"device_index": -1}, r"device_index \(-1\) must be a whole number from 0"),
+        (
+            {"fp16": True, "precision": "float32"},
+            r"fp16 \(True\) and precision \(float32\) must not",
+        ),
+    ],
+)
+def test_what_is_wrong_with_them_is_one_line(options, expected):
+    with pytest.raises(ArgumentError, match=expected):
+        RIFE(clip(), **options)
+
+
+def test_a_keyword_that_nobody_has_is_pythons_error():
+    with pytest.raises(TypeError, match=r"RIFE\(\) got an unexpected keyword argument 'fp32'"):
+        RIFE(clip(), fp32=True)
+
+
+def test_keywords_of_vs_rife_4_and_5_0(passed_on, caplog):
+    rife(clip(), model="4.0", num_streams=2, trt=True, trt_max_workspace_size=1 << 30, trt_cache_path="/x")
+    (record,) = caplog.records
+    assert record.message.startswith(
+        "vsrife.rife: trt, num_streams, trt_max_workspace_size, trt_cache_path: accepted without effect"
+    )
+    assert passed_on["model"] == "4.0"
+    assert not {"num_streams", "trt_max_workspace_size", "trt_cache_path"} & passed_on.keys()
+
+
+def test_a_call_of_2021_makes_frames(average_model, monkeypatch):
+    import torch
+
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    made = RIFE(clip(length=3), 2, model=average_model, scale=1.0, device_type="cuda", device_index=0, fp16=True)
+    assert made.num_frames == 6
+    made.get_frame(1)

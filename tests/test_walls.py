@@ -11,9 +11,11 @@ from .conftest import ROOT
 WALLS: dict[str, tuple[str, ...]] = {
     "vsrife": ("vsrife._api", "vsrife._compat", "vsrife.errors"),
     "vsrife.__main__": ("vsrife.cli",),
-    "vsrife._api": ("vsrife.errors",),
+    "vsrife._api": ("vsrife._older", "vsrife.errors"),
+    # The names of networks.
+    "vsrife._older": ("vsrife.errors", "vsrife.models.catalogue"),
     # Fetching for auto_download, and the detector's default threshold.
-    "vsrife._compat": ("vsrife._api", "vsrife.errors", "vsrife.models.store", "vsrife.video.cuts"),
+    "vsrife._compat": ("vsrife._api", "vsrife._older", "vsrife.errors", "vsrife.models.store", "vsrife.video.cuts"),
     # Streams and captures, for every room that queues work on a GPU.
     "vsrife.cuda": (),
     # What is to be measured.
@@ -64,10 +66,12 @@ WALLS: dict[str, tuple[str, ...]] = {
 `vsrife` for its __init__ alone; a room inside another has walls of its own."""
 
 TORCH_FREE = (
-    *("vsrife", "vsrife.__main__", "vsrife._api", "vsrife._compat", "vsrife.choices", "vsrife.errors"),
+    *("vsrife", "vsrife.__main__", "vsrife._api", "vsrife._compat", "vsrife._older"),
+    *("vsrife.choices", "vsrife.errors"),
     *("vsrife.cli", "vsrife.cli.doctor", "vsrife.cli.evaluate", "vsrife.cli.models", "vsrife.cli.train"),
     *("vsrife.cli.bench", "vsrife.cli.bench.child", "vsrife.cli.bench.command"),
     *("vsrife.models", "vsrife.models.catalogue", "vsrife.models.download", "vsrife.models.store"),
+    *("vsrife.models.ncnn", "vsrife.plugin.ncnn", "vsrife.plugin.passed"),
     *("vsrife.plugin", "vsrife.plugin.arguments", "vsrife.plugin.callbacks", "vsrife.plugin.installation"),
     *(
         "vsrife.plugin.native",

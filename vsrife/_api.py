@@ -3,8 +3,9 @@
 import os
 from collections.abc import Callable
 from fractions import Fraction
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, Unpack
 
+from vsrife._older import Older, in_their_words, older_keywords
 from vsrife.errors import ArgumentError, RifeError
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ def RIFE(
     factor_den: int | None = None,
     fps_num: int | None = None,
     fps_den: int | None = None,
-    model: str | os.PathLike[str] | None = None,
+    model: str | os.PathLike[str] | int | None = None,
     variant: Literal["large", "3.6"] | None = None,
     scale: float | None = None,
     ensemble: bool | None = None,
@@ -35,10 +36,20 @@ def RIFE(
     matrix_in: str | int | None = None,
     range_in: str | int | None = None,
     chromaloc_in: str | int | None = None,
+    multiplier: int | float | str | Fraction | None = None,
+    model_path: str | os.PathLike[str] | None = None,
+    gpu_id: int | None = None,
+    gpu_thread: int | None = None,
+    tta: bool | None = None,
+    uhd: bool | None = None,
+    list_gpu: bool | None = None,
+    **older: Unpack[Older],
 ) -> "vs.VideoNode":
     """A clip with more (or fewer) frames per second; the frames in between are made by RIFE.
 
-    Exactly ``core.rife.RIFE``: what is None is not passed, and takes the default named here. No option is ever ignored.
+    Exactly ``core.rife.RIFE``: what is None is not passed, and takes the default named here. An option that has no
+    effect is an error, or a line in the log. The arguments from ``multiplier`` on are there for scripts written for
+    others: docs/coming-from.md maps them.
 
     The result has the format and size of ``clip``, ceil(frames * ratio) frames and the clip's frame rate times the
     ratio; a clip of unknown rate stays one. Output n shows the clip at frame n / ratio: where that is a source
@@ -49,13 +60,14 @@ def RIFE(
         clip: Gray, YUV or RGB of 8 to 16 bits, half or float, of constant format and size, progressive.
         multi: Output frames per source frame, above 0, exact: 2, 2.5, "5/2", Fraction(1001, 400). Default: 2.
         factor_num: With ``factor_den``, the same as a pair of whole numbers. Default: not set.
-        factor_den: See ``factor_num``; one is not taken without the other, nor with another way to set the rate.
+        factor_den: See ``factor_num``. Default: 1; an error without ``factor_num``. Neither is taken with another way
+            to set the rate.
         fps_num: With ``fps_den``, the target rate in frames per second as a pair of whole numbers. The clip must have a
             frame rate. Of a clip with varying durations it scales the average, and the durations go on varying.
             Default: not set.
-        fps_den: See ``fps_num``.
-        model: A name (``python -m vsrife models`` lists them) or a checkpoint file (.pkl, .pth, .safetensors).
-            Default: the network inside the package, else "4.0".
+        fps_den: See ``fps_num``. Default: 1.
+        model: A name (``python -m vsrife models`` lists them) or a checkpoint file (.pkl, .pth, .safetensors). A whole
+            number is the ncnn plugin's number of a network. Default: the network inside the package, else "4.0".
         variant: Which of two networks of the same shapes a file holds: "large" for RIFE-Large, which is else RIFE, or
             "3.6", which is else 3.8. An error for all others. Default: what the file or its name says.
         scale: Resolution at which motion is sought, relative to the network's own: 0.25, 0.5, 1, 2 or 4. 0.5 suits
@@ -63,11 +75,11 @@ def RIFE(
         ensemble: Also run backwards in time and average; about twice the work. Not every network can. Default: False.
         sc: Heed scene changes: over a cut the left frame is shown. Default: True.
         sc_threshold: Cut score, 0 to 1, from which two frames are a cut; lower finds more. At 1 the detector never
-            does, and only the properties ``_SceneChangeNext`` and ``_SceneChangePrev`` of the frames count. An
-            error with ``sc=False``. Default: the detector's, 0.5.
+            does, and only the properties ``_SceneChangeNext`` and ``_SceneChangePrev`` of the frames count. No effect
+            with ``sc=False``, which is logged. Default: the detector's, 0.5.
         skip: Copy the left frame where two frames do not differ. Default: True.
         skip_threshold: PSNR in decibels, 0 to 120, that the worst 8x8 block (of any plane, and of alpha) must reach
-            for that. An error with ``skip=False``. Default: 60.
+            for that. No effect with ``skip=False``, which is logged. Default: 60.
         device: "auto" (the first usable CUDA GPU, else the CPU), "cpu", "cuda", "cuda:1" or another torch device.
             Default: "auto".
         precision: Of the network's convolutions: "auto" (float16 on CUDA, float32 elsewhere), "float32", "float16" or
@@ -76,12 +88,22 @@ def RIFE(
         matrix_in: Matrix of the clip, a name or an H.273 number, in place of the frames' ``_Matrix``.
         range_in: "limited" or "full" (or 0, 1), in place of the frames' ``_Range``.
         chromaloc_in: Chroma location, a name or a number, in place of the frames' ``_ChromaLocation``.
+        multiplier: The same as ``multi``.
+        model_path: A folder of the ncnn plugin's, whose name tells the network (rife-v4.6); goes before ``model``. A
+            checkpoint file is taken as ``model``.
+        gpu_id: GPU n in place of ``device``, counted from 0; on a machine without a GPU, or as -1, the CPU.
+        gpu_thread: No effect, which is logged: how many frames are made at a time is the filter's own rule.
+        tta: ``ensemble``, where the network can.
+        uhd: ``scale=0.5``.
+        list_gpu: Write the GPUs' names on the clip, and into the log, and interpolate nothing.
+        **older: Keywords of vs-rife 1 to 3.
 
     Returns:
         The new clip. Frames are made when they are asked for, in any order and by any number of threads.
 
     Raises:
         vapoursynth.Error: An argument or the clip is wrong; one line names the argument, its value and the way out.
+        ArgumentError: The same of a keyword of vs-rife.
         RifeError: ``core.rife`` is missing or another plugin's; or a value is not of a kind that can be passed on.
 
     """
@@ -104,8 +126,25 @@ def RIFE(
         "matrix_in": None if matrix_in is None else str(matrix_in),
         "range_in": None if range_in is None else str(range_in),
         "chromaloc_in": None if chromaloc_in is None else str(chromaloc_in),
+        "multiplier": None if multiplier is None else str(multiplier),
+        "model_path": None if model_path is None else os.fspath(model_path),
+        "gpu_id": _number("gpu_id", gpu_id),
+        "gpu_thread": _number("gpu_thread", gpu_thread),
+        "tta": _number("tta", tta),
+        "uhd": _number("uhd", uhd),
+        "list_gpu": _number("list_gpu", list_gpu),
     }
-    return _function()(clip, **{name: value for name, value in given.items() if value is not None})
+    given |= older_keywords(older, given)
+    passed = {name: value for name, value in given.items() if value is not None}
+    function = _function()
+    if older.get("device_index") is None:
+        return function(clip, **passed)
+    from vapoursynth import Error
+
+    try:
+        return function(clip, **passed)
+    except Error as error:
+        raise Error(in_their_words(str(error))) from None
 
 
 def _number(name: str, value: object) -> object:
@@ -121,6 +160,8 @@ def _number(name: str, value: object) -> object:
 def _text_of(model: object) -> str | bytes | None:
     if model is None or isinstance(model, str | os.PathLike):
         return None if model is None else os.fspath(model)
+    if type(model) is int:  # a RIFEModel of vsmlrt is one too, and its numbers mean other networks
+        return str(model)
     raise ArgumentError(f'model ({model}) must be text or a path: model="{model}"; as a number, 4.10 would become 4.1')
 
 

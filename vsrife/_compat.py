@@ -1,16 +1,16 @@
-"""The keywords of vs-rife 5.7 said in ours, so that scripts written for it run.
+"""The keywords of `rife` in vs-rife 4 to 5.7 said in ours, so that scripts written for it run.
 
 What differs, and why, is told in the docstring of `rife`.
 """
 
 import logging
 import os
-import re
 from collections.abc import Sequence
 from numbers import Integral
 from typing import TYPE_CHECKING, Any
 
 from vsrife._api import RIFE
+from vsrife._older import gpu_of, in_their_words, say_without_effect
 from vsrife.errors import ArgumentError, ModelError
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ THEIR_THRESHOLD = 0.15
 THEIR_FACTOR = (2, 1)
 """vs-rife's defaults of factor_num and factor_den."""
 
-_TRT_DEFAULTS: dict[str, object] = {
+_ENGINE_DEFAULTS: dict[str, object] = {
     "trt": False,
     "trt_static_shape": True,
     "trt_min_shape": [128, 128],
@@ -35,6 +35,12 @@ _TRT_DEFAULTS: dict[str, object] = {
     "trt_max_aux_streams": None,
     "trt_optimization_level": None,
     "trt_cache_dir": None,
+    "num_streams": None,
+    "fusion": False,
+    "nvfuser": False,
+    "cuda_graphs": False,
+    "trt_max_workspace_size": None,
+    "trt_cache_path": None,
 }
 
 _logger = logging.getLogger("vsrife")
@@ -64,24 +70,32 @@ def rife(
     trt_cache_dir: str | None = None,
     *,
     trt_debug: bool = False,
+    num_streams: int | None = None,
+    fusion: bool = False,
+    nvfuser: bool = False,
+    cuda_graphs: bool = False,
+    trt_max_workspace_size: int | None = None,
+    trt_cache_path: str | None = None,
 ) -> "vs.VideoNode":
     """`RIFE` for scripts written for vs-rife 5.7: the same keywords in the same order, with the same defaults.
+
+    The keywords of vs-rife 4 and 5.0 that are gone in 5.7 are taken by name; docs/coming-from.md tells where defaults
+    were others.
 
     The clip may have any format that `RIFE` takes, and the ratio may be 1 or less. What becomes of each keyword:
 
     Args:
         clip: The clip to interpolate.
-        device_index: GPU n is ``device="cuda:n"``. Default: "auto", which is their GPU 0 where there is one, and
-            the CPU on a machine without, where vs-rife fails. Errors name it, with its own way out.
+        device_index: GPU n, counted from 0. Default: their GPU 0. On a machine without a GPU, where vs-rife fails, the
+            CPU, and a line in the log says so. Errors name it, with its own way out.
         model: The same names. Default: "4.25".
         auto_download: Fetch the model now if it is not on this machine. Default: False, an error that gives the
             command.
         factor_num: Numerator of the ratio. Default: 2. Has no effect beside ``fps_*``, as theirs; a line in the log
             says so.
         factor_den: Denominator of the ratio. Default: 1. See ``factor_num``.
-        fps_num: Target rate; with ``fps_den`` it takes the place of ``factor_*``. One without the other is an error
-            here.
-        fps_den: See ``fps_num``.
+        fps_num: Target rate; with ``fps_den`` it takes the place of ``factor_*``.
+        fps_den: See ``fps_num``. Default: 1; without ``fps_num`` an error. vs-rife passes over one without the other.
         scale: The same.
         ensemble: The same.
         sc: The same; the detector is our own, since theirs is in a plugin that pip does not bring. Default: False.
@@ -99,6 +113,12 @@ def rife(
         trt_optimization_level: See ``trt``.
         trt_cache_dir: See ``trt``.
         trt_debug: See ``trt``; vs-rife had it up to 5.6.
+        num_streams: See ``trt``; up to 5.3.
+        fusion: See ``trt``; in 3.0.
+        nvfuser: See ``trt``; in 3.1.
+        cuda_graphs: See ``trt``; in 3.
+        trt_max_workspace_size: See ``trt``; in 3 and 4.
+        trt_cache_path: See ``trt``; in 3 and 4.
 
     Precision follows the clip as theirs does: float32 for RGBS; for every other format, RGBH among them, "auto",
     which is float16 on CUDA and float32 on a CPU. Still pairs go through the network (``skip=False``), as
@@ -131,6 +151,12 @@ def rife(
         trt_max_aux_streams=trt_max_aux_streams,
         trt_optimization_level=trt_optimization_level,
         trt_cache_dir=trt_cache_dir,
+        num_streams=num_streams,
+        fusion=fusion,
+        nvfuser=nvfuser,
+        cuda_graphs=cuda_graphs,
+        trt_max_workspace_size=trt_max_workspace_size,
+        trt_cache_path=trt_cache_path,
     )
     if auto_download:
         _fetch_if_missing(os.fspath(model))
@@ -139,7 +165,7 @@ def rife(
     try:
         return RIFE(clip, **translated)
     except Error as error:
-        text = _in_their_words(str(error), device_index)
+        text = in_their_words(str(error))
         if text == str(error):
             raise
         raise Error(text) from None
@@ -158,22 +184,25 @@ def vs_rife_arguments(
     ensemble: bool = False,
     sc: bool = False,
     sc_threshold: float | None = THEIR_THRESHOLD,
-    **trt: object,
+    **engine: object,
 ) -> dict[str, Any]:
     """Keywords for `RIFE`, without the clip and ``auto_download``. ``single``: whether the clip is of 32-bit floats.
 
-    What was passed and has no effect is logged. Raises ArgumentError for a wrong ``device_index`` or ``sc_threshold``.
+    What was passed and has no effect is logged. Raises ArgumentError for a wrong ``device_index``, ``model``
+    or ``sc_threshold``.
     """
     _check_threshold(sc_threshold)
+    _check_model(model)
     translated: dict[str, Any] = {
         "model": model,
         "scale": scale,
         "ensemble": ensemble,
         "sc": sc,
         "skip": False,
-        "device": _device(device_index),
         "precision": "float32" if single else "auto",
     }
+    gpu = gpu_of(device_index)
+    translated |= {"device": "auto"} if gpu is None else {"gpu_id": gpu}
     if fps_num is None and fps_den is None:
         translated |= {
             "factor_num": _whole("factor_num", factor_num),
@@ -191,29 +220,8 @@ def vs_rife_arguments(
         translated["sc_threshold"] = _threshold(sc_threshold)
     elif sc_threshold != THEIR_THRESHOLD:
         _logger.warning("sc_threshold (%s) has no effect without sc=True, as in vs-rife", sc_threshold)
-    _say_what_trt_means(trt)
+    _say_what_has_no_effect(engine)
     return translated
-
-
-def _device(index: int | None) -> str:
-    if index is None:
-        return "auto"
-    if isinstance(index, bool) or not isinstance(index, Integral) or index < 0:
-        raise ArgumentError(
-            f"device_index ({index}) must be a whole number from 0; leave it out for the first GPU, or the CPU"
-        )
-    return f"cuda:{int(index)}"
-
-
-def _in_their_words(text: str, index: int | None) -> str:
-    """An error of `RIFE`; one about the device names ``device_index``, since `rife` has no ``device``."""
-    named = text.replace(f"device (cuda:{index}", f"device_index ({index}", 1)
-    if named == text:
-        return text
-    named = named.replace('try device="cpu"', "leave it out for the CPU").replace(
-        "counted from cuda:0", "counted from 0"
-    )
-    return re.sub(r'device="cuda:(\d+)"', r"device_index=\1", named)
 
 
 def _whole(name: str, value: object) -> object:
@@ -221,6 +229,14 @@ def _whole(name: str, value: object) -> object:
     if not isinstance(value, Integral):
         raise ArgumentError(f"{name} ({value}) must be a whole number; 2.5 is factor_num=5, factor_den=2")
     return value
+
+
+def _check_model(model: object) -> None:
+    # As a number it would be one of the ncnn plugin, which means another network.
+    if not isinstance(model, str | os.PathLike) or os.fspath(model).isdecimal():
+        raise ArgumentError(
+            f'model ({model}) must be a name as text, such as "4.25", or a file; for the names: python -m vsrife models'
+        )
 
 
 def _check_threshold(theirs: float | None) -> None:
@@ -249,17 +265,12 @@ def _threshold(theirs: float | None) -> float | None:
     return ours
 
 
-def _say_what_trt_means(passed: dict[str, object]) -> None:
-    unknown = sorted(set(passed) - set(_TRT_DEFAULTS))
+def _say_what_has_no_effect(passed: dict[str, object]) -> None:
+    unknown = sorted(set(passed) - set(_ENGINE_DEFAULTS))
     if unknown:
         raise TypeError(f"rife() got an unexpected keyword argument {unknown[0]!r}")
-    changed = [name for name, value in passed.items() if _plain(value) != _TRT_DEFAULTS[name]]
-    if changed:
-        _logger.warning(
-            "vsrife.rife: %s: accepted without effect; these keywords chose an engine, not a result, and vsrife "
-            "needs no TensorRT",
-            ", ".join(changed),
-        )
+    changed = [name for name, value in passed.items() if _plain(value) != _ENGINE_DEFAULTS[name]]
+    say_without_effect("rife", changed)
 
 
 def _plain(value: object) -> object:

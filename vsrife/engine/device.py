@@ -22,7 +22,17 @@ from vsrife.choices import chosen
 from vsrife.cuda import float32_in_full
 from vsrife.errors import ArgumentError, RifeError
 
-__all__ = ["computing", "gpu_slots", "resolve_device", "resolve_precision", "slot", "stop", "why_no_gpu"]
+__all__ = [
+    "computing",
+    "gpu_or_cpu",
+    "gpu_slots",
+    "gpus",
+    "resolve_device",
+    "resolve_precision",
+    "slot",
+    "stop",
+    "why_no_gpu",
+]
 
 PRECISIONS = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
 
@@ -126,6 +136,18 @@ def resolve_device(name: str) -> torch.device:
         reason = " ".join(str(error).split()).partition(". ")[0]  # torch goes on at length after its first sentence
         raise ArgumentError(f'device ({name}) cannot be used here ({reason}); try device="cpu"') from error
     return device
+
+
+def gpu_or_cpu(index: int) -> tuple[str, str]:
+    """The name of GPU ``index``, or the CPU on a machine without any GPU, and why; -1 is the CPU everywhere."""
+    if index < 0:
+        return "cpu", ""
+    return (f"cuda:{index}", "") if _cuda_count() else ("cpu", _why_no_cuda())
+
+
+def gpus() -> list[str]:
+    """The CUDA GPUs that torch finds, by number."""
+    return [torch.cuda.get_device_name(index) for index in range(_cuda_count())]
 
 
 def why_no_gpu() -> str:

@@ -8,15 +8,15 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
-from math import isfinite
 
 from vsrife.errors import ArgumentError
-from vsrife.plugin.signature import ARGUMENTS
+from vsrife.plugin import ncnn
+from vsrife.plugin.ncnn import NOTHING, Ncnn
+from vsrife.plugin.passed import Passed
 
 __all__ = [
     "DEFAULT_MULTI",
     "DEFAULT_SKIP_THRESHOLD",
-    "MAX_WHOLE",
     "PRECISIONS",
     "SCALES",
     "Settings",
@@ -36,9 +36,6 @@ MAX_SKIP_THRESHOLD = 120.0
 SCALES = (0.25, 0.5, 1.0, 2.0, 4.0)
 
 PRECISIONS = ("auto", "float32", "float16", "bfloat16")
-
-MAX_WHOLE = 2**53 - 1
-"""Whole numbers reach us as doubles, which hold every integer up to here exactly."""
 
 _NUMBER = r"[0-9]{1,40}(?:\.[0-9]{0,40})?|\.[0-9]{1,40}"
 _MULTI = re.compile(
@@ -71,6 +68,9 @@ class Settings:
     ``sc_threshold``: cut score, 0..1, from which a pair is a cut; None is the detector's default, 1 is never reached.
     ``skip_threshold``: decibels, 0..120.
     ``device``, ``matrix_in``, ``range_in``, ``chromaloc_in``: text as passed, not empty; None was not passed.
+    ``ncnn``: what the other plugin's arguments ask for beyond these; its network and its GPU go before ``model`` and
+    ``device``, which then are the defaults.
+    ``notes``: what the log is to say of the arguments, each in a few words.
     """
 
     multi: Fraction = DEFAULT_MULTI
@@ -89,29 +89,26 @@ class Settings:
     matrix_in: str | None = None
     range_in: str | None = None
     chromaloc_in: str | None = None
+    ncnn: Ncnn = NOTHING
+    notes: tuple[str, ...] = ()
 
 
 def parse(raw: Mapping[str, str | bytes | float]) -> Settings:
     """Settings from the arguments that a script passed, by name, without the clip; those not passed are absent.
 
-    Text may come as UTF-8 bytes. Raises ArgumentError for the first argument that is wrong.
+    Text may come as UTF-8 bytes. Raises ArgumentError or ModelError for the first argument that is wrong.
     """
-    passed = _Passed(raw)
+    passed = Passed(raw)
     multi, fps, cause = _rate(passed)
     sc, skip = passed.switch("sc", default=True), passed.switch("skip", default=True)
-    for name, switch, on in (("sc_threshold", "sc", sc), ("skip_threshold", "skip", skip)):
-        if name in raw and not on:
-            raise ArgumentError(
-                f"{name} ({passed.shown(name)}) and {switch} (0) must not be passed together: with {switch}=0 "
-                "nothing is compared with it; remove one of them"
-            )
+    theirs = ncnn.read(passed)
     return Settings(
         multi=multi,
         fps=fps,
         cause=cause,
-        model=passed.text("model", "a name or a file; for the names: python -m vsrife models", None),
+        model=theirs.own,
         variant=passed.text("variant", '"large" or "3.6"; leave it out for any other network', None),
-        scale=_scale(passed),
+        scale=ncnn.UHD_SCALE if theirs.uhd else _scale(passed),
         ensemble=passed.switch("ensemble", default=False),
         sc=sc,
         sc_threshold=passed.within("sc_threshold", 1, "a cut score from 0 to 1; leave it out for the default", None),
@@ -127,6 +124,8 @@ def parse(raw: Mapping[str, str | bytes | float]) -> Settings:
         matrix_in=passed.text("matrix_in", 'a name or H.273 number, such as "709" or "170m"', None),
         range_in=passed.text("range_in", '"limited" or "full"', None),
         chromaloc_in=passed.text("chromaloc_in", 'a name or number, such as "left" or "top_left"', None),
+        ncnn=theirs,
+        notes=(*theirs.notes, *_notes(passed, multi, sc=sc, skip=skip)),
     )
 
 
@@ -146,102 +145,21 @@ def ratio_of(settings: Settings, clip_fps: Fraction | None) -> Fraction:
     return settings.fps / clip_fps
 
 
-class _Passed:
-    """The raw arguments, read by kind."""
-
-    def __init__(self, raw: Mapping[str, str | bytes | float]) -> None:
-        self._raw = raw
-        for name in raw:
-            if name not in ARGUMENTS:
-                near = difflib.get_close_matches(name, ARGUMENTS, n=1)
-                raise ArgumentError(
-                    f"{name} must be an argument of RIFE; {f'did you mean {near[0]}? ' if near else ''}there are: "
-                    f"{', '.join(ARGUMENTS)}"
-                )
-
-    def __contains__(self, name: str) -> bool:
-        return name in self._raw
-
-    def shown(self, name: str) -> str:
-        """The value as a message shows it: numbers without a needless .0, text on one line and not too long."""
-        value = self._raw[name]
-        if isinstance(value, bytes):
-            value = value.decode(errors="backslashreplace")
-        if isinstance(value, str):
-            line = "".join(character if character.isprintable() else ascii(character)[1:-1] for character in value)
-            return line if len(line) <= 80 else f"{line[:77]}..."
-        return str(int(value)) if abs(value) <= MAX_WHOLE and value == int(value) else str(value)
-
-    def wrong(self, name: str, must_be: str) -> ArgumentError:
-        return ArgumentError(f"{name} ({self.shown(name)}) must be {must_be}")
-
-    def text[D](self, name: str, must_be: str, default: D) -> str | D:
-        """Text without surrounding blanks, or ``default`` where none was passed."""
-        if name not in self._raw:
-            return default
-        value = self._raw[name]
-        if isinstance(value, bytes):
-            try:
-                value = value.decode()
-            except UnicodeDecodeError:
-                raise self.wrong(name, f"UTF-8 text: {must_be}") from None
-        stripped = str(value).strip()
-        if not stripped or "\0" in stripped:
-            raise self.wrong(name, must_be)
-        return stripped
-
-    def number(self, name: str, must_be: str) -> float:
-        """A finite number that was passed."""
-        try:
-            value = float(self._raw[name])
-        except ValueError:
-            raise self.wrong(name, must_be) from None
-        if not isfinite(value):
-            raise self.wrong(name, must_be)
-        return value
-
-    def within[D](self, name: str, highest: float, must_be: str, default: D) -> float | D:
-        """A number from 0 to ``highest``, or ``default`` where none was passed."""
-        if name not in self._raw:
-            return default
-        value = self.number(name, must_be)
-        if not 0 <= value <= highest:
-            raise self.wrong(name, must_be)
-        return value
-
-    def switch(self, name: str, *, default: bool) -> bool:
-        """0 or 1 as a bool, or ``default`` where none was passed."""
-        if name not in self._raw:
-            return default
-        value = self.number(name, "0 or 1")
-        if value not in (0, 1):
-            raise self.wrong(name, "0 or 1")
-        return value == 1
-
-    def whole(self, name: str, way_out: str) -> int:
-        """A whole number above 0 that was passed."""
-        must_be = f"a whole number from 1 to {MAX_WHOLE}"
-        value = self.number(name, f"{must_be}; {way_out}")
-        if value == int(value) and 1 <= value <= MAX_WHOLE:
-            return int(value)
-        raise self.wrong(name, f"{must_be}; {_instead(name, value) or way_out}")
-
-
-def _rate(passed: _Passed) -> tuple[Fraction, Fraction | None, str]:
-    """Multi, fps and the cause. Of multi, factor_* and fps_* at most one may be passed, and the pairs whole."""
-    ways = (("multi",), ("factor_num", "factor_den"), ("fps_num", "fps_den"))
+def _rate(passed: Passed) -> tuple[Fraction, Fraction | None, str]:
+    """Multi, fps and the cause. Of multi, multiplier, factor_* and fps_* at most one; a numerator alone is over 1."""
+    ways = (("multi",), ("multiplier",), ("factor_num", "factor_den"), ("fps_num", "fps_den"))
     taken = [[name for name in way if name in passed] for way in ways]
     first, *others = [way for way in taken if way] or [[]]
     if others:
         a, b = first[0], others[0][0]
         raise ArgumentError(
             f"{a} ({passed.shown(a)}) and {b} ({passed.shown(b)}) must not be passed together: each sets the frame "
-            "rate; remove one of them"
+            f"rate; remove one of them{_order(passed) if a == 'multi' else ''}"
         )
     if not first:
         return DEFAULT_MULTI, None, f"multi ({DEFAULT_MULTI})"
-    if first == ["multi"]:
-        return _multi(passed), None, f"multi ({passed.shown('multi')})"
+    if first[0].startswith("multi"):
+        return _multi(passed, first[0]), None, f"{first[0]} ({passed.shown(first[0])})"
     is_fps = first[0].startswith("fps")
     if is_fps:
         way_out = "60 is fps_num=60, fps_den=1 and 59.94 is fps_num=60000, fps_den=1001"
@@ -249,40 +167,51 @@ def _rate(passed: _Passed) -> tuple[Fraction, Fraction | None, str]:
         way_out = "2.5 is factor_num=5, factor_den=2"
     values = {name: passed.whole(name, way_out) for name in first}
     cause = " and ".join(f"{name} ({value})" for name, value in values.items())
-    if len(values) == 1:
-        (missing,) = {name for way in ways if first[0] in way for name in way} - set(first)
+    if first[0].endswith("den"):
+        missing = first[0].replace("den", "num")
         raise ArgumentError(f"{cause} must come with {missing}, which is missing; {way_out}")
     value = Fraction(*values.values())
     return (DEFAULT_MULTI, value, cause) if is_fps else (value, None, cause)
 
 
-def _multi(passed: _Passed) -> Fraction:
+def _order(passed: Passed) -> str:
+    """What may be behind a multi that is passed beside another rate."""
+    if not ncnn.may_be_a_model(_multi(passed, "multi")):
+        return ""
+    return ", or write the names: the first argument after the clip is multi here, and model in the ncnn plugin"
+
+
+def _multi(passed: Passed, name: str) -> Fraction:
     """The exact number that the text says: 2, 2.5, 5/2, 1e-05 (as Python writes small floats)."""
     must_be = 'a number above 0, such as 2, 2.5, "5/2" or Fraction(1001, 400)'
-    found = _MULTI.fullmatch(passed.text("multi", must_be, ""))
+    found = _MULTI.fullmatch(passed.text(name, must_be, ""))
     if found is None:
-        raise passed.wrong("multi", must_be)
+        raise passed.wrong(name, must_be)
     top, bottom = Fraction(found["top"]), Fraction(found["bottom"] or 1)
     if top == 0 or bottom == 0:
-        raise passed.wrong("multi", must_be)
+        raise passed.wrong(name, must_be)
     value = top * Fraction(10) ** int(found["exponent"] or 0) / bottom
     if max(value.as_integer_ratio()) >= 2**63:
-        raise passed.wrong("multi", f"{must_be}, of a numerator and denominator below 2^63")
+        raise passed.wrong(name, f"{must_be}, of a numerator and denominator below 2^63")
     return value
 
 
-def _instead(name: str, value: float) -> str | None:
-    """How a rate that is no whole number is passed: as the NTSC rate it stands for, else as the fraction it is."""
-    if name == "fps_num" and 0.5 < value < MAX_WHOLE:
-        ntsc = Fraction(round(value * 1.001) * 1000, 1001)
-        fps = ntsc if abs(value - ntsc) < 0.006 else Fraction(repr(value))
-        return f"pass fps_num={fps.numerator}, fps_den={fps.denominator}"
-    if name == "factor_num" and 0 < value < MAX_WHOLE:
-        return f"pass multi={value!r} instead of factor_num and factor_den"
-    return None
+def _notes(passed: Passed, multi: Fraction, *, sc: bool, skip: bool) -> list[str]:
+    """What the log says of arguments that are right, but may not do what was meant."""
+    notes = [
+        f"{name} ({passed.shown(name)}) has no effect with {switch}=0"
+        for name, switch, on in (("sc_threshold", "sc", sc), ("skip_threshold", "skip", skip))
+        if name in passed and not on
+    ]
+    if "multi" in passed and ncnn.may_be_a_model(multi):
+        notes.append(
+            f"multi ({multi}) makes {multi} frames of one; for the network of that number in the ncnn plugin pass "
+            f"model={multi} by name"
+        )
+    return notes
 
 
-def _scale(passed: _Passed) -> float:
+def _scale(passed: Passed) -> float:
     must_be = "0.25, 0.5, 1, 2 or 4; 0.5 suits 2160p, 2 or 4 small pictures with fine motion"
     value = passed.number("scale", must_be) if "scale" in passed else 1.0
     if value not in SCALES:
@@ -290,7 +219,7 @@ def _scale(passed: _Passed) -> float:
     return value
 
 
-def _device(passed: _Passed) -> str:
+def _device(passed: Passed) -> str:
     must_be = '"auto", "cpu", "cuda", "cuda:1" or another device of torch'
     text = passed.text("device", must_be, "auto")
     if text.isdecimal():
@@ -298,7 +227,7 @@ def _device(passed: _Passed) -> str:
     return text
 
 
-def _precision(passed: _Passed) -> str:
+def _precision(passed: Passed) -> str:
     must_be = f"one of {', '.join(PRECISIONS)}"
     text = passed.text("precision", must_be, "auto")
     if text not in PRECISIONS:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from vsrife.errors import RifeError
 from vsrife.plugin import installation, vsapi
+from vsrife.plugin.signature import ARGUMENTS
 
 if TYPE_CHECKING:
     from vsrife.plugin.filter import Filter
@@ -64,11 +65,19 @@ def _create(arguments: Any, result: Any, core: Any, api: Any) -> None:
     try:
         _refuse_fork()
         installation.check()
-        from vsrife.plugin.filter import Filter  # brings torch, which a host that never calls RIFE must not pay for
+        # The filter and the list bring torch, which a host that never calls RIFE must not pay for.
+        from vsrife.plugin import listing
+        from vsrife.plugin.arguments import parse
+        from vsrife.plugin.filter import Filter
 
         _stop_at_exit()
+        passed = vsapi.Map(edge, arguments)
+        settings = parse(passed.values(ARGUMENTS))
+        if settings.ncnn.list_gpu:
+            listing.publish(edge, passed, vsapi.Map(edge, result))
+            return
         serial = next(_serials)
-        instance = Filter(edge, vsapi.Map(edge, arguments), serial)
+        instance = Filter(edge, passed, settings, serial)
         _instances[serial] = instance
         try:
             instance.publish(result)

@@ -11,13 +11,11 @@ from vsrife.engine.device import computing, resolve_device, resolve_precision, w
 from vsrife.engine.interpolator import Interpolator
 from vsrife.engine.networks import load_network
 from vsrife.errors import ArgumentError, RifeError
-from vsrife.models.store import locate
-from vsrife.plugin import arguments, vsapi
+from vsrife.plugin import arguments, here, ncnn, vsapi
 from vsrife.plugin.pictures import HostReader, Reader, ResidentReader, format_of
 from vsrife.plugin.properties import Kind, interpolated_time
 from vsrife.plugin.resident import Exchange, interop_for
 from vsrife.plugin.scenes import Cut, Scenes
-from vsrife.plugin.signature import ARGUMENTS
 from vsrife.plugin.timeline import ENDLESS_FRAMES, MissingDurations, Moment, Timeline
 from vsrife.plugin.vsapi import Core, Frame, Map
 from vsrife.plugin.vulkan import Gpu, understood
@@ -32,10 +30,9 @@ __all__ = ["Filter"]
 class Filter:
     """One call of core.rife.RIFE. Any number of threads may request and answer frames at once."""
 
-    def __init__(self, core: Core, passed: Map, serial: int) -> None:
+    def __init__(self, core: Core, passed: Map, settings: arguments.Settings, serial: int) -> None:
         self._core = core
         self._serial = serial
-        settings = arguments.parse({name: value for name in ARGUMENTS if (value := passed.value(name)) is not None})
         self._settings = settings
         self._node = passed.node("clip")
         try:
@@ -65,19 +62,24 @@ class Filter:
         self._info.numFrames = self._timeline.length
         if fps is not None:
             self._info.fpsNum, self._info.fpsDen = self._timeline.output_fps
-        interop = self._interop(settings)
-        device = resolve_device(settings.device) if interop is None else interop.device
-        if device.type == "cpu" and settings.device == "auto" and why_no_gpu():
+        if settings.notes:
+            self._core.inform_once(f"RIFE: {'; '.join(settings.notes)}")
+        name = here.device_name(self._core, settings)
+        with ncnn.named(settings.ncnn):
+            interop = self._interop(name)
+            device = resolve_device(name) if interop is None else interop.device
+        if device.type == "cpu" and name == "auto" and why_no_gpu():
             self._core.inform_once(f"RIFE: device auto is the CPU: {why_no_gpu()}")
         if device.type == "cpu" and settings.precision == "float16":
             self._core.inform_once("RIFE: precision float16 on a CPU is many times slower than float32 on most")
         network = load_network(
-            locate(settings.model),
+            here.checkpoint(self._core, settings),
             device,
             resolve_precision(settings.precision, device),
             variant=settings.variant,
         )
-        self._interpolator = Interpolator(network, width, height, scale=settings.scale, ensemble=settings.ensemble)
+        ensemble = here.with_ensemble(self._core, settings, supported=network.module.supports_ensemble)
+        self._interpolator = Interpolator(network, width, height, scale=settings.scale, ensemble=ensemble)
         self._reader: Reader
         if interop is None:
             self._reader = HostReader(self._core, fmt, width, height, overrides)
@@ -88,15 +90,16 @@ class Filter:
         self._on_gpu = interop is not None
         self._scenes = Scenes(self._reader, settings)
 
-    def _interop(self, settings: arguments.Settings) -> Interop | None:
+    def _interop(self, name: str) -> Interop | None:
         """What uses the clip's frames in place where they live on the GPU; None for frames in host memory.
 
-        Frames on the GPU that cannot be used in place are downloaded from here on, and a line of the log says why.
+        name: of the device. Frames on the GPU that cannot be used in place are downloaded from here on, and a line of
+        the log says why.
         """
         if not self._core.on_gpu(self._node):
             return None
         if understood(self._core):
-            interop, reason = interop_for(Gpu(self._core).device(), settings.device)
+            interop, reason = interop_for(Gpu(self._core).device(), name)
         else:
             interop, reason = None, "this VapourSynth's GPU side is of another version than the plugin was built for"
         if interop is None:

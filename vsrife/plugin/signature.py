@@ -11,6 +11,8 @@ SIGNATURE = (
     "model:data:opt;variant:data:opt;scale:float:opt;ensemble:float:opt;sc:float:opt;sc_threshold:float:opt;"
     "skip:float:opt;skip_threshold:float:opt;device:data:opt;precision:data:opt;"
     "matrix_in:data:opt;range_in:data:opt;chromaloc_in:data:opt;"
+    "multiplier:data:opt;model_path:data:opt;gpu_id:float:opt;gpu_thread:float:opt;tta:float:opt;uhd:float:opt;"
+    "list_gpu:float:opt;"
 )
 
 HOST_SIGNATURE = SIGNATURE.replace(":all", "", 1)

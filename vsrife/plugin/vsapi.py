@@ -74,12 +74,19 @@ class Core:
 
     def downloaded(self, node: Any) -> Any:
         """A new clip of the frames of ``node`` in host memory. The caller frees it, and ``node`` as before."""
+        return self._invoke(b"com.vapoursynth.std", b"GPUDownload", node)
+
+    def written_on(self, node: Any, text: str) -> Any:
+        """A new clip of the frames of ``node`` with ``text`` in them. The caller frees it, and ``node`` as before."""
+        return self._invoke(b"com.vapoursynth.text", b"Text", node, text=text)
+
+    def _invoke(self, plugin: bytes, function: bytes, node: Any, **texts: str) -> Any:
         passed = self.api.createMap()
         try:
             self.api.mapSetNode(passed, b"clip", node, lib().maReplace)
-            answer = self.api.invoke(
-                self.api.getPluginByID(b"com.vapoursynth.std", self.pointer), b"GPUDownload", passed
-            )
+            for key, text in texts.items():
+                self.api.mapSetData(passed, key.encode(), text.encode(), -1, lib().dtUtf8, lib().maReplace)
+            answer = self.api.invoke(self.api.getPluginByID(plugin, self.pointer), function, passed)
         finally:
             self.api.freeMap(passed)
         try:
@@ -100,11 +107,18 @@ class Core:
 
     def inform_once(self, text: str) -> None:
         """Log ``text`` as information, the first time in this process: a player evaluates its script at every seek."""
+        self._log_once(lib().mtInformation, text)
+
+    def warn_once(self, text: str) -> None:
+        """The same as a warning: of what is not as it was asked for."""
+        self._log_once(lib().mtWarning, text)
+
+    def _log_once(self, kind: int, text: str) -> None:
         with _telling:
             new = text not in _told
             _told.add(text)
         if new:
-            self.api.logMessage(lib().mtInformation, text.encode(), self.pointer)
+            self.api.logMessage(kind, text.encode(errors="backslashreplace"), self.pointer)
 
     def frames(self, node: Any, indices: Iterable[int], context: Any) -> "Frames[Frame]":
         """The requested frames of ``node``, as a context."""
@@ -179,9 +193,17 @@ class Map:
             return self.text(key)
         return self.number(key) if kind in (lib().ptFloat, lib().ptInt) else None
 
+    def values(self, keys: Iterable[str]) -> dict[str, str | float]:
+        """The first values under those of ``keys`` that are there."""
+        return {key: value for key in keys if (value := self.value(key)) is not None}
+
     def node(self, key: str) -> Any:
         """A new reference to the clip under ``key``; the caller frees it."""
         return self._api.mapGetNode(self.pointer, key.encode(), 0, ffi().NULL)
+
+    def give_node(self, key: str, node: Any) -> None:
+        """Replace what is under ``key`` by the clip ``node``, whose reference the caller keeps."""
+        self._api.mapSetNode(self.pointer, key.encode(), node, lib().maReplace)
 
     def frame(self, key: str) -> "Frame | None":
         """A new reference to the video frame under ``key``, or None where there is none."""

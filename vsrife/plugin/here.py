@@ -1,0 +1,46 @@
+"""What the settings of a call come to on this machine; where that is not what the script says, the log tells."""
+
+from pathlib import Path
+
+from vsrife.engine.device import gpu_or_cpu
+from vsrife.models.ncnn import find_model
+from vsrife.models.store import locate
+from vsrife.plugin.arguments import Settings
+from vsrife.plugin.vsapi import Core
+
+__all__ = ["checkpoint", "device_name", "with_ensemble"]
+
+
+def device_name(core: Core, settings: Settings) -> str:
+    """The device as `resolve_device` takes it."""
+    number = settings.ncnn.gpu
+    if number is None:
+        return settings.device
+    name, reason = gpu_or_cpu(number)
+    if reason:
+        core.warn_once(f"RIFE: gpu_id ({number}) is the CPU: {reason}")
+    return name
+
+
+def checkpoint(core: Core, settings: Settings) -> Path:
+    """The file of the network. Raises ModelError where it is not on this machine, and nothing that may stand for it."""
+    model, said = settings.ncnn.model, settings.ncnn.model_from
+    if model is None:
+        return locate(settings.model)
+    path, substitution = find_model(model, said)
+    if substitution:
+        core.warn_once(f"RIFE: {substitution}")
+    else:
+        core.inform_once(f"RIFE: {said} is model={model.network}")
+    return path
+
+
+def with_ensemble(core: Core, settings: Settings, *, supported: bool) -> bool:
+    """Whether to average with the motion found backwards. supported: whether the network can.
+
+    ``ensemble=1`` is left to the network to refuse; the ncnn plugin's words for it are a wish.
+    """
+    if settings.ncnn.ensemble and not settings.ensemble and not supported:
+        core.inform_once("RIFE: tta=1, or a model with ensemble, has no effect: this network has no ensemble")
+        return False
+    return settings.ensemble or settings.ncnn.ensemble
