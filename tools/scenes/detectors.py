@@ -78,7 +78,7 @@ def _scenedetect(name: str) -> Callable[[Shard, str], Verdicts]:
     """PySceneDetect's detector of that name, with its defaults."""
 
     def judge(shard: Shard, _: str) -> Verdicts:
-        import scenedetect  # type: ignore[import-untyped, unused-ignore]
+        import scenedetect
 
         called, scores = [], []
         for case in shard.frames:
