@@ -5,7 +5,7 @@ vapoursynth-mvutensils) and are loaded when they are asked for. vapoursynth-zsce
 have written, and detects nothing.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,8 +13,10 @@ import numpy as np
 import vapoursynth as vs
 from numpy.typing import NDArray
 
-from scenes.case import RIGHT, Shard
+from scenes.case import LEFT, RIGHT, Shard
 from scenes.footage import PADDING, pairs, sequences
+from scenes.thumbnails import CUT, cut_score, thumbnail
+from vsrife.video.cuts import DEFAULT_CUT_THRESHOLD
 
 __all__ = ["DETECTORS", "Detector", "Verdicts", "on_pairs"]
 
@@ -40,15 +42,29 @@ class Detector:
 
 
 def on_pairs(clip: vs.VideoNode, count: int, model: str) -> Verdicts:
-    """core.rife.RIFE's own word on frames 2k and 2k + 1 of a clip, from the frame that belongs in their middle."""
-    doubled = vs.core.rife.RIFE(clip, model=model)
-    called, scores = [], []
-    for k in range(count):
+    """core.rife.RIFE's own word on frames 2k and 2k + 1 of a clip, from the frame that belongs in their middle.
+
+    With a threshold of 0 every pair is a cut: its score is what is known before the network is asked, and costs no
+    interpolation. Only pairs that may be cuts by that are asked about again, with the threshold as it is.
+    """
+    kinds, scores = _middles(vs.core.rife.RIFE(clip, model=model, sc_threshold=0), range(count))
+    doubtful = [k for k in range(count) if scores[k] >= DEFAULT_CUT_THRESHOLD]
+    called = np.zeros(count, dtype=bool)
+    kinds, settled = _middles(vs.core.rife.RIFE(clip, model=model), doubtful)
+    for k, kind, score in zip(doubtful, kinds, settled, strict=True):
+        called[k], scores[k] = kind == "cut", score
+    return Verdicts(cut=called, score=np.array(scores))
+
+
+def _middles(doubled: vs.VideoNode, pairs: Sequence[int]) -> tuple[list[str], list[float]]:
+    """Kind and score of the frames between 2k and 2k + 1."""
+    kinds, scores = [], []
+    for k in pairs:
         with doubled.get_frame(4 * k + 1) as frame:
             kind = frame.props["RifeKind"]
-            called.append((kind if isinstance(kind, str) else kind.decode()) == "cut")
+            kinds.append(kind if isinstance(kind, str) else kind.decode())
             scores.append(float(frame.props.get("RifeSceneScore", 0.0)))
-    return Verdicts(cut=np.array(called), score=np.array(scores))
+    return kinds, scores
 
 
 def _ours(shard: Shard, model: str) -> Verdicts:
@@ -56,17 +72,10 @@ def _ours(shard: Shard, model: str) -> Verdicts:
 
 
 def _thumbnails(shard: Shard, _: str) -> Verdicts:
-    """What vsrife.video.cuts says alone, without the network."""
-    import torch
-
-    from vsrife.video.cuts import DEFAULT_CUT_THRESHOLD, cut_score, signature
-
-    def seen(frame: NDArray[Any]) -> Any:
-        planes = [frame] if frame.ndim == 2 else [np.ascontiguousarray(frame[..., c]) for c in range(3)]
-        return signature([torch.from_numpy(plane) for plane in planes], shard.bits)
-
-    score = np.array([cut_score(seen(case[RIGHT - 1]), seen(case[RIGHT])) for case in shard.frames])
-    return Verdicts(cut=score >= DEFAULT_CUT_THRESHOLD, score=score)
+    """The thumbnails' word alone, without the network."""
+    seen = [[thumbnail(case[k], shard.bits) for k in (LEFT, RIGHT)] for case in shard.frames]
+    score = np.array([cut_score(left, right) for left, right in seen])
+    return Verdicts(cut=score >= CUT, score=score)
 
 
 def _bgr(frames: NDArray[Any], bits: int) -> Bytes:
@@ -142,7 +151,7 @@ def _scxvid(shard: Shard, _: str) -> Verdicts:
 
 DETECTORS: tuple[Detector, ...] = (
     Detector(name="rife", judge=_ours, about="core.rife.RIFE on the pair"),
-    Detector(name="thumbnails", judge=_thumbnails, about="vsrife.video.cuts.cut_score on the pair"),
+    Detector(name="thumbnails", judge=_thumbnails, about="this project's before it asked the network"),
     Detector(name="content", judge=_scenedetect("ContentDetector"), about="PySceneDetect"),
     Detector(
         name="adaptive",

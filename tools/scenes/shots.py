@@ -4,11 +4,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from scenes.material import Clip, Material, fit
-from vsrife.video.cuts import Signature, cut_score, signature
+from scenes.thumbnails import Signature, cut_score, thumbnail
 
 __all__ = ["Shots", "Window", "blank", "hardest", "likeness", "resized"]
 
@@ -116,8 +115,7 @@ _HARDEST: dict[tuple[str, int], list[tuple[float, int]]] = {}
 
 def _signatures(clip: Clip) -> list[Signature]:
     if clip.name not in _SIGNATURES:
-        planes = (torch.from_numpy(np.array(frame)).unbind(-1) for frame in clip.frames)
-        _SIGNATURES[clip.name] = [signature(list(p), 8) for p in planes]
+        _SIGNATURES[clip.name] = [thumbnail(frame) for frame in clip.frames]
     return _SIGNATURES[clip.name]
 
 
