@@ -259,10 +259,10 @@ def test_hdr10_refuses_what_is_not(environment, film, tmp_path):
 class Player:
     """What mpv gives a script: a clip without a rate or an end, and a few variables."""
 
-    def __init__(self) -> None:
+    def __init__(self, width: int = 64, height: int = 48, format: int = vs.YUV420P8) -> None:
         self.asked: list[int] = []
         blank = vs.core.std.BlankClip(
-            width=64, height=48, format=vs.YUV420P8, length=2**27 - 1, fpsnum=0, fpsden=1, keep=True
+            width=width, height=height, format=format, length=2**27 - 1, fpsnum=0, fpsden=1, keep=True
         )
         bright = vs.core.std.BlankClip(blank, color=[200, 128, 128], keep=True)
         clips = [clip.std.SetFrameProps(_DurationNum=1001, _DurationDen=24000, _MP_IMAGE=7) for clip in (blank, bright)]
@@ -274,7 +274,8 @@ class Player:
         self.video_in = vs.core.std.FrameEval(blank, answer)
 
     def evaluate(self, **variables) -> vs.VideoNode:
-        given = {"video_in": self.video_in, "video_in_dw": 64, "video_in_dh": 48, "display_res": [1920, 1080]}
+        size = {"video_in_dw": self.video_in.width, "video_in_dh": self.video_in.height}
+        given = {"video_in": self.video_in, "display_res": [1920, 1080]} | size
         runpy.run_path(str(EXAMPLES / "mpv.vpy"), given | variables)
         return vs.get_output(0).clip
 
@@ -294,6 +295,13 @@ def player():
         ({"container_fps": 0.0, "display_fps": 0.0, "user_data": ""}, Fraction(2)),
         ({"container_fps": 24000 / 1001, "display_fps": 60.0, "user_data": "3"}, Fraction(3)),
         ({"container_fps": 24000 / 1001, "display_fps": 60.0, "user_data": "5/2"}, Fraction(5, 2)),
+        ({"container_fps": 24000 / 1001, "display_fps": 60.0, "user_data": "multi=5/2 sc=0"}, Fraction(5, 2)),
+        ({"container_fps": 24000 / 1001, "display_fps": 120.0, "user_data": ""}, Fraction(1001, 200)),
+        ({"container_fps": 24.0, "display_fps": 240.0, "user_data": "fps=60"}, Fraction(5, 2)),
+        ({"container_fps": 24.0, "display_fps": 0.0, "user_data": "fps=60000/1001 skip=0"}, Fraction(2500, 1001)),
+        ({"container_fps": 60.0, "display_fps": 60.0, "user_data": "fps=120"}, Fraction(2)),
+        ({"container_fps": 60.0, "display_fps": 60.0, "user_data": " 2 "}, Fraction(2)),
+        ({"container_fps": 59.0 - 1 / 8, "display_fps": 120.0, "user_data": " "}, Fraction(960, 471)),
     ],
 )
 def test_mpv(player, average_model, variables, factor):
@@ -305,6 +313,115 @@ def test_mpv(player, average_model, variables, factor):
         assert duration(props) == Fraction(1001, 24000) / factor
         assert props["_MP_IMAGE"] == 7
     assert max(player.asked) <= 4
+
+
+NO_RATE = [math.nan, math.inf, -math.inf, -25.0, 0.0, -0.0, 1e-9, 1e300, 1000.0, 90000.0, None, "25", ()]
+
+
+@pytest.mark.parametrize("wrong", NO_RATE, ids=str)
+def test_mpv_doubles_where_a_rate_is_none(player, average_model, wrong):
+    """mpv's own manual warns of container_fps; whichever is wrong, the other alone says nothing."""
+    for rates in ({"container_fps": wrong, "display_fps": 60.0}, {"container_fps": 24.0, "display_fps": wrong}):
+        clip = player.evaluate(model=average_model, user_data="", **rates)
+        assert clip.num_frames == 2 * player.video_in.num_frames, rates
+    assert player.asked == []
+
+
+def test_mpv_doubles_where_variables_are_missing(player, average_model):
+    assert player.evaluate(model=average_model).num_frames == 2 * player.video_in.num_frames
+
+
+@pytest.mark.parametrize("film", [59.0, 60000 / 1001, 60.0, 119.88, 240.0])
+def test_mpv_leaves_a_fast_film_alone_whatever_the_display(player, average_model, film):
+    for display in (60.0, 144.0, 360.0, 0.0, math.nan):
+        clip = player.evaluate(container_fps=film, display_fps=display, user_data="model=4.6", model=average_model)
+        assert clip.num_frames == player.video_in.num_frames
+        assert "RifeKind" not in clip.get_frame(1).props
+
+
+@pytest.fixture
+def passed(monkeypatch):
+    """What the script passes to RIFE."""
+    seen = []
+    core = vs.core
+
+    class Spy:
+        def __getattr__(self, name):
+            return getattr(core, name)
+
+        @property
+        def rife(self):
+            return self
+
+        def RIFE(self, clip, **options):
+            seen.append((clip.width, clip.height, options.get("scale")))
+            return core.rife.RIFE(clip, **options)
+
+    monkeypatch.setattr(vs, "core", Spy())
+    return seen
+
+
+@pytest.mark.parametrize(
+    ("size", "user_data", "expected"),
+    [
+        ((1920, 1080), "", (1920, 1080, None)),
+        ((2560, 1440), "", (2560, 1440, None)),
+        ((1080, 2340), "", (1080, 2340, None)),
+        ((3840, 1600), "", (3840, 1600, "0.5")),
+        ((3840, 2160), "", (3840, 2160, "0.5")),
+        ((2160, 3840), "scale=0.25", (2160, 3840, "0.25")),
+        ((3840, 2160), "scale=1", (3840, 2160, "1")),
+        ((3840, 2160), "height=1080", (1920, 1080, None)),
+        ((3840, 1600), "height=1081", (3840 * 1080 // 1600, 1080, None)),
+        ((1440, 1080), "height=719", (958, 718, None)),
+        ((1280, 720), "height=1080", (1280, 720, None)),
+    ],
+)
+def test_mpv_looks_for_the_motion_of_large_films_at_half_the_size(passed, average_model, size, user_data, expected):
+    player = Player(*size)
+    clip = player.evaluate(container_fps=24.0, display_fps=60.0, user_data=user_data, model=average_model)
+    assert passed == [expected]
+    assert (clip.width, clip.height) == expected[:2]
+    assert player.asked == []
+
+
+@pytest.mark.parametrize(
+    ("format", "size"), [(vs.YUV444P10, (71, 53)), (vs.YUV411P8, (72, 53)), (vs.YUV420P16, (72, 54))]
+)
+def test_mpv_makes_a_film_smaller_in_its_own_format(average_model, format, size):
+    player = Player(*size, format=format)
+    clip = player.evaluate(container_fps=24.0, display_fps=60.0, user_data="height=33", model=average_model)
+    assert clip.format.id == format
+    assert clip.height == 33 - 33 % (1 << clip.format.subsampling_h)
+    frame = clip.get_frame(1)
+    assert frame.props["_MP_IMAGE"] == 7
+    assert duration(frame.props) == Fraction(1001, 24000) / Fraction(5, 2)
+
+
+@pytest.mark.parametrize(
+    ("user_data", "error", "line"),
+    [
+        ("height=720 model", ValueError, "user-data (height=720 model) must be words of the form name=value, such as"),
+        ("2 height=720", ValueError, "user-data (2 height=720) must be words of the form name=value, such as"),
+        ("=2", ValueError, "user-data (=2) must be words of the form name=value, such as"),
+        ("height=tall", ValueError, "user-data: height (tall) must be a number above 0, such as 720 or 1080"),
+        ("height=-720", ValueError, "user-data: height (-720) must be a number above 0, such as 720 or 1080"),
+        ("fps=nan", ValueError, "user-data: fps (nan) must be a number above 0, such as 60 or 60000/1001"),
+        ("multi=two", ValueError, "user-data (two) must be a number above 0, such as 2, 2.5 or 5/2"),
+        ("scale=3", vs.Error, "RIFE: scale (3) must be 0.25, 0.5, 1, 2 or 4"),
+        ("hieght=720", vs.Error, "RIFE: Function does not take argument(s) named hieght"),
+    ],
+)
+def test_mpv_says_which_word_is_wrong(player, average_model, user_data, error, line):
+    with pytest.raises(error) as caught:
+        player.evaluate(container_fps=25.0, display_fps=60.0, user_data=user_data, model=average_model)
+    assert str(caught.value).startswith(line)
+    assert "\n" not in str(caught.value)
+
+
+def test_mpv_names_the_player_where_there_is_none():
+    with pytest.raises(ValueError, match=r"^this script is for mpv, .*examples/double\.vpy$"):
+        runpy.run_path(str(EXAMPLES / "mpv.vpy"))
 
 
 @pytest.mark.parametrize("user_data", ["abc", "60fps", "0", "-2", "5/0", "nan", "inf", "2:1", "2,5"])

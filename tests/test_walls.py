@@ -50,10 +50,10 @@ WALLS: dict[str, tuple[str, ...]] = {
     "vsrife.models": ("vsrife.errors", "vsrife.models", "vsrife.network"),
     "vsrife.network": ("vsrife.errors", "vsrife.network"),
     "vsrife.plugin": ("vsrife.engine", "vsrife.errors", "vsrife.models", "vsrife.plugin", "vsrife.video"),
-    # The package itself for its version; cuts and repeated frames of clips are found as the filter finds them.
+    # The package itself for its version; signatures and repeated frames of clips are the filter's.
     "vsrife.training": (
         *("vsrife.cuda", "vsrife.errors", "vsrife.models", "vsrife.network", "vsrife.training", "vsrife"),
-        *("vsrife.video.cuts", "vsrife.video.still"),
+        *("vsrife.video.signature", "vsrife.video.still"),
     ),
     # Frames are made by the public call; of the rest it only reads pictures and finds clips.
     "vsrife.training.evaluation": (

@@ -28,6 +28,7 @@ from vsrife.plugin import scenes
 from vsrife.plugin.vsapi import Frame
 from vsrife.video import cuts, still
 from vsrife.video.host import HostPlanes
+from vsrife.video.signature import Signature, signature
 
 METER = "gil_meter"
 RUNS = 200
@@ -62,7 +63,7 @@ def rows(pair: str, asked: scenes.Scenes, k: int, left: Frame, right: Frame) -> 
 
     def anew() -> scenes.Scenes:
         """Nothing is remembered but the left frame's signature, as when a clip is played."""
-        fresh = scenes.Scenes(asked._reader, asked._settings)
+        fresh = scenes.Scenes(asked._reader, asked._settings, asked._matcher)
         fresh._signatures.get(k, lambda: known)
         return fresh
 
@@ -75,7 +76,7 @@ def rows(pair: str, asked: scenes.Scenes, k: int, left: Frame, right: Frame) -> 
     other = asked._signature(k + 1, right)
     work: dict[str, Callable[[], object]] = {
         "signature of a frame": lambda: anew()._signature(k + 1, right),
-        "score of a pair": lambda: vars(scenes)["HostMeasures"]().cut_score(known, other),
+        "pair compared as it lies": lambda: vars(scenes)["HostMeasures"]().in_place(known, other),
         "still or not": lambda: asked._compare(left, right),
         "all, with properties and caches": both,
     }
@@ -87,11 +88,11 @@ def rows(pair: str, asked: scenes.Scenes, k: int, left: Frame, right: Frame) -> 
 class Plain:
     """The definitions, in place of `HostMeasures`."""
 
-    cut_score = staticmethod(cuts.cut_score)
+    in_place = staticmethod(cuts.in_place)
 
-    def signature(self, planes: HostPlanes) -> cuts.Signature:
+    def signature(self, planes: HostPlanes) -> Signature:
         """See `HostMeasures.signature`."""
-        return cuts.signature(planes[:1], planes.layout.format.bits)
+        return signature(planes[:1], planes.layout.format.bits)
 
     def is_still(self, left: HostPlanes, right: HostPlanes, threshold: float) -> bool:
         """See `HostMeasures.is_still`."""
@@ -99,7 +100,7 @@ class Plain:
 
 
 def measure(width: int, height: int, fmt: vs.PresetVideoFormat, model: str) -> Iterator[str]:
-    """The rows for a cut, which is searched for motion, and for slow motion, which is not."""
+    """The rows for a cut, which the network is asked about, and for slow motion, which settles itself."""
     core = vs.core
 
     def draw(n: int, f: vs.VideoFrame) -> vs.VideoFrame:

@@ -10,8 +10,8 @@ from tests.engine.kernels.inputs import gray, planes_of, rgb, yuv
 from tests.plugin.clips import scene, textured
 from vsrife.engine.measures import FusedMeasures, measures_on
 from vsrife.plugin import scenes
-from vsrife.video.cuts import signature
 from vsrife.video.formats import Family
+from vsrife.video.signature import signature
 from vsrife.video.still import is_still
 
 __all__ = ["host", "kernels"]  # fixtures

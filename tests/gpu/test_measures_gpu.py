@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from vsrife.engine.measures import FusedMeasures, measures_on
-from vsrife.video.cuts import signature
+from vsrife.video.signature import signature
 from vsrife.video.still import is_still
 
 SAMPLES = [(torch.uint8, 8), (torch.uint16, 10), (torch.uint16, 16), (torch.float16, 16), (torch.float32, 32)]

@@ -9,6 +9,11 @@
  *
  * A source frame n is filled with 16 + 8 * n in luma and lasts n + 2 hundredths of a second.
  * Prints "round R", then a line "N LUMA NUM DEN KIND" for each output frame, then "end N: MESSAGE".
+ *
+ * From the environment: PLAYER_USER_DATA, PLAYER_CONTAINER_FPS and PLAYER_DISPLAY_FPS (numbers, also nan and inf) are
+ * what the script is given; PLAYER_SIZE (96x64) is the source's size; PLAYER_LIMIT is the most output frames of a round.
+ * With PLAYER_TIMES each round ends with "time EVALUATION FIRST WAIT TEARDOWN" in milliseconds: of creating the core and
+ * evaluating, from there to the first output frame, of waiting for what is in flight in the end, and of freeing it all.
  */
 #define VS_USE_LATEST_API
 #include <VSScript4.h>
@@ -17,11 +22,23 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
-enum { WIDTH = 96, HEIGHT = 64, ENDLESS = 134217727, WINDOW = 8 };
+enum { ENDLESS = 134217727, WINDOW = 8 };
 
 static const VSAPI *vs;
-static int total, concurrent;
+static int total, concurrent, width = 96, height = 64;
+
+static double milliseconds(void) {
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return 1e3 * (double)now.tv_sec + 1e-6 * (double)now.tv_nsec;
+}
+
+static double number(const char *name, double otherwise) {
+    const char *text = getenv(name);
+    return text ? strtod(text, NULL) : otherwise;
+}
 
 /* Source */
 
@@ -53,10 +70,10 @@ static const VSFrame *VS_CC source_frame(int n, int reason, void *data, void **f
         api->setFilterError("end of file", context);
         return NULL;
     }
-    VSFrame *frame = api->newVideoFrame(&source->info.format, WIDTH, HEIGHT, NULL, core);
+    VSFrame *frame = api->newVideoFrame(&source->info.format, width, height, NULL, core);
     for (int plane = 0; plane < 3; plane++) {
         uint8_t *rows = api->getWritePtr(frame, plane);
-        memset(rows, plane ? 128 : 16 + 8 * n, (size_t)api->getStride(frame, plane) * api->getFrameHeight(frame, plane));
+        memset(rows, plane ? 128 : 16 + 8 * n % 224, (size_t)api->getStride(frame, plane) * api->getFrameHeight(frame, plane));
     }
     VSMap *props = api->getFramePropertiesRW(frame);
     api->mapSetInt(props, "_DurationNum", n + 2, maReplace);
@@ -100,20 +117,21 @@ static Answer *wait_for(int n) {
 }
 
 static int play(const VSSCRIPTAPI *scripts, const char *code, int limit) {
+    double began = milliseconds();
     VSCore *core = vs->createCore(0);
     VSScript *script = scripts->createScript(core);
     Source source = {.initializing = 1, .lock = PTHREAD_MUTEX_INITIALIZER, .newest = -1};
     vs->getVideoFormatByID(&source.info.format, pfYUV420P8, core);
-    source.info.width = WIDTH;
-    source.info.height = HEIGHT;
+    source.info.width = width;
+    source.info.height = height;
     source.info.numFrames = ENDLESS;
     VSNode *input = vs->createVideoFilter2("player", &source.info, source_frame, source_free, fmUnordered, NULL, 0, &source, core);
     VSMap *variables = vs->createMap();
     vs->mapConsumeNode(variables, "video_in", input, maReplace);
-    vs->mapSetInt(variables, "video_in_dw", WIDTH, maReplace);
-    vs->mapSetInt(variables, "video_in_dh", HEIGHT, maReplace);
-    vs->mapSetFloat(variables, "container_fps", 25.0, maReplace);
-    vs->mapSetFloat(variables, "display_fps", 60.0, maReplace);
+    vs->mapSetInt(variables, "video_in_dw", width, maReplace);
+    vs->mapSetInt(variables, "video_in_dh", height, maReplace);
+    vs->mapSetFloat(variables, "container_fps", number("PLAYER_CONTAINER_FPS", 25.0), maReplace);
+    vs->mapSetFloat(variables, "display_fps", number("PLAYER_DISPLAY_FPS", 60.0), maReplace);
     const int64_t display[2] = {1920, 1080};
     vs->mapSetIntArray(variables, "display_res", display, 2);
     vs->mapSetData(variables, "user_data", getenv("PLAYER_USER_DATA") ? getenv("PLAYER_USER_DATA") : "", -1, dtUtf8, maReplace);
@@ -132,11 +150,14 @@ static int play(const VSSCRIPTAPI *scripts, const char *code, int limit) {
     pthread_mutex_lock(&source.lock);
     source.initializing = 0;
     pthread_mutex_unlock(&source.lock);
+    double evaluated = milliseconds(), first = evaluated;
     int asked = 0, shown = 0, ended = 0;
     while (!ended && shown < limit) {
-        while (asked < shown + concurrent && asked < limit)
+        while (asked < shown + concurrent)
             vs->getFrameAsync(asked++, output, on_frame, NULL);
         Answer *answer = wait_for(shown);
+        if (!shown)
+            first = milliseconds();
         if (answer->frame) {
             int error;
             const VSMap *props = vs->getFramePropertiesRO(answer->frame);
@@ -152,14 +173,18 @@ static int play(const VSSCRIPTAPI *scripts, const char *code, int limit) {
             ended = 1;
         }
     }
+    double last = milliseconds();
     for (int n = shown; n < asked; n++) { /* as at a seek: wait for what is in flight */
         Answer *answer = wait_for(n);
         if (answer->frame)
             vs->freeFrame(answer->frame);
     }
-    memset(answers, 0, sizeof(Answer) * (size_t)(limit + 1));
+    memset(answers, 0, sizeof(Answer) * (size_t)(limit + concurrent));
+    double idle = milliseconds();
     vs->freeNode(output);
     scripts->freeScript(script);
+    if (getenv("PLAYER_TIMES"))
+        printf("time %.2f %.2f %.2f %.2f\n", evaluated - began, first - evaluated, idle - last, milliseconds() - idle);
     if (source.early || source.past) {
         fprintf(stderr, "%d requests during evaluation, %d for the past\n", source.early, source.past);
         return 1;
@@ -184,8 +209,10 @@ int main(int argc, char **argv) {
         return 1;
     }
     vs = scripts->getVSAPI(VAPOURSYNTH_API_VERSION);
-    int limit = 8 * total + 64;
-    answers = calloc((size_t)limit + 1, sizeof *answers);
+    int limit = (int)number("PLAYER_LIMIT", 8 * total + 64);
+    if (getenv("PLAYER_SIZE") && sscanf(getenv("PLAYER_SIZE"), "%dx%d", &width, &height) != 2)
+        return 2;
+    answers = calloc((size_t)(limit + concurrent), sizeof *answers);
     for (int round = 0; round < atoi(argv[2]); round++) {
         printf("round %d\n", round);
         if (play(scripts, code, limit))

@@ -5,10 +5,11 @@ import re
 import subprocess
 import textwrap
 from fractions import Fraction
+from statistics import median
 
 import pytest
 
-from tests.hosts.processes import compiled, configure, environment, finish, start, vspipe_program
+from tests.hosts.processes import ROOT, compiled, configure, environment, finish, start, vspipe_program
 
 pytestmark = pytest.mark.slow
 
@@ -43,6 +44,8 @@ def rounds_of(text):
     rounds = []
     for line in text.splitlines():
         words = line.split()
+        if words[0] in ("time", "frozen"):
+            continue
         if words[0] == "round":
             rounds.append(([], []))
         elif words[0] == "end":
@@ -109,6 +112,96 @@ class TestPlayer:
                 "vapoursynth.Error: RIFE: fps_num (60) and fps_den (1) must come with a clip whose frame rate is known"
             )
         )
+
+
+class TestExample:
+    """examples/mpv.vpy in player.c: what mpv may say of a film and of a display, and what a user may."""
+
+    def play(self, player, settings, user_data, frames=4, **variables):
+        command = [player, ROOT / "examples" / "mpv.vpy", "2", str(frames), "4"]
+        return finish(start(command, PLAYER_USER_DATA=user_data, **variables, **settings))
+
+    @pytest.mark.parametrize(
+        ("film", "display", "factor"),
+        [
+            ("23.976023976023978", "60", Fraction(1001, 400)),
+            ("nan", "60", Fraction(2)),
+            ("25", "inf", Fraction(2)),
+            ("59.94005994005994", "144", Fraction(1)),
+        ],
+    )
+    def test_rates(self, player, settings, average_model, film, display, factor):
+        variables = {"PLAYER_CONTAINER_FPS": film, "PLAYER_DISPLAY_FPS": display}
+        done = self.play(player, settings, f"model={average_model} device=cpu", **variables)
+        assert (done.returncode, done.stderr) == (0, "")
+        rounds = rounds_of(done.stdout)
+        assert rounds[0] == rounds[1]
+        frames, _ = rounds[0]
+        for n, luma, length, kind in frames:
+            left, rest = divmod(n, factor)
+            assert (luma, kind) == (
+                (20 if rest else 16) + 8 * left,
+                "new" if rest else "-" if factor == 1 else "source",
+            )
+            if left == (n + 1) // factor:  # wholly within one source frame
+                assert length == Fraction(left + 2, 100) / factor
+
+    @pytest.mark.parametrize(
+        ("user_data", "line"),
+        [
+            ("abc", "user-data (abc) must be a number above 0, such as 2, 2.5 or 5/2"),
+            ("multi=2 scale=3", "RIFE: scale (3) must be 0.25, 0.5, 1, 2 or 4; 0.5 suits 2160p,"),
+            ("multi=2 device=cpu model=no.such", "RIFE: model (no.such) "),
+        ],
+    )
+    def test_one_line_says_what_is_wrong(self, player, settings, user_data, line):
+        done = self.play(player, settings, user_data)
+        assert done.returncode == 1
+        lines = done.stderr.strip().splitlines()
+        assert lines[0].startswith(f"Python exception: {line}")
+        assert lines[-1].partition(": ")[2] == lines[0].partition(": ")[2]
+
+    def test_the_log_is_shown_once(self, player, settings, average_model):
+        """mpv asks VapourSynth for no message, so the script writes ours where mpv's own go."""
+        user_data = f"model={average_model} device=cpu precision=float16"
+        done = self.play(player, settings, user_data)
+        assert done.returncode == 0
+        assert done.stderr == "RIFE: precision float16 on a CPU is many times slower than float32 on most\n"
+
+
+class TestSeeks:
+    """What a script costs that is evaluated again at each seek, with torch in the process."""
+
+    SCRIPT = """
+        import gc
+        from vapoursynth import core
+        {before}
+        print("frozen", gc.get_freeze_count())
+        core.rife.RIFE(video_in, multi=2, model={model!r}, device="cpu").set_output()
+    """
+
+    def play(self, player, script, settings, model, rounds, before="pass"):
+        command = [player, script(self.SCRIPT.format(model=model, before=before)), str(rounds), "3", "4"]
+        done = finish(start(command, PLAYER_TIMES="1", **settings))
+        assert (done.returncode, done.stderr) == (0, "")
+        lines = [line.split() for line in done.stdout.splitlines()]
+        frozen = [int(words[1]) for words in lines if words[0] == "frozen"]
+        teardowns = [float(words[4]) for words in lines if words[0] == "time"]
+        assert (len(frozen), len(teardowns)) == (rounds, rounds)
+        return frozen, teardowns
+
+    def test_torch_is_frozen_once(self, player, script, settings, average_model):
+        frozen, _ = self.play(player, script, settings, average_model, 6)
+        assert frozen[0] < 5_000, "the first script has not yet been freed"
+        assert frozen[1] > 50_000
+        assert frozen[1:] == sorted(frozen[1:], reverse=True), "what is frozen can only be freed"
+        assert frozen[-1] > 0.99 * frozen[1]
+
+    def test_freeing_a_script_does_not_walk_over_torch(self, player, script, settings, average_model):
+        """Against the same host with torch thawed before each teardown: some 200 ms there, some 3 ms here."""
+        _, frozen = self.play(player, script, settings, average_model, 8)
+        _, thawed = self.play(player, script, settings, average_model, 8, before="gc.unfreeze()")
+        assert median(frozen[1:]) < median(thawed[1:]) / 3
 
 
 def test_a_host_without_python_is_told_so(tmp_path):

@@ -1,195 +1,208 @@
-"""Signatures on every format and size, and scores: structure decides, motion and light do not."""
+"""How much of a pair has no like, as it lies and warped: structure decides, light, noise and what stays do not."""
 
-import itertools
-import json
 import subprocess
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from torch.nn.functional import interpolate
+from torch import Tensor
 
-from vsrife.video.cuts import DEFAULT_CUT_THRESHOLD, cut_score, signature
+from tests.conftest import ROOT
+from tests.video.scenery import scene
+from vsrife.video import cuts
+from vsrife.video.cuts import DEFAULT_CUT_THRESHOLD, in_place, prepare, score_of, warped
+from vsrife.video.signature import signature
 
-ROOT = Path(__file__).resolve().parents[2]
-LABELS = json.loads((ROOT / "tests" / "data" / "cut_labels.json").read_text())
+SIZES = [(1, 1), (2, 2), (1, 9), (9, 1), (7, 64), (33, 17), (34, 18), (179, 317), (320, 180)]
 
 
-def scene(seed: int, height: int = 405, width: int = 720) -> torch.Tensor:
-    """A random picture with texture at several sizes, float32 in 20..235."""
+def seen(picture: Tensor) -> np.ndarray:
+    """The signature of a picture in 0..255, rounded to 8 bits."""
+    return signature([picture.clamp(0, 255).round().to(torch.uint8)], 8)
+
+
+def score(left: Tensor, right: Tensor) -> float:
+    return score_of(in_place(seen(left), seen(right)))
+
+
+def noise(picture: Tensor, sigma: float, seed: int) -> Tensor:
+    return picture + sigma * torch.randn(picture.shape, generator=torch.Generator().manual_seed(seed))
+
+
+def lines_of_text(seed: int, height: int = 180, width: int = 320) -> Tensor:
+    """Dark strokes on light ground in lines at the same places, whatever the seed: what pages have in common."""
     generator = torch.Generator().manual_seed(seed)
-    total = torch.zeros(height, width)
-    for cells, weight in ((4, 1.0), (9, 0.8), (20, 0.6), (45, 0.4)):
-        noise = torch.rand(1, 1, cells, cells * 2, generator=generator) - 0.5
-        total += weight * interpolate(noise, (height, width), mode="bicubic")[0, 0]
-    return (127 + 120 * total / total.abs().max()).clamp(20, 235)
+    page = torch.full((height, width), 235.0)
+    for top in range(12, height - 10, 12):
+        strokes = torch.rand(6, (width - 40) // 2, generator=generator).repeat_interleave(2, 1) < 0.45
+        page[top : top + 6, 20 : 20 + strokes.shape[1]][strokes] = 30.0
+    return page
 
 
-def score(left: torch.Tensor, right: torch.Tensor) -> float:
-    return cut_score(*(signature([p.clamp(0, 255).round().to(torch.uint8)], 8) for p in (left, right)))
+class TestInPlace:
+    def test_different_scenes_are_cuts(self) -> None:
+        for seed in range(6):
+            assert DEFAULT_CUT_THRESHOLD <= score(scene(seed), scene(seed + 100)) < 1
 
+    @pytest.mark.parametrize("size", SIZES)
+    def test_every_size_has_a_share_and_the_same_frame_none(self, size: tuple[int, int]) -> None:
+        left, right = (
+            torch.randint(0, 256, size, generator=torch.Generator().manual_seed(seed)).float() for seed in (1, 2)
+        )
+        assert 0 <= in_place(seen(left), seen(right)) < 1
+        assert in_place(seen(left), seen(left)) == 0
 
-@pytest.mark.parametrize("size", [(1, 1), (2, 2), (1, 65), (33, 17), (361, 641), (18, 8192)])
-def test_signature_holds_the_exact_mean_of_every_cell(size: tuple[int, int]) -> None:
-    plane = torch.randint(0, 256, size, dtype=torch.uint8, generator=torch.Generator().manual_seed(3))
-    cell = -(-max(size) // 64)
-    found = signature([plane], 8)
-    assert found.shape == (-(-size[0] // cell), -(-size[1] // cell))
-    for (row, column), value in np.ndenumerate(found):
-        block = plane[row * cell : (row + 1) * cell, column * cell : (column + 1) * cell].to(torch.int64)
-        assert value == int(np.floor(int(block.sum()) * 257 / block.numel() + 0.5))
+    def test_it_is_symmetric(self) -> None:
+        left, right = seen(scene(3)), seen(scene(4) * 0.3)
+        assert in_place(left, right) == pytest.approx(in_place(right, left), abs=1e-12)
 
+    @pytest.mark.parametrize("contrast", [0.08, 0.04])
+    def test_dark_scenes_are_told_apart(self, contrast: float) -> None:
+        for seed in range(4):
+            left, right = (16 + contrast * (scene(seed + step) - 16) for step in (0, 100))
+            assert score(left, right) >= DEFAULT_CUT_THRESHOLD
 
-def test_signature_of_a_strided_view_is_that_of_its_copy() -> None:
-    wide = torch.randint(0, 1024, (90, 300), generator=torch.Generator().manual_seed(4)).to(torch.uint16)
-    view = wide[5:78, 7:208]
-    assert not view.is_contiguous()
-    assert np.array_equal(signature([view], 10), signature([view.clone()], 10))
+    @pytest.mark.parametrize("share", [0.25, 0.4])
+    def test_a_panel_that_stays_hides_no_cut(self, share: float) -> None:
+        for seed in range(4):
+            left, right = scene(seed), scene(seed + 100)
+            top = int(left.shape[0] * (1 - share))
+            left[top:] = right[top:] = scene(50)[top:]
+            assert score(left, right) >= DEFAULT_CUT_THRESHOLD
 
+    def test_what_changes_in_a_third_of_a_picture_is_no_cut(self) -> None:
+        left, right = scene(5), scene(6)
+        left[:270] = right[:270]
+        assert score(left, right) < DEFAULT_CUT_THRESHOLD
 
-@pytest.mark.parametrize(
-    ("dtype", "bits", "peak"),
-    [
-        (torch.uint8, 8, 255),
-        (torch.uint16, 10, 1023),
-        (torch.uint16, 16, 65535),
-        (torch.float16, 16, 1),
-        (torch.float32, 32, 1),
-    ],
-)
-def test_signature_has_one_scale_for_all_formats(dtype: torch.dtype, bits: int, peak: int) -> None:
-    unit = scene(1, 120, 161) / 255
-    plane = unit * peak if dtype.is_floating_point else (unit * peak).round()
-    expected = signature([unit], 32)
-    assert np.abs(signature([plane.to(dtype)], bits) - expected).max() <= 65535 / 255
-    assert signature([torch.full((40, 70), peak, dtype=dtype)], bits).min() == 65535
+    def test_black_bars_hide_no_cut(self) -> None:
+        left, right = (torch.nn.functional.pad(scene(seed, 300, 720), (0, 0, 52, 53), value=16.0) for seed in (10, 11))
+        assert score(left, right) >= DEFAULT_CUT_THRESHOLD
 
+    def test_pages_of_text_are_told_apart_by_their_letters(self) -> None:
+        left, right = lines_of_text(1), lines_of_text(2)
+        assert score(left, right) >= DEFAULT_CUT_THRESHOLD
+        assert score(left, noise(left, 1, 0)) < 0.05
 
-def test_signature_of_rgb_weighs_the_planes() -> None:
-    black, white = torch.zeros(30, 50, dtype=torch.uint8), torch.full((30, 50), 255, dtype=torch.uint8)
-    means = [int(signature([white if i == k else black for i in range(3)], 8)[0, 0]) for k in range(3)]
-    assert means == [16384, 40959, 8192]
+    def test_a_change_of_light_is_none(self) -> None:
+        picture = scene(6) * 0.5
+        for changed in (*(picture * gain for gain in (0.45, 0.75, 1.5, 2.0)), picture + 60):
+            assert score(picture, changed) < 0.05
 
+    @pytest.mark.parametrize("sigma", [4, 8, 16])
+    def test_noise_is_no_texture(self, sigma: int) -> None:
+        picture, flat = scene(7, 180, 320), torch.full((180, 320), 40.0)
+        for ground in (picture, flat, 30 + 0.1 * picture):
+            assert score(noise(ground, sigma, 1), noise(ground, sigma, 2)) < DEFAULT_CUT_THRESHOLD
+        other = scene(8, 180, 320)
+        assert score(noise(picture, sigma, 1), noise(other, sigma, 2)) >= DEFAULT_CUT_THRESHOLD
 
-def test_signature_clamps_bad_floats() -> None:
-    bad = torch.tensor([[float("nan"), float("inf"), -float("inf"), -3.0, 7.0, 0.5]])
-    assert signature([bad], 32).tolist() == [[0, 65535, 0, 0, 65535, 32768]]
+    def test_a_dissolve_is_none(self) -> None:
+        left, right = scene(7), scene(8)
+        for step in range(12):
+            a, b = (left + (right - left) * (step + k) / 12 for k in (0, 1))
+            assert score(a, b) < DEFAULT_CUT_THRESHOLD
 
+    def test_flat_frames_and_the_first_step_of_a_fade(self) -> None:
+        black, white = torch.zeros(200, 300), torch.full((200, 300), 255.0)
+        picture = scene(12, 200, 300)
+        assert score(black, white) == 0
+        assert score(black, picture) >= DEFAULT_CUT_THRESHOLD
+        assert score(picture, white) >= DEFAULT_CUT_THRESHOLD
+        assert score(black + 16, 16 + (picture - 16) / 24) < DEFAULT_CUT_THRESHOLD
 
-def test_large_16_bit_cells_do_not_overflow() -> None:
-    assert signature([torch.full((200, 60000), 65535, dtype=torch.uint16)], 16).tolist() == [[65535] * 64]
+    def test_sizes_must_agree(self) -> None:
+        with pytest.raises(ValueError, match="one size"):
+            in_place(np.zeros((4, 5), np.int64), np.zeros((5, 4), np.int64))
 
+    def test_the_arithmetic_is_exact_at_the_limits(self) -> None:
+        """Full-contrast checks reach the largest sums; whole numbers in float64 must then still be whole."""
+        checks = np.indices((180, 320)).sum(0) % 2 * 65535
+        blocks = (np.indices((180, 320)) // 8).sum(0) % 2 * 65535
+        for left, right in ((checks, blocks), (blocks, np.roll(blocks, 4, 1)), (blocks, checks)):
+            first = in_place(left, right)
+            assert first == in_place(left[:, ::-1].copy()[:, ::-1], np.asfortranarray(right))
+            assert 0 < first < 1
 
-def test_different_scenes_are_cuts_and_scores_are_symmetric() -> None:
-    for seed in range(6):
-        left, right = scene(seed), scene(seed + 100)
-        assert DEFAULT_CUT_THRESHOLD <= score(left, right) < 1
-        assert score(left, right) == score(right, left)
-
-
-def test_identical_frames_score_nothing() -> None:
-    assert score(scene(2), scene(2)) == 0
-
-
-@pytest.mark.parametrize("percent", [5, 15, 33])
-@pytest.mark.parametrize("way", [1, -1])
-def test_a_fast_pan_is_not_a_cut(percent: int, way: int) -> None:
-    picture = scene(5, 405, 1000)
-    step = 720 * percent // 100
-    views = [picture[:, :720], picture[:, step : step + 720]][::way]
-    assert score(views[0], views[1]) < DEFAULT_CUT_THRESHOLD
-
-
-def test_a_change_of_light_is_not_a_cut() -> None:
-    picture = scene(6) * 0.5
-    for gain in (0.5, 0.75, 1.5, 2.0):
-        assert score(picture, picture * gain) < 0.1
-    assert score(picture, picture + 60) < 0.1
-    assert (
-        score(picture, picture.clone() + 20 * torch.randn(picture.shape, generator=torch.Generator().manual_seed(0)))
-        < 0.1
-    )
-
-
-def test_a_dissolve_is_not_a_cut() -> None:
-    left, right = scene(7), scene(8)
-    for step in range(12):
-        a, b = (left + (right - left) * (step + k) / 12 for k in (0, 1))
-        assert score(a, b) < DEFAULT_CUT_THRESHOLD
-
-
-def test_a_pan_and_a_brightness_change_together_are_not_a_cut() -> None:
-    picture = scene(9, 405, 900)
-    assert score(picture[:, :720], picture[:, 100:820] * 0.7 + 10) < DEFAULT_CUT_THRESHOLD
-
-
-def test_black_bars_do_not_hide_a_cut() -> None:
-    frames = [torch.nn.functional.pad(scene(seed, 300, 720), (0, 0, 52, 53), value=16.0) for seed in (10, 11)]
-    assert score(frames[0], frames[1]) >= DEFAULT_CUT_THRESHOLD
-
-
-def test_flat_frames() -> None:
-    black, white = torch.zeros(200, 300), torch.full((200, 300), 255.0)
-    assert score(black, white) == 0
-    picture = scene(12, 200, 300)
-    assert score(black, picture) >= DEFAULT_CUT_THRESHOLD
-    assert score(picture, white) >= DEFAULT_CUT_THRESHOLD
-
-
-@pytest.mark.parametrize("size", [(1, 1), (2, 2), (1, 9), (9, 1), (7, 64), (33, 17), (34, 18), (16, 8192)])
-def test_every_size_has_a_score(size: tuple[int, int]) -> None:
-    generator = torch.Generator().manual_seed(5)
-    left, right = (torch.randint(0, 256, size, generator=generator).float() for _ in range(2))
-    assert 0 <= score(left, right) < 1
-    assert score(left, left) == 0
-
-
-def test_sizes_must_agree() -> None:
-    with pytest.raises(ValueError, match="one size"):
-        cut_score(np.zeros((4, 5), np.int64), np.zeros((5, 4), np.int64))
-
-
-def test_the_arithmetic_is_exact_at_the_limits() -> None:
-    """Full-contrast checks reach the largest sums; whole numbers in float64 must then still be whole."""
-    checks = np.indices((36, 64)).sum(0) % 2 * 65535
-    blocks = (np.indices((36, 64)) // 8).sum(0) % 2 * 65535
-    for left, right in ((checks, blocks), (blocks, np.roll(blocks, 4, 1)), (blocks, checks)):
-        first = cut_score(left, right)
-        assert first == cut_score(left[:, ::-1].copy()[:, ::-1], np.asfortranarray(right))
-        assert 0 <= first < 1
-
-
-def test_threads_do_not_change_a_score() -> None:
-    program = """
+    def test_threads_do_not_change_it(self) -> None:
+        program = """
 import torch
-from vsrife.video.cuts import cut_score, signature
+from vsrife.video.cuts import in_place
+from vsrife.video.signature import signature
 g = torch.Generator().manual_seed(1)
 a, b = (torch.rand(270, 481, generator=g) for _ in range(2))
 a[60:200, 100:300] = 1
 b[80:220, 90:290] = 1
-print(cut_score(signature([a], 32), signature([b], 32)).hex())
+print(in_place(signature([a], 32), signature([b], 32)).hex())
 """
-    answers = set()
-    for threads in ("1", "2"):
-        env = {"OMP_NUM_THREADS": threads, "OPENBLAS_NUM_THREADS": threads, "PYTHONPATH": str(ROOT)}
-        answers.add(subprocess.run([sys.executable, "-c", program], env=env, check=True, capture_output=True).stdout)
-    assert len(answers) == 1
+        answers = set()
+        for threads in ("1", "2"):
+            env = {"OMP_NUM_THREADS": threads, "OPENBLAS_NUM_THREADS": threads, "PYTHONPATH": str(ROOT)}
+            answers.add(
+                subprocess.run([sys.executable, "-c", program], env=env, check=True, capture_output=True).stdout
+            )
+        assert len(answers) == 1
 
 
-@pytest.mark.parametrize(
-    ("name", "first", "last"), [("bikes.mp4", 60, 150), ("city.mpg", 100, 130), ("cockatoo.mp4", 0, 40)]
-)
-def test_labelled_cuts_of_real_clips(shared: Path, name: str, first: int, last: int) -> None:
-    vs = pytest.importorskip("vapoursynth", reason="needs VapourSynth to read clips")
-    if not hasattr(vs.core, "bs"):
-        pytest.skip("needs vapoursynth-bestsource to read clips")
-    path = shared / "data" / "clips_eval" / name
-    if not path.is_file():
-        pytest.skip(f"needs {name}, which is not here")
-    clip = vs.core.bs.VideoSource(str(path), cachemode=0)[first : last + 1]
-    thumbnails = [signature([torch.from_numpy(np.asarray(frame[0]).copy())], 8) for frame in clip.frames(close=True)]
-    scores = [cut_score(a, b) for a, b in itertools.pairwise(thumbnails)]
-    found = [first + n for n, value in enumerate(scores) if value >= DEFAULT_CUT_THRESHOLD]
-    assert found == [n for n in LABELS["eval"][name] if first <= n < last]
+def moved(picture: Tensor, step: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Two views of a picture 2 * step apart, and both as they are when warped to the middle without fault."""
+    width = picture.shape[1] - 4 * step
+    left, middle, right = (picture[:, start : start + width] for start in (0, step, 2 * step))
+    return left, right, middle, middle
+
+
+class TestWarped:
+    def share(self, left: Tensor, right: Tensor, warped_left: Tensor, warped_right: Tensor) -> float:
+        """The share of a pair of 320 cells or less, of pictures that are warped alike after they were prepared."""
+        pair = prepare(seen(left), seen(right))
+        mean, gain = left.mean(), float(pair.left.std() / left.std())
+        a, b = (((each - mean) * gain + 0.5).clamp(0, 1) for each in (warped_left, warped_right))
+        return warped(pair, a, b)
+
+    @pytest.mark.parametrize("step", [3, 10, 20])
+    def test_what_motion_explains_is_matched(self, step: int) -> None:
+        for picture in (scene(1, 179, 317), lines_of_text(3)):
+            left, right, *middles = moved(picture, step)
+            assert in_place(seen(left), seen(right)) > 0.5
+            assert self.share(left, right, *middles) < 0.05
+
+    def test_what_it_does_not_explain_is_not(self) -> None:
+        left, right = scene(1, 179, 317), scene(2, 179, 317)
+        assert score_of(self.share(left, right, left, right)) >= DEFAULT_CUT_THRESHOLD
+        page, other = lines_of_text(1), lines_of_text(2)
+        assert score_of(self.share(page, other, page, other)) >= DEFAULT_CUT_THRESHOLD
+
+    @pytest.mark.parametrize(("miss", "found"), [(0, True), (2, True), (7, False)])
+    def test_a_motion_may_miss_by_two_cells(self, miss: int, found: bool) -> None:
+        # Fine texture, which nothing matches but its own place.
+        picture = torch.rand(180, 340, generator=torch.Generator().manual_seed(3)).repeat_interleave(2, 1) * 200
+        left, right, middle, _ = moved(picture[:, :360], 10)
+        astray = picture[:, 10 + miss : 10 + miss + middle.shape[1]]
+        assert (self.share(left, right, middle, astray) < 0.3) is found
+
+    def test_blocks_that_stand_still_do_not_count(self) -> None:
+        """A panel of two fifths that stays, over a change that motion does not explain."""
+        left, right = scene(1, 180, 320), scene(2, 180, 320)
+        left[108:] = right[108:] = scene(3, 180, 320)[108:]
+        assert score_of(self.share(left, right, left, right)) >= DEFAULT_CUT_THRESHOLD
+
+    def test_pictures_are_brought_to_one_contrast(self) -> None:
+        pair = prepare(seen(16 + 0.05 * scene(1)), seen(40 + 0.08 * scene(2)))
+        for picture in (pair.left, pair.right):
+            assert picture.dtype is torch.float32
+            assert 0 <= float(picture.min()) <= float(picture.max()) <= 1
+            assert 0.1 < float(picture.std()) < 0.25
+            assert abs(float(picture.mean()) - 0.5) < 0.02
+
+    def test_noisy_pictures_are_smoothed(self) -> None:
+        clean = scene(1, 180, 320)
+        pair, reference = (prepare(seen(noise(clean, s, 1)), seen(noise(clean, s, 2))) for s in (16, 0))
+        assert float((pair.left - reference.left).square().mean().sqrt()) < 0.5 * 16 / 255
+
+
+def test_the_noise_that_is_found_is_that_which_is_there() -> None:
+    for sigma in (4, 16):
+        cells = torch.from_numpy(seen(noise(scene(1, 180, 320), sigma, 1)))
+        assert cuts._noise(cells) == pytest.approx((sigma * 257) ** 2, rel=0.25)
+    assert cuts._noise(torch.from_numpy(seen(lines_of_text(1)))) < 257**2

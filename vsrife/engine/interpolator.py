@@ -7,12 +7,14 @@ VapourSynth.
 """
 
 import itertools
+from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from vsrife.choices import chosen
 from vsrife.engine import fused
@@ -132,12 +134,19 @@ class Interpolator:
         return frames in host memory are written and no longer read, also where this raises; for frames in GPU memory
         that is queued, and their owner has been told.
 
-        Where memory runs out, caches are emptied and the frame is tried once more; then RifeError says what it needs.
+        Where memory runs out, see `undertake`.
         """
-        with slot(self._device, self._working.needed):
-            twice(lambda: self._make(left, right, t, into), self._device, self._working.needed, _drop_all)
+        self.undertake(lambda: self._make(left, right, t, into))
         if self._closed:
             self.close()  # what this frame has put into the cache since
+
+    def undertake[Result](self, work: Callable[[], Result]) -> Result:
+        """What ``work`` returns, done in one of the places in which the device works on frames, see `device.slot`.
+
+        Where memory runs out, caches are emptied and it is called once more; then RifeError says what it needs.
+        """
+        with slot(self._device, self._working.needed):
+            return twice(work, self._device, self._working.needed, _drop_all)
 
     def close(self) -> None:
         """Drop what the cache holds for this object. Frames still being computed are not disturbed."""
@@ -261,6 +270,12 @@ class Interpolator:
             planes, layer.format, layer.colour, width=picture.width, height=picture.height, out=packed
         )
         return self._estimator.encoded(packed)
+
+    def pack_rgb(self, rgb: Tensor) -> Tensor:
+        """The same of float32 RGB [1, 3, h, w] in 0..1 on the device, of this interpolator's size."""
+        height, width = rgb.shape[-2:]
+        rows, columns = self._estimator.canvas
+        return self._estimator.pack(functional.pad(rgb, (0, columns - width, 0, rows - height)))
 
     def field(self, held: Lane, left: Tensor, right: Tensor, time: float) -> Field:
         """The motion between two packed sources, worked out in the lane ``held`` and valid until it is given back."""

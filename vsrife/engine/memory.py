@@ -102,15 +102,16 @@ def is_out_of_memory(error: BaseException) -> bool:
     return isinstance(error, Exception) and any(text in str(error) for text in _NO_MEMORY)
 
 
-def twice(attempt: Callable[[], None], device: torch.device, needed: int, release: Callable[[], None]) -> None:
-    """Call ``attempt``; where memory runs out, ``release`` what can be had again and call it once more.
+def twice[Result](
+    attempt: Callable[[], Result], device: torch.device, needed: int, release: Callable[[], None]
+) -> Result:
+    """What ``attempt`` returns; where memory runs out, ``release`` what can be had again and call it once more.
 
     The retry is logged. Raises RifeError with what was ``needed`` and what is free where the second call fails so too;
     everything else that is raised passes.
     """
     try:
-        attempt()
-        return
+        return attempt()
     except Exception as error:
         if not is_out_of_memory(error):
             raise
@@ -123,7 +124,7 @@ def twice(attempt: Callable[[], None], device: torch.device, needed: int, releas
         gc.collect()
         empty(device)
     try:
-        attempt()
+        return attempt()
     except Exception as error:
         if not is_out_of_memory(error):
             raise

@@ -12,7 +12,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from vsrife.errors import RifeError
-from vsrife.plugin import installation, vsapi
+from vsrife.plugin import garbage, installation, vsapi
 from vsrife.plugin.signature import ARGUMENTS
 
 if TYPE_CHECKING:
@@ -71,6 +71,7 @@ def _create(arguments: Any, result: Any, core: Any, api: Any) -> None:
         from vsrife.plugin.filter import Filter
 
         _stop_at_exit()
+        garbage.freeze_after_script(lambda: not _instances)
         passed = vsapi.Map(edge, arguments)
         settings = parse(passed.values(ARGUMENTS))
         if settings.ncnn.list_gpu:

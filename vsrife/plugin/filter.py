@@ -9,6 +9,7 @@ from typing import Any
 
 from vsrife.engine.device import computing, resolve_device, resolve_precision, why_no_gpu
 from vsrife.engine.interpolator import Interpolator
+from vsrife.engine.matcher import Matcher
 from vsrife.engine.networks import load_network
 from vsrife.errors import ArgumentError, RifeError
 from vsrife.plugin import arguments, here, ncnn, vsapi
@@ -23,6 +24,7 @@ from vsrife.video import colour
 from vsrife.video.colour import ColourOverrides
 from vsrife.video.formats import PixelFormat
 from vsrife.video.resident import Interop
+from vsrife.video.signature import signature_size
 
 __all__ = ["Filter"]
 
@@ -88,7 +90,7 @@ class Filter:
             exchange = Exchange(gpu, interop, inform=self._core.inform_once)
             self._reader = ResidentReader(self._core, fmt, width, height, overrides, gpu=gpu, exchange=exchange)
         self._on_gpu = interop is not None
-        self._scenes = Scenes(self._reader, settings)
+        self._scenes = Scenes(self._reader, settings, Matcher(network, *signature_size(height, width)))
 
     def _interop(self, name: str) -> Interop | None:
         """What uses the clip's frames in place where they live on the GPU; None for frames in host memory.

@@ -11,9 +11,9 @@ import numpy as np
 
 from vsrife.plugin import vsapi
 from vsrife.video.blocks import FLOAT_BITS
-from vsrife.video.cuts import Signature, cell_of
 from vsrife.video.formats import Family, PixelFormat
 from vsrife.video.host import HostLayout, HostPlanes
+from vsrife.video.signature import CELLS, Signature, cell_of, signature_size
 from vsrife.video.still import limits_of
 
 __all__ = ["HostMeasures"]
@@ -26,7 +26,7 @@ class HostMeasures:
     """The measures by the compiled library. Any number of threads may call at once."""
 
     def signature(self, planes: HostPlanes) -> Signature:
-        """The thumbnail of a frame, see `cuts.signature`."""
+        """The signature of a frame, see `vsrife.video.signature`."""
         shape, arguments = _signature_arguments(planes.layout)
         found = np.empty(shape, np.int64)
         vsapi.lib().rife_signature(planes.memory, *arguments, _numbers(found))
@@ -37,17 +37,17 @@ class HostMeasures:
         arguments = _still_arguments(left.layout, threshold)
         return bool(vsapi.lib().rife_is_still(left.memory, right.memory, *arguments))
 
-    def cut_score(self, left: Signature, right: Signature) -> float:
-        """The score of two signatures of one size, see `cuts.cut_score`."""
-        if left.shape != right.shape or not all(1 <= side <= 64 for side in left.shape):
+    def in_place(self, left: Signature, right: Signature) -> float:
+        """How much of a pair does not match as it lies, of two signatures of one size, see `cuts.in_place`."""
+        if left.shape != right.shape or not all(1 <= side <= CELLS for side in left.shape):
             raise ValueError(
-                f"signatures of one size, of 1 to 64 cells, are needed, not {left.shape} and {right.shape}"
+                f"signatures of one size, of 1 to {CELLS} cells, are needed, not {left.shape} and {right.shape}"
             )
         one, other = (_numbers(np.ascontiguousarray(side, np.int64)) for side in (left, right))
-        score: float = vsapi.lib().rife_cut_score(one, other, *left.shape)
-        if score < 0:
-            raise MemoryError("no memory for a cut score")
-        return score
+        share: float = vsapi.lib().rife_in_place(one, other, *left.shape)
+        if share < 0:
+            raise MemoryError("no memory to compare two frames")
+        return share
 
 
 @functools.lru_cache(maxsize=64)
@@ -57,7 +57,7 @@ def _signature_arguments(layout: HostLayout) -> tuple[tuple[int, int], tuple[int
     width, height = layout.sizes[0]
     cell = cell_of(height, width)
     count = len(layout.sizes) if fmt.family is Family.RGB else 1
-    return (-(-height // cell), -(-width // cell)), (count, width, height, _type_of(fmt), cell, (1 << _depth(fmt)) - 1)
+    return signature_size(height, width), (count, width, height, _type_of(fmt), cell, (1 << _depth(fmt)) - 1)
 
 
 @functools.lru_cache(maxsize=64)

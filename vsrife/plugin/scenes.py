@@ -1,11 +1,13 @@
 """What is known about two neighbouring source frames: a cut, a still pair, or something to interpolate.
 
-The rule stands here; vsrife.video (cuts, still) defines the measures it asks for. Pair k is source frames k, k + 1.
+The rule stands here; vsrife.video (cuts, still) defines the measures it asks for, and engine.matcher asks the network.
+Pair k is source frames k, k + 1.
 """
 
 from dataclasses import dataclass
 
 from vsrife.engine.cache import Cache
+from vsrife.engine.matcher import Matcher
 from vsrife.engine.measures import measures_on
 from vsrife.errors import RifeError
 from vsrife.plugin.arguments import Settings
@@ -15,11 +17,15 @@ from vsrife.plugin.vsapi import Frame
 from vsrife.video import cuts, still
 from vsrife.video.formats import Family, PixelFormat
 from vsrife.video.host import HostPlanes, device_of
+from vsrife.video.signature import Signature, signature
 
 __all__ = ["Cut", "Scenes", "cut_by_props"]
 
 REMEMBERED = 512
-"""Signatures and verdicts that are kept; a signature is 18 kB at most."""
+"""Verdicts that are kept."""
+
+SIGNATURES = 32
+"""Signatures that are kept; one has 820 kB at most."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -44,12 +50,13 @@ def cut_by_props(left: Frame | None, right: Frame | None) -> bool | None:
 class Scenes:
     """The verdicts on the pairs of one clip, each made once. They depend on the two frames and the settings alone."""
 
-    def __init__(self, reader: Reader, settings: Settings) -> None:
+    def __init__(self, reader: Reader, settings: Settings, matcher: Matcher) -> None:
         self._reader = reader
+        self._matcher = matcher
         self._settings = settings
         given = settings.sc_threshold
         self._threshold = cuts.DEFAULT_CUT_THRESHOLD if given is None else given
-        self._signatures: Cache[int, cuts.Signature] = Cache(REMEMBERED)
+        self._signatures: Cache[int, Signature] = Cache(SIGNATURES)
         self._cuts: Cache[int, Cut] = Cache(REMEMBERED)
         self._stills: Cache[int, bool] = Cache(REMEMBERED)
 
@@ -82,11 +89,19 @@ class Scenes:
         said = cut_by_props(left, right)
         if said is not None:
             return Cut(cut=said)
-        score = HostMeasures().cut_score(self._signature(k, left), self._signature(k + 1, right))
+        return self._detect(self._signature(k, left), self._signature(k + 1, right))
+
+    def _detect(self, left: Signature, right: Signature) -> Cut:
+        """The detector's verdict: the network is asked where the frames as they lie leave the pair a cut."""
+        score = cuts.score_of(HostMeasures().in_place(left, right))
+        if score >= self._threshold > 0:
+            pair = cuts.prepare(left, right)
+            share = self._matcher.warped(pair.left, pair.right, lambda a, b: cuts.warped(pair, a, b))
+            score = min(score, cuts.score_of(share))
         return Cut(cut=score >= self._threshold, score=score)
 
-    def _signature(self, k: int, frame: Frame) -> cuts.Signature:
-        def measure() -> cuts.Signature:
+    def _signature(self, k: int, frame: Frame) -> Signature:
+        def measure() -> Signature:
             with self._reader.looking_at(frame) as (planes,):
                 return _signature(planes, self._reader.format)
 
@@ -107,11 +122,11 @@ class Scenes:
 # Kernels where the device has them, else the compiled library for host memory, else plain torch.
 
 
-def _signature(planes: Planes, fmt: PixelFormat) -> cuts.Signature:
+def _signature(planes: Planes, fmt: PixelFormat) -> Signature:
     kernels = measures_on(device_of(planes))
     if kernels is None and isinstance(planes, HostPlanes):
         return HostMeasures().signature(planes)
-    return cuts.signature(planes if fmt.family is Family.RGB else planes[:1], fmt.bits, kernels)
+    return signature(planes if fmt.family is Family.RGB else planes[:1], fmt.bits, kernels)
 
 
 def _is_still(left: Planes, right: Planes, fmt: PixelFormat, threshold: float) -> bool:

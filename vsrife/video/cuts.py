@@ -1,256 +1,285 @@
-"""Scene cuts, decided from two frames alone.
+"""Scene cuts, decided from the signatures of two frames and, where these leave a doubt, by a network's motion.
 
-`signature` reduces a frame to a thumbnail of integers, once per frame, on the frame's device; `cut_score` compares two
-thumbnails on the host. The score asks one thing: can the one frame be made from the other by moving pieces of it and
-changing its brightness? Each block of 8 x 8 cells looks for its like in the other frame, up to a third of the picture
-away, at a free offset and a gain close to that of the whole picture. Moving as the whole picture moves, or not at all,
-is free; a block that goes its own way pays for it. What is left unexplained, taken both ways round, is the score; it is
-lowered where the two frames agree as they lie.
+The question is whether the one frame can be matched with the other. Both are brought to one contrast and brightness,
+parted into blocks, and each block with texture is correlated with its like: as it lies (`in_place`), and if that does
+not match, after both frames were warped to the middle between them by the motion that the network finds (`warped`).
+The share of blocks that do not match, of those that do not simply stand still, is what a cut is decided by: a caption
+or a panel that stays over a cut says nothing about the rest.
 
-Every sum is over integers (those in float64 stay below 2^53) and every other operation is one correctly rounded IEEE
-operation per element, so the score of a pair is the same on every device and machine, with any number of threads.
+Two lines of text look alike to a plain correlation, since the lines and the gaps between them agree. So each block is
+also correlated without the means of its rows and columns, which leaves the letters; the worse of the two counts.
+
+`in_place` is on integers and correctly rounded IEEE operations alone, so every machine finds the same number;
+vsrife/plugin/native/measures.c computes the very same. `warped` is float32 on the network's device.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from math import sqrt
 
 import numpy as np
 import torch
-from numpy.lib.stride_tricks import sliding_window_view
-from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional
 
-from vsrife.video.blocks import Measures, as_integers, bands, block_sums, sample_bits
+from vsrife.video.signature import PEAK, Signature
 
-__all__ = ["DEFAULT_CUT_THRESHOLD", "Signature", "cell_of", "cell_sums", "cut_score", "signature", "weights_of"]
-
-type Signature = NDArray[np.int64]
-"""Thumbnail [rows, columns] of means, 0..65535 whatever the clip's format."""
-
-type _Reals = NDArray[np.float64]
-type _Indices = NDArray[np.intp]
+__all__ = ["DEFAULT_CUT_THRESHOLD", "Prepared", "in_place", "prepare", "score_of", "warped"]
 
 DEFAULT_CUT_THRESHOLD = 0.5
 """A pair is a cut when its score is at least this. Scores are below 1, so a threshold of 1 never finds a cut."""
 
-_PEAK = 65535
-_CELLS = 64  # along the longer side
-_RGB_WEIGHTS = (2, 5, 1)  # of R, G, B: near luma in every matrix, and exact in integers
-_BLOCK = 8  # cells along a block's side
-_REACH = 21  # cells that a block may have moved, each way: a third of the picture's longer side
-_NEAR = 2  # cells around no motion and around the picture's own motion that cost nothing
-_STRAY_COST = 0.3  # share of a block's texture that moving any other way costs
-_LEVEL_WEIGHT = 0.05  # of a block's mean against its texture: light changes more freely than structure
-_PICTURE_GAIN = (0.4, 2.5)  # brightness change of the whole picture that is taken for the same structure
-_BLOCK_GAIN = (0.7, 1.4)  # and of a block beside that
-_FLOOR = 1000.0  # standard deviation (of 65535) below which a block has no texture worth explaining
-_FLAT_SHARE = 0.05  # texture that a picture must have before it can be a cut, as a share of its blocks
-_BAR_TOLERANCE = 400  # spread of a row of cells that is still a black bar
-_SETTLED = 0.1  # a pair that scores less without any motion is no cut, and is not searched
-_FIXED_POINT = 1 << 20  # unit in which shares are summed, exactly
+_BLOCK = 16  # cells along a block's side
+_CONTRAST = 0.18  # standard deviation that pictures are brought to, of a peak of 1
+_MOST_GAIN = 16.0  # by which contrast may be raised for that
+_MOST_LIGHT = 2.5  # and of one frame beside the other, as light changes
+_RELATIVE_FLOOR = 3e-4  # variance at that contrast from which a block has texture
+_FLOOR = 2e-6  # the same in the frame itself, of a peak of 1: rounding to 8 bits is below it
+_LONE_FLOOR = 2.2e-4  # the same of a block whose like is flat: the first step of a fade from black is no cut
+_NOISE_FLOOR = 16.0  # times the noise that is left is no texture either
+_NOISE = 1e-4  # variance of noise at that contrast above which frames are smoothed
+_MOST_NOISE = 6.4e-3  # variance, of a peak of 1, above which it is fine texture, such as letters in every block
+_LEFT = (1.0, 36 / 256, 4900 / 65536)  # of white noise's variance after each smoothing
+_INNER = 0.2  # share of a block's energy beside its rows' and columns' means above which that is correlated too
+_STILL = 0.9  # a correlation above this as the frames lie: the block does not move
+_MATCHED, _LOST = 0.65, 0.3  # correlations from which a block is fully matched, and below which not at all
+_LEAST_MOVING = 0.5  # of the blocks with texture: a cut changes so much of a picture
+_FLAT_SHARE = 0.002  # of all blocks: so that one lone block does not decide
+_REACH = 2  # cells by which a warped block may miss its like
+_UNIT = 1 << 20  # in which shares of blocks are summed, exactly
+_TINY = 1e-9
 
 
-def signature(planes: Sequence[torch.Tensor], bits: int, measures: Measures | None = None) -> Signature:
-    """The frame's thumbnail: means over square cells, at most 64 along the longer side.
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class _Side:
+    """One frame of a pair. cells: smoothed where frames are noisy. gain: squared, of its contrast.
 
-    ``planes``: the luma plane alone (Gray, YUV) or the three planes of RGB, [h, w] of uint8, uint16, float16 or
-    float32, of any stride, on one device. ``bits``: depth of integer samples; ignored for floats, which are read as
-    0..1 and quantised to 16 bits (NaN as 0). Cells at the right and bottom edge average what they hold. Pictures of up
-    to 64 pixels have one cell per pixel. ``measures``: makes the sums in place of `cell_sums`.
+    floor, lone: variances at the common contrast from which its blocks have texture; lone: beside a flat one.
     """
-    height, width = planes[0].shape
-    cell = cell_of(height, width)
-    sums: Signature = (measures.cell_sums if measures else cell_sums)(planes, cell).cpu().numpy()
-    peak = (1 << sample_bits(planes[0], bits)) - 1
-    scale = _scale(height, width, sum(weights_of(planes)) * peak)
-    means: Signature = (2 * _PEAK * sums + scale) // (2 * scale)
-    return means
+
+    cells: Tensor
+    gain: float
+    floor: float
+    lone: float
 
 
-def cell_sums(planes: Sequence[torch.Tensor], cell: int) -> torch.Tensor:
-    """Of each cell's samples, floats quantised, R, G and B times 2, 5 and 1: int64 [ceil(h / cell), ceil(w / cell)]."""
-    total = torch.zeros((), dtype=torch.int64, device=planes[0].device)
-    for plane, weight in zip(planes, weights_of(planes), strict=True):
-        total = total + weight * torch.cat([block_sums(as_integers(plane[rows]), cell) for rows in bands(plane, cell)])
-    return total
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Prepared:
+    """A pair that is to be matched by motion: two pictures of one contrast, and what in them counts.
 
-
-def weights_of(planes: Sequence[torch.Tensor]) -> tuple[int, ...]:
-    """What each plane's samples count for in a signature: 2, 5 and 1 of R, G and B."""
-    return _RGB_WEIGHTS if len(planes) == len(_RGB_WEIGHTS) else (1,)
-
-
-def cut_score(left: Signature, right: Signature) -> float:
-    """How far either frame is from being the other one moved and changed in light: 0 (explained) to below 1 (a cut).
-
-    Both signatures must come from frames of one size (else ValueError). A pure function of the two, symmetric, the same
-    on every machine. Two flat pictures of any level score 0; a flat picture against a textured one scores near 0.9.
-    Below 0.1 a score is an upper bound: pairs that hardly move are not searched for motion.
+    left, right: float32 [rows, columns] in 0..1. still: bool [H, W], the blocks that match as they lie.
+    floors, lone: see `_Side`, of left and right.
     """
+
+    left: Tensor
+    right: Tensor
+    still: Tensor
+    floors: tuple[float, float]
+    lone: tuple[float, float]
+
+
+def score_of(share: float) -> float:
+    """The score, 0 to below 1, of a share of blocks without their like. Squared, so that 0.5 is where cuts begin."""
+    return share * share
+
+
+def in_place(left: Signature, right: Signature) -> float:
+    """The share of blocks that do not match as the frames lie, of those that do not stand still: 0 to below 1.
+
+    Both signatures must come from frames of one size (else ValueError). Symmetric but for rounding; 0 where neither
+    has any texture. No share that motion leaves unexplained counts for more than this one.
+    """
+    a, b = _sides(left, right)
+    alike, texture = _compare_in_place(a, b)
+    return _share(alike, texture, alike > _STILL)
+
+
+def prepare(left: Signature, right: Signature) -> Prepared:
+    """What a network and `warped` are given of a pair."""
+    a, b = _sides(left, right)
+    alike, _ = _compare_in_place(a, b)
+    return Prepared(
+        left=_picture(a),
+        right=_picture(b),
+        still=alike > _STILL,
+        floors=(a.floor, b.floor),
+        lone=(a.lone, b.lone),
+    )
+
+
+def warped(pair: Prepared, left: Tensor, right: Tensor) -> float:
+    """As `in_place`, of both pictures [rows, columns] warped to the middle between them, on any device.
+
+    A block may miss its like by two cells. Waits for the device.
+    """
+    a, b = _Blocks(left), _Blocks(right)
+    own_a, own_b = _energy(a, a), _energy(b, b)
+    alike = (_best_alike(left, a, own_a, right) + _best_alike(right, b, own_b, left)) / 2
+    variances = own_a.whole / a.area**2, own_b.whole / b.area**2
+    both, one = _textures(*variances, pair.floors, pair.lone)
+    alike = torch.where(both, alike, 0.0)
+    return _share(alike.cpu().double(), (both | one).cpu(), pair.still)
+
+
+def _share(alike: Tensor, texture: Tensor, still: Tensor) -> float:
+    """Of the blocks with texture that are not still, how many have no like; part of one where it matches in part."""
+    moving = texture & ~still
+    lost = ((_MATCHED - alike) / (_MATCHED - _LOST)).clamp(0.0, 1.0)
+    total = float((lost * _UNIT).round()[moving].sum()) / _UNIT
+    least = max(float(moving.sum()), _LEAST_MOVING * float(texture.sum()))
+    return total / (least + _FLAT_SHARE * texture.numel())
+
+
+class _Blocks:
+    """Sums over the blocks of pictures [..., rows, columns]: of all cells, of each row and column of a block, and how
+    many cells there are. Blocks at the right and bottom edge have fewer.
+    """
+
+    def __init__(self, cells: Tensor) -> None:
+        self.cells = cells
+        tiles = _tiles(cells)
+        self.of_rows, self.of_columns = tiles.sum(-1), tiles.sum(-3)
+        self.total = self.of_columns.sum(-1)
+        rows, columns = cells.shape[-2:]
+        self.height = _sides_of(rows, cells)[:, None]
+        self.width = _sides_of(columns, cells)
+        self.area = self.height * self.width
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class _Energy:
+    """Of two pictures, how their blocks vary together, times the blocks' area squared.
+
+    whole: about the blocks' means. inner: about the means of their rows and columns too.
+    """
+
+    whole: Tensor
+    inner: Tensor
+
+
+def _energy(a: _Blocks, b: _Blocks) -> _Energy:
+    product = a.area * _tiles(a.cells * b.cells).sum((-3, -1))
+    total = a.total * b.total
+    rows = a.height * (a.of_rows * b.of_rows).sum(-2)
+    columns = a.width * (a.of_columns * b.of_columns).sum(-1)
+    whole, inner = product - total, product - rows - columns + total
+    exact = not whole.is_floating_point()  # integers below 2^53
+    return _Energy(whole=whole.double() if exact else whole, inner=inner.double() if exact else inner)
+
+
+def _alike(a: _Energy, b: _Energy, ab: _Energy, gain_a: float = 1.0, gain_b: float = 1.0) -> Tensor:
+    """The correlation of blocks, -1 to 1, which heeds how strong they are too; the gains are squared, of contrast."""
+    gain = 2.0 * (sqrt(gain_a) * sqrt(gain_b))
+    power = gain_a * a.whole + gain_b * b.whole
+    inner_power = gain_a * a.inner + gain_b * b.inner
+    whole = gain * ab.whole / power.clamp_min(_TINY)
+    inner = gain * ab.inner / inner_power.clamp_min(_TINY)
+    return torch.where(inner_power > _INNER * power, torch.minimum(whole, inner), whole)
+
+
+def _best_alike(target: Tensor, blocks: _Blocks, own: _Energy, source: Tensor) -> Tensor:
+    """Each block's best correlation with the source within `_REACH` cells of its place."""
+    rows, columns = target.shape
+    wide = functional.pad(source[None, None], (_REACH,) * 4, mode="replicate")[0, 0]
+    steps = range(2 * _REACH + 1)
+    shifted = _Blocks(torch.stack([wide[y : y + rows, x : x + columns] for y in steps for x in steps]))
+    return _alike(own, _energy(shifted, shifted), _energy(blocks, shifted)).amax(0)
+
+
+def _compare_in_place(a: _Side, b: _Side) -> tuple[Tensor, Tensor]:
+    """The correlation of each block, 0 where one is flat, and whether it has texture on either side."""
+    blocks_a, blocks_b = _Blocks(a.cells), _Blocks(b.cells)
+    own_a, own_b, shared = _energy(blocks_a, blocks_a), _energy(blocks_b, blocks_b), _energy(blocks_a, blocks_b)
+    square = (blocks_a.area * blocks_a.area).double()
+    both, one = _textures(
+        a.gain / (PEAK * PEAK) * own_a.whole / square,
+        b.gain / (PEAK * PEAK) * own_b.whole / square,
+        (a.floor, b.floor),
+        (a.lone, b.lone),
+    )
+    return torch.where(both, _alike(own_a, own_b, shared, a.gain, b.gain), 0.0), both | one
+
+
+def _textures(a: Tensor, b: Tensor, floors: tuple[float, float], lone: tuple[float, float]) -> tuple[Tensor, Tensor]:
+    """Of the variances of blocks: whether both sides have texture; whether one has so much that it counts alone."""
+    both = (a > floors[0]) & (b > floors[1])
+    return both, ((a > lone[0]) | (b > lone[1])) & ~both
+
+
+def _sides(left: Signature, right: Signature) -> tuple[_Side, _Side]:
+    """Both frames at one contrast, smoothed as often as their noise asks for."""
     if left.shape != right.shape:
         raise ValueError(f"signatures of one size are needed, not {left.shape} and {right.shape}")
-    left, right = _without_bars(left, right)
-    a, b = _centred(_smoothed(left)), _centred(_smoothed(right))
-    energy_a, energy_b = int((a * a).sum()), int((b * b).sum())
-    # Frames that agree as they lie are no cut, however poor their blocks' matches (clipped light, chaotic motion).
-    agreement = int((a * b).sum()) / float(np.sqrt(np.float64(max(energy_a, 1)) * np.float64(max(energy_b, 1))))
-    disagreement = 0.5 + min(0.5, 1.0 - agreement)
-    gained_a, gained_b = _with_gain(a, energy_a, energy_b), _with_gain(b, energy_b, energy_a)
-    score = 0.0
-    for reach in (0, _REACH):
-        search = _search(*a.shape, reach)
-        missing_b, texture_b = _unexplained(gained_a, b, search)
-        missing_a, texture_a = _unexplained(gained_b, a, search)
-        flat = 2 * len(search.windows) * _FLAT_SHARE
-        score = (missing_a + missing_b) / (texture_a + texture_b + flat) * disagreement
-        if score < _SETTLED:
+    cells = [torch.from_numpy(np.ascontiguousarray(side)) for side in (left, right)]
+    noises = [_noise(side) for side in cells]
+    gains, remaining = [1.0, 1.0], [0.0, 0.0]
+    for passes, share in enumerate(_LEFT):
+        gains = _gains(*(_variance(side) for side in cells))
+        remaining = [noise * share * gain / (PEAK * PEAK) for noise, gain in zip(noises, gains, strict=True)]
+        if min(remaining) < _NOISE or passes == len(_LEFT) - 1:
             break
-    return score
+        cells = [_smoothed(side) for side in cells]
+    a, b = (
+        _Side(cells=side, gain=gain, floor=floor, lone=max(floor, _LONE_FLOOR * gain))
+        for side, gain, floor in zip(
+            cells,
+            gains,
+            (max(_RELATIVE_FLOOR, _FLOOR * g) + _NOISE_FLOOR * n for g, n in zip(gains, remaining, strict=True)),
+            strict=True,
+        )
+    )
+    return a, b
 
 
-def cell_of(height: int, width: int) -> int:
-    """Side of a signature's cells, in samples."""
-    return -(-max(height, width) // _CELLS)
+def _gains(a: float, b: float) -> list[float]:
+    """Squared gains that bring pictures of these variances to one contrast, as far as light may change between them."""
+    most = max(a, b, _TINY)
+    common = min(max((_CONTRAST * _CONTRAST) * (PEAK * PEAK) / most, 1.0), _MOST_GAIN * _MOST_GAIN)
+    return [common * min(max(most / max(each, _TINY), 1.0), _MOST_LIGHT * _MOST_LIGHT) for each in (a, b)]
 
 
-@lru_cache(maxsize=16)
-def _scale(height: int, width: int, peak: int) -> NDArray[np.int64]:
-    """The largest sum that each cell can have; to be read only."""
-    cell = cell_of(height, width)
-    scale: NDArray[np.int64] = np.multiply.outer(_sides(height, cell), _sides(width, cell)) * peak
-    scale.flags.writeable = False
-    return scale
+def _variance(cells: Tensor) -> float:
+    total, count = float(cells.sum()), float(cells.numel())
+    return max((float((cells * cells).sum()) - total * total / count) / count, 0.0)
 
 
-def _sides(length: int, cell: int) -> NDArray[np.int64]:
-    sides = np.full(-(-length // cell), cell, dtype=np.int64)
-    sides[-1] = length - cell * (len(sides) - 1)
-    return sides
+def _noise(cells: Tensor) -> float:
+    """The variance of white noise in a picture, by what a Laplacian leaves of its smoothest blocks: the tenth part.
+
+    After Immerkaer, "Fast noise variance estimation" (1996), there over all of the picture.
+    """
+    if min(cells.shape) < 3:
+        return 0.0
+    rows = cells[:-2] - 2 * cells[1:-1] + cells[2:]
+    left = rows[:, :-2] - 2 * rows[:, 1:-1] + rows[:, 2:]
+    blocks = _Blocks(left * left)
+    means = (blocks.total.double() / blocks.area).flatten().sort().values
+    found = float(means[(len(means) - 1) // 10]) / 36.0
+    return found if found <= _MOST_NOISE * (PEAK * PEAK) else 0.0
 
 
-def _without_bars(left: Signature, right: Signature) -> tuple[Signature, Signature]:
-    """Both thumbnails without the flat borders that they share: their hard edges stand still over every cut."""
-    for _ in range(2):
-        rows = slice(_bar(left, right), len(left) - _bar(left[::-1], right[::-1]))
-        left, right = left[rows].T, right[rows].T
-    return left, right
-
-
-def _bar(left: Signature, right: Signature) -> int:
-    """Rows from the top that are flat and alike in both, with the one after them, which the bar's edge may cross."""
-    rows = max(0, len(left) // 2 - 2)
-    low = np.minimum(left[:rows].min(1), right[:rows].min(1))
-    high = np.maximum(left[:rows].max(1), right[:rows].max(1))
-    flat = int(np.append(high - low > _BAR_TOLERANCE, True).argmax())
-    return flat + 1 if flat else 0
-
-
-def _smoothed(thumbnail: Signature) -> Signature:
-    """Through a 1-2-1 filter each way: motion by half a cell must not look like other texture."""
-    p = np.pad(thumbnail, 1, mode="edge")
+def _smoothed(cells: Tensor) -> Tensor:
+    """Through a 1-2-1 filter each way, in integers."""
+    p = functional.pad(cells[None, None].double(), (1, 1, 1, 1), mode="replicate")[0, 0].long()
     p = p[:-2] + 2 * p[1:-1] + p[2:]
     p = p[:, :-2] + 2 * p[:, 1:-1] + p[:, 2:]
     return p // 16
 
 
-def _centred(thumbnail: Signature) -> Signature:
-    return thumbnail - int(thumbnail.sum()) // thumbnail.size
+def _picture(side: _Side) -> Tensor:
+    """The frame at the common contrast, about a mean of 0.5: what the network sees."""
+    cells = side.cells.double()
+    return ((cells - cells.mean()) * (sqrt(side.gain) / PEAK) + 0.5).clamp(0.0, 1.0).float()
 
 
-def _with_gain(source: Signature, energy: int, target_energy: int) -> _Reals:
-    """The centred thumbnail with the target's contrast, as far as a change of light may go; still integers."""
-    low, high = _PICTURE_GAIN
-    gain = min(high, max(low, float(np.sqrt(target_energy / max(energy, 1)))))
-    scaled: _Reals = np.rint(source * gain)
-    return scaled
+def _tiles(cells: Tensor) -> Tensor:
+    """[..., rows, columns] as blocks [..., H, 16, W, 16], with zeros beyond the right and bottom edge."""
+    rows, columns = cells.shape[-2:]
+    padded = functional.pad(cells, (0, -columns % _BLOCK, 0, -rows % _BLOCK))
+    *lead, height, width = padded.shape
+    return padded.view(*lead, height // _BLOCK, _BLOCK, width // _BLOCK, _BLOCK)
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Search:
-    """Where blocks lie and where they may have come from, for thumbnails of one size."""
-
-    block: tuple[int, int]  # rows and columns of a block
-    windows: _Indices  # [blocks]: each block's place among all windows of that size
-    places: _Indices  # [blocks, motions]: into a [blocks, windows + 1] table; its last column: out of the picture
-    down: _Indices  # [motions]
-    across: _Indices  # [motions]
-
-
-@lru_cache(maxsize=16)
-def _search(rows: int, columns: int, reach: int) -> _Search:
-    height, width = min(_BLOCK, rows), min(_BLOCK, columns)
-    lowest, rightmost = rows - height, columns - width
-    y, x = (g.reshape(-1, 1) for g in np.meshgrid(_starts(lowest), _starts(rightmost), indexing="ij"))
-    reach_y, reach_x = min(reach, lowest), min(reach, rightmost)
-    steps = np.meshgrid(np.arange(-reach_y, reach_y + 1), np.arange(-reach_x, reach_x + 1), indexing="ij")
-    down, across = (g.ravel() for g in steps)
-    inside = (y + down >= 0) & (y + down <= lowest) & (x + across >= 0) & (x + across <= rightmost)
-    windows = (y * (rightmost + 1) + x).ravel()
-    outside = (lowest + 1) * (rightmost + 1)
-    places = np.where(inside, (y + down) * (rightmost + 1) + x + across, outside)
-    places += np.arange(len(windows)).reshape(-1, 1) * (outside + 1)
-    return _Search(block=(height, width), windows=windows, places=places, down=down, across=across)
-
-
-def _starts(last: int) -> _Indices:
-    """Side by side, with one flush with the far edge."""
-    return np.unique(np.append(np.arange(0, last + 1, _BLOCK), last))
-
-
-def _unexplained(source: _Reals, target: Signature, search: _Search) -> tuple[float, float]:
-    """Texture of the target that no moved block of the source resembles, and the target's texture; both in blocks.
-
-    Centred thumbnails are integers of at most 18 bits, so a block's sums are exact in float64, whatever their order.
-    """
-    area = search.block[0] * search.block[1]
-    pieces: _Reals = sliding_window_view(source, search.block).reshape(-1, area)
-    blocks: _Reals = sliding_window_view(target.astype(np.float64), search.block).reshape(-1, area)[search.windows]
-    block_sum, block_energy = _moments(blocks)
-    whole = block_energy + _LEVEL_WEIGHT * (block_sum * block_sum)
-    reference = whole + (_FLOOR * area) ** 2
-    texture = whole / reference
-    if len(search.down) == 1:  # no motion: each block against its own place
-        pieces = pieces[search.windows]
-        product = np.einsum("ij,ij->i", blocks, pieces) * area
-        best = _rest(product, block_sum, block_energy, *_moments(pieces)) / reference
-    else:
-        product = (blocks @ pieces.T) * area
-        rest = _rest(product, block_sum[:, None], block_energy[:, None], *_moments(pieces))
-        best = _best_motion(rest / reference[:, None], texture, search)
-    return _exact_sum(np.clip(best, 0.0, texture)), _exact_sum(texture)
-
-
-def _moments(windows: _Reals) -> tuple[_Reals, _Reals]:
-    """Sum of each window, and its energy about the mean times its area squared."""
-    total: _Reals = windows.sum(1)
-    energy: _Reals = np.einsum("ij,ij->i", windows, windows) * windows.shape[1] - total * total
-    return total, energy
-
-
-def _rest(product: _Reals, block_sum: _Reals, block_energy: _Reals, piece_sum: _Reals, piece_energy: _Reals) -> _Reals:
-    """|block - g * piece|^2 about their means at the best gain g allowed, plus a part of what their means differ by."""
-    covariance = product - block_sum * piece_sum
-    gain = np.clip(covariance / np.maximum(piece_energy, 1.0), *_BLOCK_GAIN)
-    step = block_sum - piece_sum
-    rest: _Reals = block_energy - gain * (2.0 * covariance - gain * piece_energy) + _LEVEL_WEIGHT * (step * step)
-    return rest
-
-
-def _best_motion(shares: _Reals, texture: _Reals, search: _Search) -> _Reals:
-    """Each block's least share [blocks] out of [blocks, windows], with the cost of straying from the common motion."""
-    table = np.column_stack((shares, texture))  # out of the picture, nothing is explained
-    np.clip(table, 0.0, texture[:, None], out=table)
-    moved = table.ravel().take(search.places)
-    common = int(np.rint(moved * _FIXED_POINT).sum(0).argmin())
-    free = _close(search, 0, 0) | _close(search, int(search.down[common]), int(search.across[common]))
-    best: _Reals = np.minimum(moved[:, free].min(1), moved.min(1) + _STRAY_COST * texture)
-    return best
-
-
-def _close(search: _Search, down: int, across: int) -> NDArray[np.bool_]:
-    near: NDArray[np.bool_] = (abs(search.down - down) <= _NEAR) & (abs(search.across - across) <= _NEAR)
-    return near
-
-
-def _exact_sum(shares: _Reals) -> float:
-    return float(np.rint(shares * _FIXED_POINT).sum()) / _FIXED_POINT
+def _sides_of(length: int, like: Tensor) -> Tensor:
+    """The lengths of the blocks along a side."""
+    starts = torch.arange(0, length, _BLOCK, device=like.device)
+    return (length - starts).clamp_max(_BLOCK).to(like.dtype)

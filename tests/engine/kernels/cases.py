@@ -17,7 +17,8 @@ from vsrife.engine.kernels import Kernels, PlacedPlanes, RawLevel, new_pair
 from vsrife.engine.synthesis import synthesize
 from vsrife.network.motion import Motion
 from vsrife.network.warp import backward_warp
-from vsrife.video import cuts, still
+from vsrife.video import signature as signatures
+from vsrife.video import still
 from vsrife.video.blocks import sample_bits
 from vsrife.video.colour import ChromaLocation, Colour, Matrix
 from vsrife.video.formats import Family, PixelFormat
@@ -402,8 +403,13 @@ MEASURES = [
 def check_signature(kernels: Kernels, device: torch.device, case: Measure) -> None:
     planes = planes_of(case.fmt, *case.size, case)
     used = planes if case.fmt.family is Family.RGB else planes[:1]
+    for cells in (64, signatures.CELLS):
+        _check_sums(kernels, device, case, used, cells)
+
+
+def _check_sums(kernels: Kernels, device: torch.device, case: Measure, used: Sequence[Tensor], cells: int) -> None:
     height, width = used[0].shape
-    cell = -(-max(height, width) // 64)
+    cell = signatures.cell_of(height, width, cells)
     sums = torch.full((-(-height // cell), -(-width // cell)), -1, dtype=torch.int64, device=device)
     kernels.signature_sums(on(device, used), cell, sums)
     weights = (2, 5, 1) if len(used) == 3 else (1,)
@@ -412,7 +418,7 @@ def check_signature(kernels: Kernels, device: torch.device, case: Measure) -> No
     sides = [np.minimum(cell, length - cell * np.arange(-(-length // cell))) for length in (height, width)]
     scale = np.multiply.outer(*sides) * (sum(weights) * peak)
     means = (2 * 65535 * sums.cpu().numpy() + scale) // (2 * scale)
-    assert np.array_equal(means, cuts.signature(used, case.fmt.bits))
+    assert np.array_equal(means, signatures.signature(used, case.fmt.bits, cells=cells))
 
 
 def limits_of(planes: Sequence[Tensor], bits: int, threshold: float) -> list[tuple[int, int, int, int]]:

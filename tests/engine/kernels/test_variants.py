@@ -12,7 +12,7 @@ from vsrife.engine.kernels import KERNELS, Blocks, Kernels, Variant, new_pair, v
 from vsrife.engine.kernels.kernels import CELL_WEIGHTS
 from vsrife.engine.kernels.launch import Launch
 from vsrife.engine.kernels.loader import COMPILER_OPTIONS
-from vsrife.video import cuts
+from vsrife.video import signature
 
 from . import cases
 from .inputs import BRAIN, FLOAT, HALF, NETS, Net
@@ -183,7 +183,7 @@ def test_a_source_is_whole_and_needs_no_header_of_cuda(source):
 
 
 def test_what_stands_twice_agrees():
-    assert CELL_WEIGHTS == cuts._RGB_WEIGHTS
+    assert CELL_WEIGHTS == signature._RGB_WEIGHTS
 
 
 @pytest.mark.parametrize("scales", [(3,), (0,), (8, 6)])

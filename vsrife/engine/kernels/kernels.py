@@ -351,7 +351,7 @@ class Kernels:
         )
 
     def signature_sums(self, planes: Sequence[Tensor], cell: int, sums: Tensor) -> None:
-        """Write the sums that `vsrife.video.cuts.signature` divides: of each cell's samples, planes weighed.
+        """Write the sums that `vsrife.video.signature` divides: of each cell's samples, planes weighed.
 
         planes: luma alone, or R, G and B; [h, w] of uint8, uint16, float16 or float32, rows of any stride.
         cell: side of a cell. sums: int64 [ceil(h / cell), ceil(w / cell)], contiguous.

@@ -1,7 +1,7 @@
 /* What cuts and still pairs of frames in host memory are decided by, computed without the GIL: cffi releases it around
  * each of these calls.
  *
- * vsrife/video defines the numbers (signature and cut_score in cuts.py, is_still in still.py), and these functions return
+ * vsrife/video defines the numbers (signature.py, in_place in cuts.py, is_still in still.py), and these functions return
  * the very same ones on every machine. For that each operation is on integers, on whole numbers below 2^53 in a double,
  * or one IEEE operation that stands here in the definition's order; the compiler must not fuse a multiplication with an
  * addition (CMakeLists.txt has the option of other compilers). All are pure functions of their arguments, for any number of threads.
@@ -115,7 +115,7 @@ VECTORIZED static int add_squares(const void *left, const void *right, int type,
     return 0;
 }
 
-/* cuts.cell_sums of one plane: adds `weight` times the sums over cells of `cell` x `cell` samples to
+/* signature.cell_sums of one plane: adds `weight` times the sums over cells of `cell` x `cell` samples to
  * sums[ceil(height / cell)][ceil(width / cell)]. stride: bytes from row to row; samples of a row lie side by side. */
 static void add_cell_sums(const char *first, ptrdiff_t stride, int width, int height, int type, int cell, int weight,
                           int64_t *sums) {
@@ -139,7 +139,7 @@ static void add_cell_sums(const char *first, ptrdiff_t stride, int width, int he
     }
 }
 
-/* cuts.signature[ceil(height / cell)][ceil(width / cell)] of 1 plane, or of 3 of one size. planes: of each its address and
+/* signature.signature[ceil(height / cell)][ceil(width / cell)] of 1 plane, or of 3 of one size. planes: of each its address and
  * its stride in bytes. peak: the largest sample as an integer.
  * Returns 0: cffi answers void by Python's None, whose address a host without Python could not resolve as it loads us. */
 static int rife_signature(const uintptr_t *planes, int count, int width, int height, int type, int cell, int peak,
@@ -208,270 +208,223 @@ static int rife_is_still(const uintptr_t *left, const uintptr_t *right, int coun
     return 1;
 }
 
-/* ---- The cut score: names, constants and the order of operations are those of cuts.py ---- */
+/* ---- How much of a pair does not match as it lies: constants and the order of operations are those of cuts.py ---- */
 
-#define CELLS 64
-#define BLOCK 8
-#define REACH 21
-#define CLOSE 2
-#define STRAY_COST 0.3
-#define LEVEL_WEIGHT 0.05
-#define PICTURE_GAIN_LOW 0.4
-#define PICTURE_GAIN_HIGH 2.5
-#define BLOCK_GAIN_LOW 0.7
-#define BLOCK_GAIN_HIGH 1.4
-#define FLOOR 1000.0
-#define FLAT_SHARE 0.05
-#define BAR_TOLERANCE 400
-#define SETTLED 0.1
-#define FIXED_POINT 1048576.0
+#define CELLS 320
+#define PEAK 65535.0
+#define BLOCK 16
+#define CONTRAST 0.18
+#define MOST_GAIN 16.0
+#define MOST_LIGHT 2.5
+#define RELATIVE_FLOOR 3e-4
+#define FLOOR 2e-6
+#define LONE_FLOOR 2.2e-4
+#define NOISE_FLOOR 16.0
+#define NOISE 1e-4
+#define MOST_NOISE 6.4e-3
+#define INNER 0.2
+#define STILL 0.9
+#define MATCHED 0.65
+#define LOST 0.3
+#define LEAST_MOVING 0.5
+#define FLAT_SHARE 0.002
+#define UNIT 1048576.0
+#define TINY 1e-9
 
-enum { MOTIONS = 2 * REACH + 1, LANES = 8, PADDED = CELLS + BLOCK + LANES };
+static const double remaining_noise[] = {1.0, 36.0 / 256.0, 4900.0 / 65536.0}; /* of white noise, after each smoothing */
+enum { PASSES = sizeof remaining_noise / sizeof *remaining_noise, BLOCKS = (CELLS / BLOCK) * (CELLS / BLOCK) };
 
-/* A thumbnail, bars cut off. Beyond its rows and columns there are zeros, so that every block can be read as 8 x 8. */
+/* One frame of a pair: its cells [rows][columns], and what cuts.py has of it. */
 typedef struct {
-    double centred[PADDED][PADDED]; /* whole numbers, about a mean of 0 */
-    double gained[PADDED][PADDED];  /* the same with the other thumbnail's contrast */
-    double sums[CELLS][PADDED];     /* of each window of a block's size in `gained`, by its top left cell */
-    double energies[CELLS][PADDED]; /* about the window's mean, times the window's area squared */
-} Thumbnail;
-
-typedef struct {
-    int rows, columns;  /* of the thumbnails */
-    int height, width;  /* of their blocks */
-    int down, across;   /* how far a block may have moved each way */
-} Search;
-
-typedef struct {
-    int y, x;
-    double cells[BLOCK][BLOCK];
-    double sum, energy, reference, texture;
-} Block;
-
-typedef struct {
-    Thumbnail a, b;
-    Block blocks[CELLS];
-    double least[CELLS];              /* each block's least share */
-    double totals[MOTIONS][MOTIONS];  /* of each motion: the blocks' shares, in fixed point, less their textures */
-} Workspace;
+    int32_t *cells;
+    double noise, gain, floor, lone;
+} Side;
 
 static inline double clamped(double value, double low, double high) {
     double raised = value < low ? low : value;
     return raised > high ? high : raised;
 }
 
-/* The nearest whole number, half to even, for |value| < 2^51: beyond 2^52 a double has no fraction. */
+static inline double larger(double a, double b) { return a > b ? a : b; }
+
+/* Half to even. Numbers of up to 2^51. */
 static inline double rounded(double value) { return value + 6755399441055744.0 - 6755399441055744.0; }
 
-/* Lines from the first that are flat and alike in both, with the one after them; 0 if the first is not flat. */
-static int bar(const int64_t *left, const int64_t *right, int lines, ptrdiff_t step, int length, ptrdiff_t along) {
-    int flat = 0, most_lines = most(0, lines / 2 - 2);
-    for (; flat < most_lines; flat++) {
-        int64_t low = left[flat * step], high = low;
-        for (int i = 0; i < length; i++) {
-            int64_t one = left[flat * step + i * along], other = right[flat * step + i * along];
-            low = one < low ? one : low;
-            low = other < low ? other : low;
-            high = one > high ? one : high;
-            high = other > high ? other : high;
-        }
-        if (high - low > BAR_TOLERANCE)
-            break;
-    }
-    return flat ? flat + 1 : 0;
+static int by_size(const void *one, const void *other) {
+    double a = *(const double *)one, b = *(const double *)other;
+    return (a > b) - (a < b);
 }
 
-/* Smoothed by 1-2-1 each way, and centred. Returns the energy. pitch: cells from row to row of the signature. */
-static double centre(const int64_t *signature, ptrdiff_t pitch, int rows, int columns, double centred[PADDED][PADDED]) {
-    int64_t total = 0;
-    double energy = 0.0;
+VECTORIZED static double variance(const int32_t *cells, int count) {
+    int64_t sum = 0, square = 0;
+    for (int i = 0; i < count; i++) {
+        sum += cells[i];
+        square += (int64_t)cells[i] * cells[i];
+    }
+    double total = (double)sum, all = count;
+    return larger(((double)square - total * total / all) / all, 0.0);
+}
+
+/* Adds the squares of what a Laplacian leaves of the cells of one row to `columns`. */
+VECTORIZED static void add_roughness(const int32_t *above, const int32_t *here, const int32_t *below, int count,
+                                     int64_t *restrict columns) {
+    for (int x = 0; x < count; x++) {
+        int64_t left = above[x] - 2 * here[x] + below[x], middle = above[x + 1] - 2 * here[x + 1] + below[x + 1];
+        int64_t rest = left - 2 * middle + (above[x + 2] - 2 * here[x + 2] + below[x + 2]);
+        columns[x] += rest * rest;
+    }
+}
+
+/* cuts._noise. means: memory for a number for each block. */
+static double noise_of(const int32_t *cells, int rows, int columns, double *means) {
+    int height = rows - 2, width = columns - 2, count = 0;
+    if (height < 1 || width < 1)
+        return 0.0;
+    for (int top = 0; top < height; top += BLOCK) {
+        int64_t sums[CELLS] = {0};
+        int tall = least(BLOCK, height - top);
+        for (int y = top; y < top + tall; y++)
+            add_roughness(cells + y * columns, cells + (y + 1) * columns, cells + (y + 2) * columns, width, sums);
+        for (int left = 0; left < width; left += BLOCK) {
+            int wide = least(BLOCK, width - left);
+            int64_t sum = 0;
+            for (int x = left; x < left + wide; x++)
+                sum += sums[x];
+            means[count++] = (double)sum / (double)(tall * wide);
+        }
+    }
+    qsort(means, count, sizeof *means, by_size);
+    double found = means[(count - 1) / 10] / 36.0;
+    return found <= MOST_NOISE * (PEAK * PEAK) ? found : 0.0;
+}
+
+/* cuts._smoothed, in place. */
+static void smooth(int32_t *cells, int rows, int columns) {
+    int32_t above[CELLS], down[CELLS];
+    memcpy(above, cells, sizeof *cells * columns);
     for (int y = 0; y < rows; y++) {
-        const int64_t *here = signature + y * pitch, *above = here - (y ? pitch : 0);
-        const int64_t *below = here + (y < rows - 1 ? pitch : 0);
-        for (int x = 0; x < columns; x++) {
-            int before = x ? x - 1 : 0, after = least(x + 1, columns - 1);
-            int64_t value = (above[before] + 2 * here[before] + below[before] + 2 * (above[x] + 2 * here[x] + below[x]) +
-                             above[after] + 2 * here[after] + below[after]) / 16;
-            centred[y][x] = (double)value;
-            total += value;
-        }
-    }
-    double mean = (double)(total / (rows * columns));
-    for (int y = 0; y < rows; y++)
-        for (int x = 0; x < columns; x++) {
-            centred[y][x] -= mean;
-            energy += centred[y][x] * centred[y][x];
-        }
-    return energy;
-}
-
-/* Fills `gained` with the target's contrast, and its windows' sums and energies. */
-static void gain(Thumbnail *source, double energy, double target_energy, const Search *search) {
-    double factor = clamped(sqrt(target_energy / (energy < 1.0 ? 1.0 : energy)), PICTURE_GAIN_LOW, PICTURE_GAIN_HIGH);
-    for (int y = 0; y < search->rows; y++)
-        for (int x = 0; x < search->columns; x++)
-            source->gained[y][x] = rounded(source->centred[y][x] * factor);
-    for (int y = 0; y <= search->rows - search->height; y++) {
-        double columns[CELLS] = {0}, squares[CELLS] = {0};
-        for (int i = y; i < y + search->height; i++)
-            for (int x = 0; x < search->columns; x++) {
-                columns[x] += source->gained[i][x];
-                squares[x] += source->gained[i][x] * source->gained[i][x];
-            }
-        for (int x = 0; x <= search->columns - search->width; x++) {
-            double sum = 0.0, square = 0.0;
-            for (int j = x; j < x + search->width; j++) {
-                sum += columns[j];
-                square += squares[j];
-            }
-            source->sums[y][x] = sum;
-            source->energies[y][x] = square * (search->height * search->width) - sum * sum;
-        }
-    }
-}
-
-static void read_block(const Thumbnail *target, int y, int x, const Search *search, Block *block) {
-    int area = search->height * search->width;
-    double sum = 0.0, square = 0.0;
-    memset(block, 0, sizeof *block);
-    for (int i = 0; i < search->height; i++)
-        for (int j = 0; j < search->width; j++) {
-            double value = target->centred[y + i][x + j];
-            block->cells[i][j] = value;
-            sum += value;
-            square += value * value;
-        }
-    block->y = y;
-    block->x = x;
-    block->sum = sum;
-    block->energy = square * area - sum * sum;
-    double whole = block->energy + LEVEL_WEIGHT * (sum * sum);
-    block->reference = whole + (FLOOR * area) * (FLOOR * area);
-    block->texture = whole / block->reference;
-}
-
-/* What a row of LANES windows of the source, the first at (y, x), leave unexplained of a block. Those that lie beyond the
- * picture have no meaning, and are there to be read. */
-VECTORIZED static void shares(const Thumbnail *source, const Block *block, int y, int x, double area, double *restrict out) {
-    const double *sums = &source->sums[y][x], *energies = &source->energies[y][x];
-    double product[LANES] = {0};
-    for (int i = 0; i < BLOCK; i++) {
-        const double *cells = block->cells[i], *line = &source->gained[y + i][x];
-        for (int k = 0; k < LANES; k++) /* whole numbers: exact in any order */
-            product[k] += cells[0] * line[k] + cells[1] * line[k + 1] + cells[2] * line[k + 2] + cells[3] * line[k + 3] +
-                          cells[4] * line[k + 4] + cells[5] * line[k + 5] + cells[6] * line[k + 6] + cells[7] * line[k + 7];
-    }
-    for (int k = 0; k < LANES; k++) {
-        double covariance = product[k] * area - block->sum * sums[k];
-        double factor = clamped(covariance / (energies[k] < 1.0 ? 1.0 : energies[k]), BLOCK_GAIN_LOW, BLOCK_GAIN_HIGH);
-        double step = block->sum - sums[k];
-        double rest = block->energy - factor * (2.0 * covariance - factor * energies[k]) + LEVEL_WEIGHT * (step * step);
-        out[k] = clamped(rest / block->reference, 0.0, block->texture);
-    }
-}
-
-/* The block's least share over the motions within `reach` cells of (down, across), as far as the search allows them;
- * out of the picture nothing is explained. totals: if not NULL, each motion's share is added there. */
-static double least_share(const Thumbnail *source, const Block *block, const Search *search, int down, int across,
-                          int reach, double totals[MOTIONS][MOTIONS]) {
-    double found[LANES], best = block->texture, unexplained = rounded(best * FIXED_POINT);
-    int top = most(most(down - reach, -search->down), -block->y);
-    int bottom = least(least(down + reach, search->down), search->rows - search->height - block->y);
-    int first = most(most(across - reach, -search->across), -block->x);
-    int last = least(least(across + reach, search->across), search->columns - search->width - block->x);
-    for (int y = top; y <= bottom; y++) {
-        for (int x = first; x <= last; x += LANES) {
-            shares(source, block, block->y + y, block->x + x, search->height * search->width, found);
-            for (int k = 0; k < least(LANES, last - x + 1); k++) {
-                best = found[k] < best ? found[k] : best;
-                if (totals)
-                    totals[REACH + y][REACH + x + k] += rounded(found[k] * FIXED_POINT) - unexplained;
-            }
-        }
-    }
-    return best;
-}
-
-/* Places of blocks along a side: side by side, with one flush with the far edge. Returns the place after `at`. */
-static int next_place(int at, int last) { return at == last ? last + 1 : least(at + BLOCK, last); }
-
-/* Texture of the target that no moved block of the source resembles; adds the target's texture and the blocks. */
-static double unexplained(const Thumbnail *source, const Thumbnail *target, const Search *search, Workspace *work,
-                          double *texture, int *blocks) {
-    int lowest = search->rows - search->height, rightmost = search->columns - search->width;
-    int count = 0, common_down = 0, common_across = 0;
-    double sum = 0.0, missing = 0.0, lowest_total = INFINITY;
-    memset(work->totals, 0, sizeof work->totals);
-    for (int y = 0; y <= lowest; y = next_place(y, lowest))
-        for (int x = 0; x <= rightmost; x = next_place(x, rightmost), count++) {
-            Block *block = &work->blocks[count];
-            read_block(target, y, x, search, block);
-            work->least[count] = least_share(source, block, search, 0, 0, REACH, work->totals);
-            sum += rounded(block->texture * FIXED_POINT);
-        }
-    for (int down = -search->down; down <= search->down; down++)
-        for (int across = -search->across; across <= search->across; across++)
-            if (work->totals[REACH + down][REACH + across] < lowest_total) {
-                lowest_total = work->totals[REACH + down][REACH + across];
-                common_down = down;
-                common_across = across;
-            }
-    for (int n = 0; n < count; n++) {
-        const Block *block = &work->blocks[n];
-        double still = least_share(source, block, search, 0, 0, CLOSE, NULL);
-        double with_picture = least_share(source, block, search, common_down, common_across, CLOSE, NULL);
-        double astray = work->least[n] + STRAY_COST * block->texture;
-        double best = still < with_picture ? still : with_picture;
-        missing += rounded((best < astray ? best : astray) * FIXED_POINT);
-    }
-    *texture += sum / FIXED_POINT;
-    *blocks += count;
-    return missing / FIXED_POINT;
-}
-
-/* cuts.cut_score of two signatures [rows][columns], of 1 to 64 rows and columns of 0..65535. -1: there is no memory. */
-static double rife_cut_score(const int64_t *left, const int64_t *right, int rows, int columns) {
-    const ptrdiff_t pitch = columns;
-    Workspace *work = calloc(1, sizeof *work);
-    if (!work)
-        return -1.0;
-
-    const int64_t *last = left + (rows - 1) * pitch, *right_last = right + (rows - 1) * pitch;
-    int top = bar(left, right, rows, pitch, columns, 1), bottom = bar(last, right_last, rows, -pitch, columns, 1);
-    left += top * pitch;
-    right += top * pitch;
-    rows -= top + bottom;
-    int first = bar(left, right, columns, 1, rows, pitch);
-    int behind = bar(left + columns - 1, right + columns - 1, columns, -1, rows, pitch);
-    left += first;
-    right += first;
-    columns -= first + behind;
-
-    Search search = {.rows = rows, .columns = columns, .height = least(BLOCK, rows), .width = least(BLOCK, columns)};
-    Thumbnail *a = &work->a, *b = &work->b;
-    double energy_a = centre(left, pitch, rows, columns, a->centred);
-    double energy_b = centre(right, pitch, rows, columns, b->centred);
-    double product = 0.0;
-    for (int y = 0; y < rows; y++)
+        int32_t *here = cells + y * columns;
+        const int32_t *below = here + (y < rows - 1 ? columns : 0);
         for (int x = 0; x < columns; x++)
-            product += a->centred[y][x] * b->centred[y][x];
-    double agreement = product / sqrt((energy_a < 1.0 ? 1.0 : energy_a) * (energy_b < 1.0 ? 1.0 : energy_b));
-    double disagreement = 0.5 + (1.0 - agreement < 0.5 ? 1.0 - agreement : 0.5);
-    gain(a, energy_a, energy_b, &search);
-    gain(b, energy_b, energy_a, &search);
-
-    double score = 0.0;
-    for (int reach = 0; reach <= REACH; reach += REACH) {
-        double texture = 0.0;
-        int blocks = 0;
-        search.down = least(reach, rows - search.height);
-        search.across = least(reach, columns - search.width);
-        double missing = unexplained(a, b, &search, work, &texture, &blocks);
-        missing += unexplained(b, a, &search, work, &texture, &blocks);
-        score = missing / (texture + blocks * FLAT_SHARE) * disagreement;
-        if (score < SETTLED)
-            break;
+            down[x] = above[x] + 2 * here[x] + below[x];
+        memcpy(above, here, sizeof *cells * columns);
+        for (int x = 0; x < columns; x++)
+            here[x] = (down[x ? x - 1 : 0] + 2 * down[x] + down[least(x + 1, columns - 1)]) / 16;
     }
-    free(work);
-    return score;
+}
+
+/* cuts._sides: brings both to one contrast, smoothed as often as their noise asks for. */
+static void prepare(Side sides[2], int rows, int columns, double *means) {
+    double remaining[2];
+    for (int i = 0; i < 2; i++)
+        sides[i].noise = noise_of(sides[i].cells, rows, columns, means);
+    for (int pass = 0;; pass++) {
+        double a = variance(sides[0].cells, rows * columns), b = variance(sides[1].cells, rows * columns);
+        double most = larger(larger(a, b), TINY);
+        double common = clamped((CONTRAST * CONTRAST) * (PEAK * PEAK) / most, 1.0, MOST_GAIN * MOST_GAIN);
+        for (int i = 0; i < 2; i++) {
+            sides[i].gain = common * clamped(most / larger(i ? b : a, TINY), 1.0, MOST_LIGHT * MOST_LIGHT);
+            remaining[i] = sides[i].noise * remaining_noise[pass] * sides[i].gain / (PEAK * PEAK);
+        }
+        if (remaining[0] < NOISE || remaining[1] < NOISE || pass == PASSES - 1)
+            break;
+        for (int i = 0; i < 2; i++)
+            smooth(sides[i].cells, rows, columns);
+    }
+    for (int i = 0; i < 2; i++) {
+        sides[i].floor = larger(RELATIVE_FLOOR, FLOOR * sides[i].gain) + NOISE_FLOOR * remaining[i];
+        sides[i].lone = larger(sides[i].floor, LONE_FLOOR * sides[i].gain);
+    }
+}
+
+/* Of a block of two pictures, or of one and itself: the sums over all cells, over the rows' and the columns' products. */
+typedef struct {
+    int64_t cells, rows, columns;
+} Products;
+
+static inline double whole_energy(const Products *of, int64_t area, int64_t total) {
+    return (double)(area * of->cells - total);
+}
+
+static inline double inner_energy(const Products *of, int64_t area, int64_t total, int64_t height, int64_t width) {
+    return (double)(area * of->cells - height * of->rows - width * of->columns + total);
+}
+
+VECTORIZED static void add_products(const int32_t *a, const int32_t *b, int height, int width, ptrdiff_t pitch,
+                                    Products *restrict aa, Products *restrict bb, Products *restrict ab,
+                                    int64_t *restrict total_a, int64_t *restrict total_b) {
+    int64_t columns_a[BLOCK] = {0}, columns_b[BLOCK] = {0};
+    for (int y = 0; y < height; y++, a += pitch, b += pitch) {
+        int64_t row_a = 0, row_b = 0;
+        for (int x = 0; x < width; x++) {
+            row_a += a[x];
+            row_b += b[x];
+            columns_a[x] += a[x];
+            columns_b[x] += b[x];
+            aa->cells += (int64_t)a[x] * a[x];
+            bb->cells += (int64_t)b[x] * b[x];
+            ab->cells += (int64_t)a[x] * b[x];
+        }
+        aa->rows += row_a * row_a;
+        bb->rows += row_b * row_b;
+        ab->rows += row_a * row_b;
+    }
+    for (int x = 0; x < width; x++) {
+        aa->columns += columns_a[x] * columns_a[x];
+        bb->columns += columns_b[x] * columns_b[x];
+        ab->columns += columns_a[x] * columns_b[x];
+        *total_a += columns_a[x];
+        *total_b += columns_b[x];
+    }
+}
+
+/* The correlation of a block, see cuts._alike and cuts._compare_in_place. Returns whether it has texture. */
+static int compare(const Side sides[2], int y, int x, int height, int width, ptrdiff_t pitch, double *alike) {
+    Products aa = {0}, bb = {0}, ab = {0};
+    int64_t a = 0, b = 0, area = height * width;
+    double square = (double)(area * area);
+    add_products(sides[0].cells + y * pitch + x, sides[1].cells + y * pitch + x, height, width, pitch, &aa, &bb, &ab, &a, &b);
+    double whole_a = whole_energy(&aa, area, a * a), whole_b = whole_energy(&bb, area, b * b);
+    double variance_a = sides[0].gain / (PEAK * PEAK) * whole_a / square;
+    double variance_b = sides[1].gain / (PEAK * PEAK) * whole_b / square;
+    *alike = 0.0;
+    if (!(variance_a > sides[0].floor && variance_b > sides[1].floor))
+        return variance_a > sides[0].lone || variance_b > sides[1].lone;
+    double gain = 2.0 * (sqrt(sides[0].gain) * sqrt(sides[1].gain));
+    double power = sides[0].gain * whole_a + sides[1].gain * whole_b;
+    double inner_power = sides[0].gain * inner_energy(&aa, area, a * a, height, width) +
+                         sides[1].gain * inner_energy(&bb, area, b * b, height, width);
+    double whole = gain * whole_energy(&ab, area, a * b) / larger(power, TINY);
+    double inner = gain * inner_energy(&ab, area, a * b, height, width) / larger(inner_power, TINY);
+    *alike = inner_power > INNER * power && inner < whole ? inner : whole;
+    return 1;
+}
+
+/* cuts.in_place of two signatures [rows][columns], of 1 to 320 rows and columns of 0..65535. -1: there is no memory. */
+static double rife_in_place(const int64_t *left, const int64_t *right, int rows, int columns) {
+    const int count = rows * columns;
+    int32_t *memory = malloc(2 * sizeof *memory * count);
+    if (!memory)
+        return -1.0;
+    Side sides[2] = {{.cells = memory}, {.cells = memory + count}};
+    double means[BLOCKS];
+    for (int i = 0; i < count; i++) {
+        sides[0].cells[i] = (int32_t)left[i];
+        sides[1].cells[i] = (int32_t)right[i];
+    }
+    prepare(sides, rows, columns, means);
+    double lost = 0.0, moving = 0.0, texture = 0.0, blocks = 0.0;
+    for (int y = 0; y < rows; y += BLOCK)
+        for (int x = 0; x < columns; x += BLOCK, blocks++) {
+            double alike;
+            if (!compare(sides, y, x, least(BLOCK, rows - y), least(BLOCK, columns - x), columns, &alike))
+                continue;
+            texture++;
+            if (alike > STILL)
+                continue;
+            moving++;
+            lost += rounded(clamped((MATCHED - alike) / (MATCHED - LOST), 0.0, 1.0) * UNIT);
+        }
+    free(memory);
+    return lost / UNIT / (larger(moving, LEAST_MOVING * texture) + FLAT_SHARE * blocks);
 }

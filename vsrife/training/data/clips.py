@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 
 from vsrife.errors import ArgumentError
-from vsrife.video.cuts import DEFAULT_CUT_THRESHOLD, cut_score, signature
+from vsrife.training.data.thumbnails import CELLS, CUT, cut_score
+from vsrife.video.signature import signature
 from vsrife.video.still import is_still
 
 if TYPE_CHECKING:
@@ -71,9 +72,9 @@ def split_shots(frames: Iterable[Tensor], longest: int = 256) -> Iterator[list[T
     run: list[Tensor] = []
     last_signature = None
     for frame in frames:
-        now = signature(list(frame), 8)
+        now = signature(list(frame), 8, cells=CELLS)
         if run:
-            cut = last_signature is not None and cut_score(last_signature, now) >= DEFAULT_CUT_THRESHOLD
+            cut = last_signature is not None and cut_score(last_signature, now) >= CUT
             if cut or len(run) == longest or is_still(list(run[-1]), list(frame), 8, REPEAT_THRESHOLD):
                 if len(run) >= _LEAST:
                     yield run
