@@ -7,7 +7,8 @@ import numpy as np
 import torch
 from torch.nn.functional import interpolate
 
-from vsrife.video.cuts import cut_score, signature
+from vsrife.video.cuts import in_place
+from vsrife.video.signature import signature
 from vsrife.video.still import DEFAULT_STILL_THRESHOLD, is_still
 
 __all__ = ["timings"]
@@ -37,5 +38,4 @@ def timings() -> Iterator[str]:
             took = _milliseconds(is_still, [left], [right], bits, threshold)
             yield f"| `is_still`, {name}, {case} | {took:.2f} |"
     one, two = signature([base.to(torch.uint8)], 8), signature([base.roll(100, 1).to(torch.uint8)], 8)
-    yield f"| `cut_score`, no motion | {_milliseconds(cut_score, one, one):.2f} |"
-    yield f"| `cut_score`, searched | {_milliseconds(cut_score, one, two):.2f} |"
+    yield f"| `in_place` | {_milliseconds(in_place, one, two):.2f} |"
