@@ -76,14 +76,14 @@ def test_the_constants_are_those_of_the_definition() -> None:
     assert tuple(float(Fraction(part)) for part in passes[1].replace(".0", "").split(", ")) == cuts._LEFT
 
 
-SIDES = [1, 2, 3, 4, 15, 16, 17, 18, 31, 33, 64, 135, 180, 319, 320]
+SIDES = [1, 2, 3, 4, 15, 16, 17, 18, 31, 33, 64, 135, 180, 399, 400]
 """Of signatures: below a block, around one and two, and up to the largest."""
 
 
 def made_pairs(rows: int, columns: int) -> list[tuple[Signature, Signature]]:
     rng = np.random.default_rng(rows * 1000 + columns)
     noise, other = rng.integers(0, 65536, (2, rows, columns))
-    coarse = np.kron(rng.integers(0, 65536, (41, 41)), np.ones((8, 8), np.int64))[:rows, :columns]
+    coarse = np.kron(rng.integers(0, 65536, (51, 51)), np.ones((8, 8), np.int64))[:rows, :columns]
     grainy = coarse // 2 + rng.integers(0, 9000, coarse.shape)
     checks = np.indices((rows, columns)).sum(0) % 2 * 65535
     flat = np.full((rows, columns), 65535)
@@ -114,7 +114,7 @@ def test_a_pair_as_it_lies_is_that_of_the_definition(rows: int) -> None:
 def test_any_pair_as_it_lies(seed: int, rows: int, columns: int, coarse: int, fine: int) -> None:
     """Texture of one size, moved, with noise: from none that is found to so much that nothing else is."""
     rng = np.random.default_rng(seed)
-    large = rng.integers(0, 65536 >> coarse, (86, 86)).repeat(4, 0).repeat(4, 1)
+    large = rng.integers(0, 65536 >> coarse, (106, 106)).repeat(4, 0).repeat(4, 1)
     y, x = rng.integers(0, 12, 2)
     left, right = (large[a : a + rows, b : b + columns] + rng.integers(0, 65536 >> fine, (rows, columns)) for a, b in
                    ((y, x), (y + rng.integers(0, 12), x + rng.integers(0, 12))))  # fmt: skip
@@ -128,8 +128,8 @@ def test_signatures_of_any_layout_and_only_of_one_size() -> None:
     assert measures.in_place(left[:, ::-1].copy()[:, ::-1], np.asfortranarray(right)) == expected
     with pytest.raises(ValueError, match="one size"):
         measures.in_place(left, right[:, 1:])
-    for size in ((321, 1), (1, 321), (0, 1)):
-        with pytest.raises(ValueError, match="320"):
+    for size in ((401, 1), (1, 401), (0, 1)):
+        with pytest.raises(ValueError, match="400"):
             measures.in_place(np.zeros(size, np.int64), np.zeros(size, np.int64))
 
 
@@ -191,8 +191,8 @@ def test_every_half_and_floats_near_each_step_are_quantised_alike(dtype: torch.d
 
 def test_tall_cells_do_not_overflow() -> None:
     """More rows in a cell than 65535 times fit 32 bits."""
-    plane = torch.full((65540 * 320, 1), 65535, dtype=torch.int32).to(torch.uint16)
-    assert signature([plane], 16).tolist() == [[65535]] * 320
+    plane = torch.full((65540 * 400, 1), 65535, dtype=torch.int32).to(torch.uint16)
+    assert signature([plane], 16).tolist() == [[65535]] * 400
 
 
 @pytest.mark.parametrize("size", SIZES)

@@ -11,7 +11,7 @@ from torch import Tensor
 from tests.conftest import ROOT
 from tests.video.scenery import scene
 from vsrife.video import cuts
-from vsrife.video.cuts import DEFAULT_CUT_THRESHOLD, in_place, prepare, score_of, warped
+from vsrife.video.cuts import DEFAULT_CUT_THRESHOLD, in_place, prepare, score_of, shifted, warped
 from vsrife.video.signature import signature
 
 SIZES = [(1, 1), (2, 2), (1, 9), (9, 1), (7, 64), (33, 17), (34, 18), (179, 317), (320, 180)]
@@ -143,6 +143,25 @@ print(in_place(signature([a], 32), signature([b], 32)).hex())
                 subprocess.run([sys.executable, "-c", program], env=env, check=True, capture_output=True).stdout
             )
         assert len(answers) == 1
+
+
+class TestShifted:
+    @pytest.mark.parametrize(("down", "across"), [(0, 30), (-21, 0), (14, -55), (3, 5)])
+    def test_a_picture_that_moves_as_a_whole_is_matched(self, down: int, across: int) -> None:
+        for picture in (scene(1, 300, 480), lines_of_text(3, 300, 480)):
+            left = picture[60:240, 80:400]
+            right = picture[60 - down : 240 - down, 80 - across : 400 - across]
+            pair = prepare(seen(left), seen(right))
+            assert cuts._shifts(pair.left, pair.right)[0] == (down, across)
+            assert shifted(pair) < 0.3
+
+    @pytest.mark.parametrize("size", SIZES)
+    def test_different_pictures_of_every_size_do_not_match(self, size: tuple[int, int]) -> None:
+        pair = prepare(seen(scene(1, *size)), seen(scene(2, *size)))
+        assert 0 <= shifted(pair) < 1
+        if min(size) > 100:
+            assert score_of(shifted(pair)) >= DEFAULT_CUT_THRESHOLD
+            assert shifted(prepare(seen(lines_of_text(1, *size)), seen(lines_of_text(2, *size)))) > 0.7
 
 
 def moved(picture: Tensor, step: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:

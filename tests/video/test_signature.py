@@ -57,7 +57,7 @@ def test_signature_clamps_bad_floats() -> None:
 
 
 def test_large_16_bit_cells_do_not_overflow() -> None:
-    assert signature([torch.full((200, 60000), 65535, dtype=torch.uint16)], 16).tolist() == [[65535] * 320] * 2
+    assert signature([torch.full((200, 60000), 65535, dtype=torch.uint16)], 16).tolist() == [[65535] * 400] * 2
 
 
 def test_the_size_is_told_without_a_frame() -> None:

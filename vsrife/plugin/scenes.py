@@ -25,7 +25,7 @@ REMEMBERED = 512
 """Verdicts that are kept."""
 
 SIGNATURES = 32
-"""Signatures that are kept; one has 820 kB at most."""
+"""Signatures that are kept; one has 1.3 MB at most."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -92,12 +92,14 @@ class Scenes:
         return self._detect(self._signature(k, left), self._signature(k + 1, right))
 
     def _detect(self, left: Signature, right: Signature) -> Cut:
-        """The detector's verdict: the network is asked where the frames as they lie leave the pair a cut."""
+        """The detector's verdict. Each step is taken only where those before it leave the pair a cut."""
         score = cuts.score_of(HostMeasures().in_place(left, right))
         if score >= self._threshold > 0:
             pair = cuts.prepare(left, right)
-            share = self._matcher.warped(pair.left, pair.right, lambda a, b: cuts.warped(pair, a, b))
-            score = min(score, cuts.score_of(share))
+            score = min(score, cuts.score_of(cuts.shifted(pair)))
+            if score >= self._threshold:
+                share = self._matcher.warped(pair.left, pair.right, lambda a, b: cuts.warped(pair, a, b))
+                score = min(score, cuts.score_of(share))
         return Cut(cut=score >= self._threshold, score=score)
 
     def _signature(self, k: int, frame: Frame) -> Signature:

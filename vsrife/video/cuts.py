@@ -1,8 +1,9 @@
 """Scene cuts, decided from the signatures of two frames and, where these leave a doubt, by a network's motion.
 
 The question is whether the one frame can be matched with the other. Both are brought to one contrast and brightness,
-parted into blocks, and each block with texture is correlated with its like: as it lies (`in_place`), and if that does
-not match, after both frames were warped to the middle between them by the motion that the network finds (`warped`).
+parted into blocks, and each block with texture is correlated with its like: as it lies (`in_place`); if that does not
+match, moved as the whole picture moves (`shifted`); and if that does not either, after both frames were warped to the
+middle between them by the motion that the network finds (`warped`).
 The share of blocks that do not match, of those that do not simply stand still, is what a cut is decided by: a caption
 or a panel that stays over a cut says nothing about the rest.
 
@@ -10,7 +11,8 @@ Two lines of text look alike to a plain correlation, since the lines and the gap
 also correlated without the means of its rows and columns, which leaves the letters; the worse of the two counts.
 
 `in_place` is on integers and correctly rounded IEEE operations alone, so every machine finds the same number;
-vsrife/plugin/native/measures.c computes the very same. `warped` is float32 on the network's device.
+vsrife/plugin/native/measures.c computes the very same. `shifted` is float32 in host memory, `warped` on the network's
+device.
 """
 
 from dataclasses import dataclass
@@ -23,7 +25,7 @@ from torch.nn import functional
 
 from vsrife.video.signature import PEAK, Signature
 
-__all__ = ["DEFAULT_CUT_THRESHOLD", "Prepared", "in_place", "prepare", "score_of", "warped"]
+__all__ = ["DEFAULT_CUT_THRESHOLD", "Prepared", "in_place", "prepare", "score_of", "shifted", "warped"]
 
 DEFAULT_CUT_THRESHOLD = 0.5
 """A pair is a cut when its score is at least this. Scores are below 1, so a threshold of 1 never finds a cut."""
@@ -45,6 +47,7 @@ _MATCHED, _LOST = 0.65, 0.3  # correlations from which a block is fully matched,
 _LEAST_MOVING = 0.5  # of the blocks with texture: a cut changes so much of a picture
 _FLAT_SHARE = 0.002  # of all blocks: so that one lone block does not decide
 _REACH = 2  # cells by which a warped block may miss its like
+_SHIFTS = 2  # motions of the picture as a whole that are tried: of the scenery, and of what is in front of it
 _UNIT = 1 << 20  # in which shares of blocks are summed, exactly
 _TINY = 1e-9
 
@@ -94,7 +97,7 @@ def in_place(left: Signature, right: Signature) -> float:
 
 
 def prepare(left: Signature, right: Signature) -> Prepared:
-    """What a network and `warped` are given of a pair."""
+    """What `shifted`, a network and `warped` are given of a pair."""
     a, b = _sides(left, right)
     alike, _ = _compare_in_place(a, b)
     return Prepared(
@@ -106,6 +109,22 @@ def prepare(left: Signature, right: Signature) -> Prepared:
     )
 
 
+def shifted(pair: Prepared) -> float:
+    """As `in_place`, of pictures that move as a whole, by half their size at most: the least share of few such motions.
+
+    The motions are the peaks of the pictures' phase correlation (Kuglin and Hines, "The phase correlation image
+    alignment method", 1975).
+    """
+    a, b = _Blocks(pair.left), _Blocks(pair.right)
+    own_a, own_b = _energy(a, a), _energy(b, b)
+    shares = []
+    for down, across in _shifts(pair.left, pair.right):
+        forth = _best_alike(a, own_a, _shift(pair.right, down, across), 0)
+        back = _best_alike(b, own_b, _shift(pair.left, -down, -across), 0)
+        shares.append(_share_of_moved(pair, a, own_a, own_b, (forth + back) / 2))
+    return min(shares)
+
+
 def warped(pair: Prepared, left: Tensor, right: Tensor) -> float:
     """As `in_place`, of both pictures [rows, columns] warped to the middle between them, on any device.
 
@@ -113,11 +132,15 @@ def warped(pair: Prepared, left: Tensor, right: Tensor) -> float:
     """
     a, b = _Blocks(left), _Blocks(right)
     own_a, own_b = _energy(a, a), _energy(b, b)
-    alike = (_best_alike(left, a, own_a, right) + _best_alike(right, b, own_b, left)) / 2
-    variances = own_a.whole / a.area**2, own_b.whole / b.area**2
-    both, one = _textures(*variances, pair.floors, pair.lone)
-    alike = torch.where(both, alike, 0.0)
-    return _share(alike.cpu().double(), (both | one).cpu(), pair.still)
+    alike = (_best_alike(a, own_a, right, _REACH) + _best_alike(b, own_b, left, _REACH)) / 2
+    return _share_of_moved(pair, a, own_a, own_b, alike)
+
+
+def _share_of_moved(pair: Prepared, blocks: "_Blocks", left: "_Energy", right: "_Energy", alike: Tensor) -> float:
+    """The share of blocks without a match, of pictures at the common contrast."""
+    square = blocks.area**2
+    both, one = _textures(left.whole / square, right.whole / square, pair.floors, pair.lone)
+    return _share(torch.where(both, alike, 0.0).cpu().double(), (both | one).cpu(), pair.still)
 
 
 def _share(alike: Tensor, texture: Tensor, still: Tensor) -> float:
@@ -176,13 +199,36 @@ def _alike(a: _Energy, b: _Energy, ab: _Energy, gain_a: float = 1.0, gain_b: flo
     return torch.where(inner_power > _INNER * power, torch.minimum(whole, inner), whole)
 
 
-def _best_alike(target: Tensor, blocks: _Blocks, own: _Energy, source: Tensor) -> Tensor:
-    """Each block's best correlation with the source within `_REACH` cells of its place."""
-    rows, columns = target.shape
-    wide = functional.pad(source[None, None], (_REACH,) * 4, mode="replicate")[0, 0]
-    steps = range(2 * _REACH + 1)
-    shifted = _Blocks(torch.stack([wide[y : y + rows, x : x + columns] for y in steps for x in steps]))
-    return _alike(own, _energy(shifted, shifted), _energy(blocks, shifted)).amax(0)
+def _best_alike(blocks: _Blocks, own: _Energy, source: Tensor, reach: int) -> Tensor:
+    """Each block's best correlation with the source within ``reach`` cells of its place."""
+    rows, columns = source.shape
+    wide = functional.pad(source[None, None], (reach,) * 4, mode="replicate")[0, 0]
+    steps = range(2 * reach + 1)
+    near = _Blocks(torch.stack([wide[y : y + rows, x : x + columns] for y in steps for x in steps]))
+    return _alike(own, _energy(near, near), _energy(blocks, near)).amax(0)
+
+
+def _shifts(left: Tensor, right: Tensor) -> list[tuple[int, int]]:
+    """By how many cells, down and across, the left picture has moved in the right one: the likeliest motions."""
+    rows, columns = left.shape
+    window = torch.hann_window(rows)[:, None] * torch.hann_window(columns)
+    product = torch.fft.rfft2((left - 0.5) * window).conj() * torch.fft.rfft2((right - 0.5) * window)
+    peaks = torch.fft.irfft2(product / (product.abs() + 1e-6), s=(rows, columns))
+    near = torch.arange(-_REACH, _REACH + 1)
+    found = []
+    for _ in range(_SHIFTS):
+        down, across = divmod(int(peaks.argmax()), columns)
+        peaks[((near + down) % rows)[:, None], (near + across) % columns] = -1.0
+        found.append((down - rows * (down > rows // 2), across - columns * (across > columns // 2)))
+    return found
+
+
+def _shift(picture: Tensor, down: int, across: int) -> Tensor:
+    """What lies so far down and across of each cell; beyond the picture its border."""
+    rows, columns = picture.shape
+    y = (torch.arange(rows) + down).clamp(0, rows - 1)
+    x = (torch.arange(columns) + across).clamp(0, columns - 1)
+    return picture[y][:, x]
 
 
 def _compare_in_place(a: _Side, b: _Side) -> tuple[Tensor, Tensor]:

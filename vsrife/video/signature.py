@@ -19,8 +19,9 @@ type Signature = NDArray[np.int64]
 
 PEAK = 65535
 
-CELLS = 320
-"""Along the longer side, at most. Motion and text are still seen at this size, and a network is quick."""
+CELLS = 400
+"""Along the longer side, at most; frames of 640 pixels or more have 267 at least. Motion and text are still seen at
+this size, and a network is quick."""
 
 _RGB_WEIGHTS = (2, 5, 1)  # of R, G, B: near luma in every matrix, and exact in integers
 

@@ -210,7 +210,7 @@ static int rife_is_still(const uintptr_t *left, const uintptr_t *right, int coun
 
 /* ---- How much of a pair does not match as it lies: constants and the order of operations are those of cuts.py ---- */
 
-#define CELLS 320
+#define CELLS 400
 #define PEAK 65535.0
 #define BLOCK 16
 #define CONTRAST 0.18
@@ -400,7 +400,7 @@ static int compare(const Side sides[2], int y, int x, int height, int width, ptr
     return 1;
 }
 
-/* cuts.in_place of two signatures [rows][columns], of 1 to 320 rows and columns of 0..65535. -1: there is no memory. */
+/* cuts.in_place of two signatures [rows][columns], of 1 to 400 rows and columns of 0..65535. -1: there is no memory. */
 static double rife_in_place(const int64_t *left, const int64_t *right, int rows, int columns) {
     const int count = rows * columns;
     int32_t *memory = malloc(2 * sizeof *memory * count);
