@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch.nn.functional import interpolate
 
-from vsrife.video.cuts import in_place
+from vsrife.video.cuts import in_place, prepare, shifted
 from vsrife.video.signature import signature
 from vsrife.video.still import DEFAULT_STILL_THRESHOLD, is_still
 
@@ -39,3 +39,4 @@ def timings() -> Iterator[str]:
             yield f"| `is_still`, {name}, {case} | {took:.2f} |"
     one, two = signature([base.to(torch.uint8)], 8), signature([base.roll(100, 1).to(torch.uint8)], 8)
     yield f"| `in_place` | {_milliseconds(in_place, one, two):.2f} |"
+    yield f"| `prepare` and `shifted` | {_milliseconds(lambda: shifted(prepare(one, two))):.2f} |"

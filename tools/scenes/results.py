@@ -86,23 +86,26 @@ class Kept:
 
 
 def side_by_side(kept: dict[str, Kept], rows: Sequence[str], apart: bool) -> Iterator[str]:
-    """A table with a line for each row and a column for each detector; a last line with the rows' sum."""
+    """A table with a line for each row and a column for each detector; at the end the sums of those that have all."""
     yield "| row | cuts | not | " + " | ".join(kept) + " |"
     yield "|---|---:|---:|" + "---|" * len(kept)
-    sums: dict[str, Counts] = {}
+    told: list[dict[str, Counts]] = []
     for row in rows:
         having = {name: each.counts(row) for name, each in kept.items() if row in each.rows}
-        if not having or next(iter(kept.values())).rows.get(row, {}).get("apart", False) is not apart:
+        if not having or any(each.rows[row]["apart"] is not apart for each in kept.values() if row in each.rows):
             continue
-        first = next(iter(having.values()))
-        cells = [having[name].text() if name in having else "" for name in kept]
-        yield f"| {row} | {first.cuts} | {first.others} | " + " | ".join(cells) + " |"
-        for name, counts in having.items():
-            sums[name] = sums[name] + counts if name in sums else counts
-    if sums and not apart:
-        first = next(iter(sums.values()))
-        cells = [sums[name].text() if name in sums else "" for name in kept]
-        yield f"| **all** | {first.cuts} | {first.others} | " + " | ".join(cells) + " |"
+        told.append(having)
+        yield _line(row, having, list(kept))
+    if told and not apart:
+        complete = [name for name in kept if all(name in having for having in told)]
+        none = Counts(cuts=0, found=0, others=0, false=0)
+        yield _line("**all**", {name: sum((having[name] for having in told), none) for name in complete}, list(kept))
+
+
+def _line(row: str, having: dict[str, Counts], names: list[str]) -> str:
+    first = next(iter(having.values()), None)
+    counts = f"{first.cuts} | {first.others}" if first else "|"
+    return f"| {row} | {counts} | " + " | ".join(having[n].text() if n in having else "" for n in names) + " |"
 
 
 def best(kept: Kept) -> tuple[float, Counts] | None:
