@@ -75,8 +75,8 @@ def RIFE(
         ensemble: Also run backwards in time and average; about twice the work. Not every network can. Default: False.
         sc: Heed scene changes: over a cut the left frame is shown. Default: True.
         sc_threshold: Cut score, 0 to 1, from which two frames are a cut; lower finds more. At 1 the detector never
-            does, and only the properties ``_SceneChangeNext`` and ``_SceneChangePrev`` of the frames count. No effect
-            with ``sc=False``, which is logged. Default: the detector's, 0.5.
+            does, and a pair is a cut where ``_SceneChangeNext`` of the left frame or ``_SceneChangePrev`` of the right
+            is 1. No effect with ``sc=False``, which is logged. Default: the detector's, 0.5.
         skip: Copy the left frame where two frames do not differ. Default: True.
         skip_threshold: PSNR in decibels, 0 to 120, that the worst 8x8 block (of any plane, and of alpha) must reach
             for that. No effect with ``skip=False``, which is logged. Default: 60.

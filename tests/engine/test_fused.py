@@ -7,6 +7,7 @@ was given then, and its results lie in the same memory every time.
 import threading
 from collections import OrderedDict
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from fractions import Fraction
 
 import pytest
@@ -33,6 +34,7 @@ LANE = Lane(index=0)
 YUV420P8 = PixelFormat(family=Family.YUV, float_samples=False, bits=8, subsampling_w=1, subsampling_h=1)
 RGBS = PixelFormat(family=Family.RGB, float_samples=True, bits=32)
 GRAY16 = PixelFormat(family=Family.GRAY, float_samples=False, bits=16)
+GRAY8 = PixelFormat(family=Family.GRAY, float_samples=False, bits=8)
 
 
 def canvas_of(name, scale=1.0):
@@ -176,6 +178,36 @@ def test_whole_frames(kernels, replays, name, fmt):
             assert a.double().std() > 0
     # Captured once and replayed for each; never where the data decide what is launched.
     assert replays == ([] if name == "A" else [len(TIMES)])
+
+
+def with_alpha(source, alpha_format, *, see_through):
+    """The same picture with an alpha of waves across it that does not move with it."""
+    beside = picture(alpha_format, source.width, source.height, source.number, -6.0 * source.number).layer
+    return replace(source, alpha=beside, see_through=see_through)
+
+
+@pytest.mark.parametrize("alpha_format", [GRAY16, GRAY8], ids=lambda fmt: fmt.name)
+@pytest.mark.parametrize("name", ["B", "J"])
+def test_what_an_alpha_lets_through_is_seen_the_same_way_with_kernels(kernels, name, alpha_format):
+    """What is kept of a source: the kernels' view, and the definition's of the picture laid over black."""
+    width, height = 150, 98
+    plain, fused = (Network.of(network(name), CPU, torch.float32, with_) for with_ in (None, kernels))
+    source = with_alpha(picture(YUV420P8, width, height, 1, 4.0), alpha_format, see_through=True)
+    planes, alpha = source.layer.views, source.alpha.views
+    packed = []
+    for net in (plain, fused):
+        interpolator = Interpolator(net, width, height, scale=1.0, ensemble=False)
+        with torch.inference_mode():
+            packed.append(interpolator.pack(source, planes, alpha))
+            untouched = interpolator.pack(replace(source, see_through=False), planes, alpha)
+            assert torch.equal(untouched, interpolator.pack(source, planes))
+    view, kept = packed[0][:, :3], packed[1][:, :3]
+    assert (view - kept).abs().max() < 1e-6
+    weight = alpha[0].double() / alpha_format.peak
+    expected = (0.25 + 0.75 * source.rgb(planes, (height, width))[0].double()) * weight
+    assert (view[0, :, :height, :width] - expected).abs().max() < 1e-6
+    assert not view[..., height:, :].any()
+    assert not view[..., width:].any()
 
 
 def test_the_arguments_of_a_format_are_laid_out_once_a_graph(kernels, replays, monkeypatch):

@@ -6,9 +6,10 @@ import threading
 import pytest
 import torch
 
-from tests.network.small import network
+from tests.network.small import frames, network
 from tests.network.test_paper import small
 from vsrife.engine import memory
+from vsrife.engine.estimator import Estimator
 from vsrife.engine.networks import Network
 from vsrife.engine.streams import undisturbed
 from vsrife.errors import RifeError
@@ -37,6 +38,25 @@ def test_what_is_needed_grows_with_the_picture(net):
     assert 10 < large / small < 16
     # Two sources alone: 7 channels of float32 each.
     assert small > 2 * 7 * 4 * 576 * 1024
+
+
+@pytest.mark.parametrize("name", ["A", "G", "J"])
+def test_what_is_needed_holds_the_answers_of_all_blocks(name):
+    """A pixel's bytes: two sources, flow and mask made and merged, the largest block's layers, and each level."""
+    net = Network.of(network(name), CPU, torch.float32)
+    height, width = canvas = (256, 384)
+    estimator = Estimator(net, canvas)
+    with torch.inference_mode():
+        left, right = (estimator.pack(frame) for frame in frames(height, width))
+        levels = estimator.field(left, right, 0.5).levels
+    pixels = height * width
+    blocks = zip(net.module.architecture.widths, net.module.architecture.scales, strict=True)
+    layers = max(4 * channels * pixels / reduction**2 * (1 / 8 + 3 / 16) for channels, reduction in blocks)
+    held = left.nbytes + right.nbytes + 2 * 5 * 4 * pixels + layers + sum(level.raw.nbytes for level in levels)
+    once, four_times = (
+        memory.plan(net, size, scale=1.0, total=64 * GIB).needed for size in (canvas, (2 * height, 2 * width))
+    )
+    assert four_times - once == pytest.approx(3 * held, abs=2)
 
 
 @pytest.mark.parametrize("scale", [0.5, 1.0, 4.0])

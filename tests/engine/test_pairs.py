@@ -237,6 +237,23 @@ def test_alpha_is_moved_but_not_drawn_upon():
     assert (result.layer.views[0] - moved[1]).abs().max() > 0.05
 
 
+@pytest.mark.parametrize("t", [HALF, QUARTER], ids=str)
+@pytest.mark.parametrize("kind", ["rife", "rife_m", "3.8"])
+def test_a_picture_seen_by_its_alpha_is_moved_by_what_is_seen_and_not_drawn_upon(kind, t):
+    """A plain picture: all that moves is in its alpha."""
+    plain = torch.full((HEIGHT, WIDTH), 0.5)
+    alphas = [waves(number)[1] for number in range(2)]
+    pair = [replace(picture([plain], GRAYS, n, alpha=(GRAYS, alphas[n])), see_through=True) for n in range(2)]
+    result = made(interpolator_of(kind), *pair, t)
+    assert torch.equal(result.layer.views[0], plain)  # nothing of the black is drawn onto it
+    seen = [picture([alpha * (0.25 + 0.75 * 0.5)], GRAYS, n, alpha=(GRAYS, alpha)) for n, alpha in enumerate(alphas)]
+    expected = made(interpolator_of(kind), *seen, t)
+    if t == HALF or kind == "rife_m":
+        assert torch.allclose(result.alpha.views[0], expected.alpha.views[0], atol=1e-5)
+    unseen = made(interpolator_of(kind), *(replace(each, see_through=False) for each in pair), t)
+    assert (result.alpha.views[0] - unseen.alpha.views[0]).abs().max() > 0.01
+
+
 @pytest.mark.parametrize("kind", ["3.1", "3.5", "3.8", "rife"])
 def test_four_times_is_twice_of_twice_to_the_bit(kind):
     codes = [(255 * waves(number, 90, 50)).byte() for number in range(2)]
@@ -305,8 +322,8 @@ def test_a_frame_holds_what_it_was_made_of_until_it_is_done(kind, expected, monk
     made_of, alive = [], []
     pack, settle = Interpolator.pack, interpolators.settle
 
-    def noted(self, picture, planes):
-        packed = pack(self, picture, planes)
+    def noted(self, *arguments):
+        packed = pack(self, *arguments)
         made_of.append(weakref.ref(packed))
         return packed
 

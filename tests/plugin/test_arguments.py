@@ -182,6 +182,10 @@ def test_a_numerator_alone_is_over_one():
             "fps_num (23.976) must be a whole number from 1 to 9007199254740991; pass fps_num=24000, fps_den=1001",
         ),
         (
+            {"fps_num": 29.9, "fps_den": 1.0},  # near an NTSC rate, and none
+            "fps_num (29.9) must be a whole number from 1 to 9007199254740991; pass fps_num=299, fps_den=10",
+        ),
+        (
             {"fps_num": 12.5, "fps_den": 1.0},
             "fps_num (12.5) must be a whole number from 1 to 9007199254740991; pass fps_num=25, fps_den=2",
         ),
@@ -286,6 +290,9 @@ def test_scales(scale):
 def test_threshold_ends_are_inside(low, high):
     assert getattr(parse({low: 0.0}), low) == 0
     assert getattr(parse({low: high}), low) == high
+    for beyond in (-0.01, high + 0.01):
+        with pytest.raises(ArgumentError, match=f"^{low} "):
+            parse({low: beyond})
 
 
 @given(

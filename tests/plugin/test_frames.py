@@ -63,18 +63,18 @@ def test_the_names_are_those_that_have_a_meaning(inside):
 def test_a_frame_without_properties(inside):
     tags, time = inside(blank(), told)
     assert (tags.colour, tags.field_based, tags.duration, tags.alpha, time) == ((), 0, None, False, None)
-    assert (tags.starts_scene, tags.ends_scene) == (None, None)
+    assert (tags.starts_scene, tags.ends_scene, tags.field) == (None, None, None)
 
 
 def test_each_property_is_found(inside):
     found = {name: number for number, name in enumerate(COLOUR_PROPS, 3) if name != "_ColorRange"}
     tags, time = inside(
-        blank(**found, _FieldBased=2, _DurationNum=1001, _DurationDen=24000, _SceneChangePrev=1, _SceneChangeNext=0,
-              _AbsoluteTime=1.5),
+        blank(**found, _FieldBased=2, _Field=1, _DurationNum=1001, _DurationDen=24000, _SceneChangePrev=1,
+              _SceneChangeNext=0, _AbsoluteTime=1.5),
         told,
     )  # fmt: skip
     assert found.items() <= dict(tags.colour).items()  # and _ColorRange, which the core makes of _Range
-    assert (tags.field_based, tags.duration, time) == (2, Fraction(1001, 24000), 1.5)
+    assert (tags.field_based, tags.field, tags.duration, time) == (2, 1, Fraction(1001, 24000), 1.5)
     assert (tags.starts_scene, tags.ends_scene) == (True, False)
 
 

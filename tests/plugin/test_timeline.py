@@ -1,7 +1,7 @@
 from concurrent.futures import ThreadPoolExecutor
 from fractions import Fraction
 from itertools import pairwise
-from math import ceil, floor
+from math import ceil, floor, lcm
 
 import pytest
 from hypothesis import given, settings
@@ -119,6 +119,10 @@ def test_rate_that_vapoursynth_cannot_hold():
     ):
         Timeline(ratio=F(2**61 - 1, 2**60 + 1), source_frames=3, fps=F(24000, 1001), cause="multi (x)")
     assert Timeline(ratio=F(2**61 - 1, 2**60 + 1), source_frames=3).output_fps == (0, 1)
+    # By one: an int64 holds the first.
+    assert Timeline(ratio=F(2**63 - 1, 2**62), source_frames=3, fps=F(1)).output_fps == (2**63 - 1, 2**62)
+    with pytest.raises(ArgumentError):
+        Timeline(ratio=F(2**63 + 1, 2**62), source_frames=3, fps=F(1))
 
 
 @pytest.mark.parametrize(("ratio", "frames"), [(F(0), 1), (F(-1), 1), (F(1), 0)])
@@ -307,6 +311,19 @@ def test_a_phone_clip_scaled_by_its_average_rate_keeps_its_total():
     assert len({d for d in made if d.denominator > 90000}) > 1  # rounding did happen
 
 
+def test_cut_points_that_must_be_rounded_fall_on_four_million_parts_of_a_second():
+    """docs/timeline.md, 2: the nearest multiple of 1 / lcm(b, 4,000,000)."""
+    ratio = F(5003, 2000)  # 720,000 * 5003 is beyond 31 bits
+    for length in (F(3, 100), F(1001, 24000), F(3003, 90000), F(33, 1000), F(1470, 44100), F(900_900, 27_000_000)):
+        grid = lcm(length.denominator, 4_000_000)
+        assert grid <= MAX_INT32
+        first = Timeline(ratio=ratio, source_frames=4).duration(0, lambda _, length=length: length)
+        exact = length / ratio
+        assert first == F(round(exact * grid), grid) != exact
+        assert abs(first - exact) <= F(1, 8_000_000)
+    assert Timeline(ratio=ratio, source_frames=4).duration(0, lambda _: F(3, 100)) == F(47971, 4_000_000)
+
+
 def test_a_time_base_of_its_own_keeps_its_total_too():
     source = [F(83417, 2_000_003)] * 9  # a prime: no common grid fits beside it
     timeline = Timeline(ratio=F(1251249, 500000), source_frames=9)
@@ -340,6 +357,7 @@ EVEN, UNEVEN = F(1, 25), F(1, 20)
         (None, [None, EVEN, None, None, None], 3),
         (None, [EVEN, UNEVEN, None, None], None),
         (F(24000, 1001), [None, None, None, F(1001, 24000), F(1001, 24000)], None),
+        (F(25), [None] * 6, None),
     ],
 )
 def test_many_missing_durations_are_told_of_once(fps, lengths, told_at):
@@ -395,6 +413,11 @@ def test_fit_duration(seconds):
         assert abs(fitted - seconds) <= F(1, 2 * floor((MAX_INT32 - 1) / max(seconds, F(1))))
     else:
         assert fitted == F(1, MAX_INT32)
+
+
+@pytest.mark.parametrize("seconds", [F(1, MAX_INT32), F(MAX_INT32 - 1, MAX_INT32), F(MAX_INT32)])
+def test_what_fits_to_the_last_bit_stays(seconds):
+    assert fit_duration(seconds) == seconds
 
 
 def test_length_matches_ceiling_of_the_product():

@@ -76,6 +76,24 @@ def test_a_matrix_that_is_not_taken_names_prop_value_and_override(prop: str, num
     assert colour_of({prop: number}, YUV420P8, 8, 8, ColourOverrides(matrix=Matrix.BT709)).matrix is Matrix.BT709
 
 
+@pytest.mark.parametrize(
+    ("number", "why"),
+    [
+        (0, "_Matrix (0, rgb) must be"),
+        (3, "_Matrix (3) must be"),
+        (10, "_Matrix (10, 2020cl: constant luminance"),
+        (11, "_Matrix (11, 2085: it works on X, Y and Z)"),
+        (12, "_Matrix (12, chromancl: it depends"),
+        (13, "_Matrix (13, chromacl: constant luminance"),
+        (14, "_Matrix (14, ictcp: it works on cone responses"),
+    ],
+)
+def test_a_matrix_that_is_not_taken_says_why(number: int, why: str) -> None:
+    with pytest.raises(RifeError) as caught:
+        of({"_Matrix": number})
+    assert str(caught.value).startswith(why)
+
+
 def test_rgb_and_gray_do_not_look_at_the_matrix() -> None:
     for fmt in (RGB24, GRAY8):
         assert of({"_Matrix": 99}, fmt) == of({}, fmt)
@@ -187,6 +205,7 @@ def test_an_override_that_would_be_ignored_is_an_error(
         check_overrides(fmt, overrides)
     assert str(caught.value).startswith(argument)
     assert fmt.name in str(caught.value)
+    assert ("take one of 709 (1), " if fmt is YUV420P8 else "leave it out") in str(caught.value)
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from vsrife.video.colour import ChromaLocation, Colour, ColourOverrides, Matrix, Range, colour_of
 from vsrife.video.formats import Family, PixelFormat
 from vsrife.video.host import dtype_of
-from vsrife.video.rgb import difference, to_rgb
+from vsrife.video.rgb import difference, show_alpha, to_rgb
 
 core = vs.core
 
@@ -279,3 +279,30 @@ def check_difference(fmt: PixelFormat, colour: Colour) -> None:
     step = 2e-6 if fmt.float_samples else 4 / unit
     assert (seen([plane + more for plane, more in zip(planes, added, strict=True)]) - after).abs().max() < step
     assert not difference(before, before, fmt, colour).any()
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float16])
+@pytest.mark.parametrize("format_id", [vs.GRAY8, vs.GRAY10, vs.GRAY16, vs.GRAYH, vs.GRAYS])
+def test_an_alpha_lays_the_picture_over_black_that_no_colour_of_it_has(format_id: int, dtype: torch.dtype) -> None:
+    fmt = PixelFormat.from_vs_id(format_id)
+    generator = torch.Generator().manual_seed(1)
+    picture = torch.rand((3, 7, 11), generator=generator).to(dtype)
+    picture[:, 2:4, 3:6] = 0.0
+    weight = torch.rand((7, 11), generator=generator, dtype=torch.float64)
+    weight[:2], weight[5:] = 0.0, 1.0
+    if fmt.float_samples:
+        alpha = weight.to(torch.float16 if fmt.bits == 16 else torch.float32)
+        given = alpha.double().clamp(0.0, 1.0)
+        alpha[0, :3] = torch.tensor([-0.5, float("nan"), float("-inf")])
+        alpha[6, :2] = torch.tensor([1.5, float("inf")])
+    else:
+        codes = (weight * fmt.peak).round()
+        alpha, given = codes.to(torch.uint8 if fmt.bits == 8 else torch.uint16), codes / fmt.peak
+    view = torch.full((1, 4, 16, 12), 0.5, dtype=dtype).to(memory_format=torch.channels_last)
+    view[0, :3, :7, :11] = picture
+    show_alpha(view[:, :3], alpha, fmt)
+    expected = (0.25 + 0.75 * picture.double()) * given
+    assert (view[0, :3, :7, :11].double() - expected).abs().max() < (1e-6 if dtype == torch.float32 else 1e-3)
+    rest = view.clone()
+    rest[0, :3, :7, :11] = 0.5
+    assert bool((rest == 0.5).all())

@@ -5,6 +5,7 @@ from math import inf, nan
 import pytest
 import torch
 
+from vsrife.video.blocks import as_integers
 from vsrife.video.still import BLOCK, DEFAULT_STILL_THRESHOLD, is_still
 
 SIZES = [(1, 1), (2, 2), (33, 17), (34, 18), (64, 64), (361, 641)]
@@ -124,6 +125,31 @@ def test_float_samples_beyond_the_nominal_range_do_not_freeze(dtype: torch.dtype
     assert still(left, right, 32)
     right[12:16, 20:24] = after
     assert not still(left, right, 32)
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.float32])
+def test_0_and_1_themselves_are_in_the_nominal_range(dtype: torch.dtype) -> None:
+    """A change that is too small to be quantised counts only beyond them."""
+    step = 6e-8 if dtype == torch.float32 else 2**-11
+    for end, near in ((0.0, step), (1.0, 1.0 - step)):
+        one, other = (torch.full((16, 16), value, dtype=dtype) for value in (end, near))
+        assert not torch.equal(one, other)
+        assert still(one, other, 32, 40.0)
+        assert still(other, one, 32, 40.0)
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.float32, torch.uint8])
+def test_frames_that_are_measured_stay_as_they_are(dtype: torch.dtype) -> None:
+    values = torch.rand((33, 17), generator=torch.Generator().manual_seed(4)) * 3 - 1
+    values[4, 5], values[6, 7] = inf, nan
+    left = values.to(dtype) if dtype.is_floating_point else noise((33, 17), 8)
+    right = left.clone()
+    right[32, 16] = 0
+    before = left.clone(), right.clone()
+    is_still([left, left], [right, left], 8, DEFAULT_STILL_THRESHOLD)
+    as_integers(left)
+    for plane, kept in zip((left, right), before, strict=True):
+        assert torch.equal(plane.view(torch.uint8), kept.view(torch.uint8))
 
 
 def test_strided_views_and_tall_pictures_are_seen_to_the_last_row() -> None:

@@ -7,7 +7,7 @@ VapourSynth.
 """
 
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import NamedTuple
@@ -25,7 +25,7 @@ from vsrife.engine.graphs import drop_all as drop_graphs
 from vsrife.engine.graphs import field_in
 from vsrife.engine.kernels import PlacedPlanes
 from vsrife.engine.memory import plan, quiesce, twice
-from vsrife.engine.networks import BlockNetwork, WholeNetwork
+from vsrife.engine.networks import RGB, BlockNetwork, WholeNetwork
 from vsrife.engine.pairs import PairEstimator, nearest, parents
 from vsrife.engine.streams import Lane, Mark, downloading, lane, mark, undisturbed, uploading
 from vsrife.engine.synthesis import synthesize_mean
@@ -70,12 +70,16 @@ _Made = tuple[tuple[Tensor, ...] | None, tuple[Tensor, ...] | None, Mark]
 
 
 class _Key(NamedTuple):
-    """Of which interpolator; and which frames, at what time between them. A source frame is both, at 0."""
+    """Of which interpolator; and which frames, at what time between them. A source frame is both, at 0.
+
+    seen: `Picture.seen` of a source frame, which is kept once for each way that it is seen in.
+    """
 
     serial: int
     left: int
     right: int
     time: Fraction | int = 0
+    seen: Hashable = None
 
 
 def _kept_sources() -> int:
@@ -184,7 +188,7 @@ class Interpolator:
         """
         a, b = self._source(left, used), self._source(right, used)
         with lane(self._device) as held:
-            field = self._between(held, a, b, float(t))
+            field = self._between(held, a, b, float(t), into)
             made = self.blend(field, into, (left.layer, a.planes), (right.layer, b.planes), into.layer)
             made_alpha = None
             if into.alpha is not None and left.alpha is not None and right.alpha is not None:
@@ -211,10 +215,12 @@ class Interpolator:
             target.copy_(plane)
         return None
 
-    def _between(self, held: Lane, a: _Source, b: _Source, time: float) -> Field:
+    def _between(self, held: Lane, a: _Source, b: _Source, time: float, picture: Picture) -> Field:
         for source in (a, b):
             source.follow(held)
-        return self.field(held, a.packed, b.packed, time)
+        field = self.field(held, a.packed, b.packed, time)
+        # What is drawn on a picture that is seen by its alpha is drawn for the black that shows through.
+        return field.undrawn if picture.see_through else field
 
     def _at(self, time: Fraction, left: Picture, right: Picture, used: list[_Source]) -> _Source:
         """The source at ``time`` of a pair: 0 and 1 are its frames, what is between them is a middle. It is added to
@@ -229,7 +235,7 @@ class Interpolator:
 
     def _source(self, picture: Picture, used: list[_Source]) -> _Source:
         """As `_at`, of a source frame."""
-        key = _Key(self._serial, picture.number, picture.number)
+        key = _Key(self._serial, picture.number, picture.number, seen=picture.seen)
         source = _sources.get(key, lambda: self._encode(picture))
         used.append(source)
         return source
@@ -239,20 +245,23 @@ class Interpolator:
         # Both before the lane is held: they may need one too, or another thread that makes them.
         a, b = (self._at(each, left, right, used) for each in parents(time))
         with lane(self._device) as held:
-            field = self._between(held, a, b, 0.5)
+            field = self._between(held, a, b, 0.5, left)
             planes = self._blended(field, left, (left.layer, a.planes), (right.layer, b.planes))
             alpha = None
             if left.alpha is not None and right.alpha is not None:
                 alpha = PlacedPlanes(self._blended(field.undrawn, left, (left.alpha, a.alpha), (right.alpha, b.alpha)))
             return _Source(
-                packed=self.pack(left, planes), planes=PlacedPlanes(planes), alpha=alpha, ready=mark(self._device)
+                packed=self.pack(left, planes, alpha),
+                planes=PlacedPlanes(planes),
+                alpha=alpha,
+                ready=mark(self._device),
             )
 
     def _encode(self, picture: Picture) -> _Source:
         with uploading(self._device):
             planes = PlacedPlanes(picture.layer.planes_on(self._device))
             alpha = PlacedPlanes(picture.alpha.planes_on(self._device)) if picture.alpha else None
-            packed = self.pack(picture, planes)
+            packed = self.pack(picture, planes, alpha)
             return _Source(
                 packed=packed,
                 planes=None if picture.layer.lent(self._device) else planes,
@@ -260,15 +269,18 @@ class Interpolator:
                 ready=mark(self._device),
             )
 
-    def pack(self, picture: Picture, planes: tuple[Tensor, ...]) -> Tensor:
-        """What is kept of a picture, see `Estimator.pack`, from its ``planes`` on the device."""
+    def pack(self, picture: Picture, planes: tuple[Tensor, ...], alpha: tuple[Tensor, ...] | None = None) -> Tensor:
+        """What is kept of a picture, see `Estimator.pack`, from its planes and those of its alpha on the device."""
         if self._kernels is None:
-            return self._estimator.pack(picture.rgb(planes, self._estimator.canvas))
+            rgb = picture.rgb(planes, self._estimator.canvas)
+            picture.show_alpha(rgb, alpha)
+            return self._estimator.pack(rgb)
         packed = self._estimator.new_source()
         layer = picture.layer
         self._kernels.convert(
             planes, layer.format, layer.colour, width=picture.width, height=picture.height, out=packed
         )
+        picture.show_alpha(packed[:, :RGB], alpha)
         return self._estimator.encoded(packed)
 
     def pack_rgb(self, rgb: Tensor) -> Tensor:

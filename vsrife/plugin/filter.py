@@ -11,8 +11,9 @@ from vsrife.engine.device import computing, resolve_device, resolve_precision, w
 from vsrife.engine.interpolator import Interpolator
 from vsrife.engine.matcher import Matcher
 from vsrife.engine.networks import load_network
-from vsrife.errors import ArgumentError, RifeError
+from vsrife.errors import ArgumentError
 from vsrife.plugin import arguments, here, ncnn, vsapi
+from vsrife.plugin.fields import refuse_fields
 from vsrife.plugin.pictures import HostReader, Reader, ResidentReader, format_of
 from vsrife.plugin.properties import Kind, interpolated_time
 from vsrife.plugin.resident import Exchange, interop_for
@@ -152,9 +153,7 @@ class Filter:
             moment = self._timeline.at(n)
             left = sources[moment.left]
             right = None if moment.right is None else sources[moment.right]
-            _refuse_interlaced(left, moment.left)
-            if right is not None:
-                _refuse_interlaced(right, moment.left + 1)
+            refuse_fields(moment.left, left, right)
             cut = None if right is None else self._scenes.cut(moment.left, left, right)
             kind = self._kind(moment, left, right, cut)
 
@@ -244,12 +243,3 @@ def _overrides(settings: arguments.Settings, fmt: PixelFormat) -> ColourOverride
     )
     colour.check_overrides(fmt, overrides)
     return overrides
-
-
-def _refuse_interlaced(frame: Frame, index: int) -> None:
-    field = frame.tags.field_based
-    if field:
-        raise RifeError(
-            f"source frame {index} is interlaced (_FieldBased {field}), and fields cannot be interpolated as frames; "
-            "deinterlace it first, or, where it is progressive after all, clip.std.SetFieldBased(0)"
-        )

@@ -15,8 +15,9 @@ from vsrife.errors import ArgumentError
 from vsrife.plugin.resident import Exchange
 from vsrife.plugin.vsapi import Core, Frame
 from vsrife.plugin.vulkan import Gpu, Source
-from vsrife.video import colour
-from vsrife.video.colour import Colour, ColourOverrides
+from vsrife.video import agreement, colour
+from vsrife.video.agreement import Difference
+from vsrife.video.colour import Colour, ColourOverrides, Stated
 from vsrife.video.formats import Family, PixelFormat
 from vsrife.video.host import HostPlanes, layout_of
 from vsrife.video.picture import Layer, Picture
@@ -36,6 +37,8 @@ def format_of(fields: Any) -> PixelFormat:
         int(fields.subSamplingH),
     )
 
+
+type _ColourTags = tuple[tuple[str, int], ...]
 
 type Planes = Sequence[Tensor]
 """What a frame is measured by, on any device."""
@@ -57,14 +60,33 @@ class Reader(ABC):
 
         # Most frames of a clip have the same properties.
         @functools.lru_cache(maxsize=64)
-        def colour_of(found: tuple[tuple[str, int], ...]) -> Colour:
-            return colour.colour_of(dict(found), fmt, width, height, overrides)
+        def stated_by(left: _ColourTags, right: _ColourTags) -> tuple[Stated, Stated]:
+            return Stated.by(dict(left), fmt, overrides), Stated.by(dict(right), fmt, overrides)
 
-        self._colour_of = colour_of
+        @functools.lru_cache(maxsize=64)
+        def differences(left: _ColourTags, right: _ColourTags) -> tuple[Difference, ...]:
+            return agreement.differences(*stated_by(left, right), fmt)
 
-    def colour(self, frame: Frame) -> Colour:
-        """What the samples of ``frame`` mean. Raises RifeError for a property whose value is not taken."""
-        return self._colour_of(frame.tags.colour)
+        @functools.lru_cache(maxsize=64)
+        def joined(left: _ColourTags, right: _ColourTags) -> Colour:
+            return agreement.joined(*stated_by(left, right)).colour(fmt, width, height)
+
+        self._differences, self._colour = differences, joined
+
+    def agree(self, number: int, left: Frame, right: Frame) -> bool:
+        """Whether the samples of source frames ``number`` and ``number`` + 1 mean the same, so that a frame between
+        them can be made; a line of the log says what does not. Raises RifeError for a property that is not taken.
+        """
+        different = self._differences(left.tags.colour, right.tags.colour)
+        if different:
+            said = ", ".join(f"{each.prop} is {each.left} and {each.right}" for each in different)
+            overrides = ", ".join(each.override for each in different)
+            self._core.inform_once(
+                f"RIFE: source frames {number} and {number + 1} are not blended, for their samples mean different "
+                f"things: {said}; convert one with resize or, where a tag is wrong, pass {overrides}",
+                about=said,
+            )
+        return not different
 
     @abstractmethod
     def sources(self, node: Any, indices: Iterable[int], context: Any) -> AbstractContextManager[Mapping[int, Frame]]:
@@ -85,16 +107,17 @@ class Reader(ABC):
         """A new frame between source frames ``number`` and ``number`` + 1, with the properties of the left one, made by
         ``draw``. Its reference is the caller's.
 
-        Both have one colour: a pair that has two is a cut (`scenes`), and nothing is made of it.
+        They do not differ in what they say of their samples: such a pair is a cut (`scenes`). What one of them does not
+        say is as the other has it, for all three, so how a frame is seen depends on nothing but the pair.
         """
 
     @abstractmethod
     def close(self) -> None:
         """Give back what is held for the clip's frames. None is being made any more."""
 
-    def _picture(self, number: int, layer: Layer, alpha: Layer | None = None) -> Picture:
+    def _picture(self, number: int, layer: Layer, alpha: Layer | None = None, *, see_through: bool = False) -> Picture:
         width, height = self._size
-        return Picture(number=number, width=width, height=height, layer=layer, alpha=alpha)
+        return Picture(number=number, width=width, height=height, layer=layer, alpha=alpha, see_through=see_through)
 
 
 class HostReader(Reader):
@@ -128,11 +151,12 @@ class HostReader(Reader):
             with self._alphas(left, right) if left.tags.alpha else _NO_ALPHAS as (left_alpha, right_alpha):
                 if left_alpha is not None:
                     made_alpha = left_alpha.blank_like()
-                meaning = self.colour(left)
+                meaning = self._colour(left.tags.colour, right.tags.colour)
+                through = any(self._lets_through(alpha) for alpha in (left_alpha, right_alpha) if alpha is not None)
                 draw(
-                    self._read(number, left, left_alpha, meaning),
-                    self._read(number + 1, right, right_alpha, meaning),
-                    self._read(number, made, made_alpha, meaning, write=True),
+                    self._read(number, left, left_alpha, meaning, through),
+                    self._read(number + 1, right, right_alpha, meaning, through),
+                    self._read(number, made, made_alpha, meaning, through, write=True),
                 )
             if made_alpha is not None:
                 made.writable_props.give_frame(ALPHA, made_alpha)
@@ -167,10 +191,22 @@ class HostReader(Reader):
             return False
         return len(formats) == 1 and formats.pop().family is Family.GRAY
 
-    def _read(self, number: int, frame: Frame, alpha: Frame | None, meaning: Colour, *, write: bool = False) -> Picture:
-        views = HostPlanes(self._layout, frame.writable_planes if write else frame.planes)
-        layer = Layer(format=self.format, colour=meaning, views=views)
-        return self._picture(number, layer, None if alpha is None else self._alpha_layer(alpha, write=write))
+    def _lets_through(self, alpha: Frame) -> bool:
+        """Whether the alpha is not white everywhere."""
+        fmt = format_of(alpha.format)
+        # By numpy, which knows the least of 16 bits without a sign; NaN is below white too.
+        return not self._alpha_planes(alpha, fmt)[0].numpy().min() >= fmt.peak
+
+    def _read(
+        self, number: int, frame: Frame, alpha: Frame | None, meaning: Colour, through: bool, *, write: bool = False
+    ) -> Picture:
+        layer = Layer(
+            format=self.format,
+            colour=meaning,
+            views=HostPlanes(self._layout, frame.writable_planes if write else frame.planes),
+        )
+        beside = None if alpha is None else self._alpha_layer(alpha, write=write)
+        return self._picture(number, layer, beside, see_through=through)
 
     def _alpha_layer(self, alpha: Frame, *, write: bool) -> Layer:
         fmt = format_of(alpha.format)
@@ -225,7 +261,7 @@ class ResidentReader(Reader):
         made = self._gpu.blank_like(left)
         try:
             with self._exchange.loan() as loan:
-                meaning = self.colour(left)
+                meaning = self._colour(left.tags.colour, right.tags.colour)
                 first, second, into = (
                     Layer(format=self.format, colour=meaning, views=views, loan=loan)
                     for views in (

@@ -37,9 +37,8 @@ class Cut:
 
 
 def cut_by_props(left: Frame | None, right: Frame | None) -> bool | None:
-    """What the properties say: a cut if left Next or right Prev is 1; none if either is there as 0; else None.
-
-    A side that is not at hand is None and says nothing.
+    """What the properties say, for marking where that is all there is: a cut if left Next or right Prev is 1; none if
+    either is there as 0; else None. A side that is not at hand is None and says nothing.
     """
     said = (left.tags.ends_scene if left else None, right.tags.starts_scene if right else None)
     if True in said:
@@ -82,13 +81,12 @@ class Scenes:
 
     def _judge(self, k: int, left: Frame, right: Frame) -> Cut:
         # Two frames whose samples mean different things have no common picture to make.
-        if self._reader.colour(left) != self._reader.colour(right):
+        if not self._reader.agree(k, left, right):
             return Cut(cut=True)
         if not self._settings.sc:
             return Cut(cut=False)
-        said = cut_by_props(left, right)
-        if said is not None:
-            return Cut(cut=said)
+        if self._declared(left, right):
+            return Cut(cut=True)
         return self._detect(self._signature(k, left), self._signature(k + 1, right))
 
     def _detect(self, left: Signature, right: Signature) -> Cut:
@@ -101,6 +99,16 @@ class Scenes:
                 share = self._matcher.warped(pair.left, pair.right, lambda a, b: cuts.warped(pair, a, b))
                 score = min(score, cuts.score_of(share))
         return Cut(cut=score >= self._threshold, score=score)
+
+    def _declared(self, left: Frame, right: Frame) -> bool:
+        """Whether the properties make the pair a cut: one side says so, and the other does not deny it.
+
+        A clip may have been cut, joined or reversed since they were written, and then speak of other neighbours: so a 0
+        never settles anything, and sides that contradict each other are as good as none; unless nothing but the
+        properties is to count.
+        """
+        said = left.tags.ends_scene, right.tags.starts_scene
+        return True in said and (False not in said or self._threshold >= 1)
 
     def _signature(self, k: int, frame: Frame) -> Signature:
         def measure() -> Signature:

@@ -14,7 +14,7 @@ __all__ = ["MEMORY", "NEXT", "PREV", "Tags", "tags_of"]
 
 NEXT, PREV = "_SceneChangeNext", "_SceneChangePrev"
 
-_LAYOUT = struct.Struct("=12qII")
+_LAYOUT = struct.Struct("=13qII")
 MEMORY = _LAYOUT.size
 """Bytes of a RifeTags that are the same for most frames of a clip: all before the time."""
 
@@ -25,6 +25,7 @@ class Tags:
 
     colour: those of `COLOUR_PROPS` that are there, with their names.
     field_based: 0 where it is missing.
+    field: of a field on its own 0 for the bottom, 1 for the top one.
     duration: seconds, above 0; None where there is no usable one.
     starts_scene, ends_scene: whether the frame is the first or the last of its scene. None: it does not tell.
     alpha: whether there is anything under `_Alpha`.
@@ -32,6 +33,7 @@ class Tags:
 
     colour: tuple[tuple[str, int], ...]
     field_based: int
+    field: int | None
     duration: Fraction | None
     starts_scene: bool | None
     ends_scene: bool | None
@@ -47,6 +49,7 @@ def tags_of(names: tuple[str, ...], memory: bytes) -> Tags:
     return Tags(
         colour=tuple((name, there[name]) for name in COLOUR_PROPS if name in there),
         field_based=there.get("_FieldBased", 0),
+        field=there.get("_Field"),
         duration=Fraction(numerator, denominator) if numerator > 0 and denominator > 0 else None,
         starts_scene=there[PREV] == 1 if PREV in there else None,
         ends_scene=there[NEXT] == 1 if NEXT in there else None,

@@ -105,18 +105,21 @@ class Core:
         """Make ``text`` the error of the frame that is being made."""
         self.api.setFilterError(text.encode(errors="backslashreplace"), context)
 
-    def inform_once(self, text: str) -> None:
-        """Log ``text`` as information, the first time in this process: a player evaluates its script at every seek."""
-        self._log_once(lib().mtInformation, text)
+    def inform_once(self, text: str, *, about: str | None = None) -> None:
+        """Log ``text`` as information, the first time in this process: a player evaluates its script at every seek.
+
+        about: what makes two texts one, where it is not the whole text.
+        """
+        self._log_once(lib().mtInformation, text, about or text)
 
     def warn_once(self, text: str) -> None:
         """The same as a warning: of what is not as it was asked for."""
-        self._log_once(lib().mtWarning, text)
+        self._log_once(lib().mtWarning, text, text)
 
-    def _log_once(self, kind: int, text: str) -> None:
+    def _log_once(self, kind: int, text: str, about: str) -> None:
         with _telling:
-            new = text not in _told
-            _told.add(text)
+            new = about not in _told
+            _told.add(about)
         if new:
             self.api.logMessage(kind, text.encode(errors="backslashreplace"), self.pointer)
 

@@ -8,7 +8,7 @@ import difflib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import IntEnum
-from typing import Final
+from typing import Final, Self
 
 from vsrife.errors import ArgumentError, RifeError
 from vsrife.video.formats import Family, PixelFormat
@@ -21,6 +21,7 @@ __all__ = [
     "ColourOverrides",
     "Matrix",
     "Range",
+    "Stated",
     "check_overrides",
     "colour_of",
     "parse_chromaloc",
@@ -90,6 +91,8 @@ class ChromaLocation(_Named):
 
 UNSPECIFIED: Final = 2
 """H.273's "unspecified", of matrix, transfer and primaries alike: as if the prop were missing."""
+_SAYS_NOTHING: Final = (UNSPECIFIED, 0, 3)
+"""Of a transfer and of primaries: unspecified, and the numbers that H.273 reserves."""
 LINEAR_TRANSFER: Final = 8
 _BT2020_PRIMARIES: Final = 9
 _WIDE_TRANSFERS: Final = (14, 15, 16, 18)  # BT.2020 at 10 and 12 bits, PQ, HLG: none of them goes with a BT.709 matrix
@@ -125,11 +128,10 @@ class ColourOverrides:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Colour:
-    """What the samples of one frame mean. Two frames may be blended only if theirs are equal.
+    """What the samples of a frame, or of two that are blended, are taken to mean.
 
-    A field that its format does not use holds a fixed value and so never parts two frames: `matrix` is RGB for RGB and
-    Gray, `full_range` True for floats, `chroma` LEFT where nothing is subsampled. `transfer` is H.273's number, 2 where
-    missing.
+    A field that the format does not use holds a fixed value: `matrix` is RGB for RGB and Gray, `full_range` True for
+    floats, `chroma` LEFT where nothing is subsampled. `transfer` is H.273's number, 2 where missing.
     """
 
     matrix: Matrix
@@ -143,6 +145,59 @@ class Colour:
         return self.transfer == LINEAR_TRANSFER
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Stated:
+    """What a frame's props, and a script's overrides of them, say of its samples.
+
+    None where they say nothing, and where the format has no use for what they say: `matrix` of RGB and Gray, `range` of
+    floats, `chroma` where nothing is subsampled, `primaries` of Gray. `transfer` and `primaries` are H.273's numbers.
+    """
+
+    matrix: Matrix | None = None
+    range: Range | None = None
+    chroma: ChromaLocation | None = None
+    transfer: int | None = None
+    primaries: int | None = None
+
+    @classmethod
+    def by(cls, props: Mapping[str, int], fmt: PixelFormat, overrides: ColourOverrides = ColourOverrides()) -> Self:
+        """What `props` say; `overrides` win over them.
+
+        Matrix: ``_Matrix``, else ``_ColorSpace`` (which mpv writes, with the same numbers). Range: ``_Range``, else the
+        deprecated ``_ColorRange`` (1 is limited). Of matrix, transfer and primaries 2 says nothing.
+
+        Raises RifeError, naming the prop, its value and the argument that overrides it, for a value that is not taken.
+        """
+        return cls(
+            matrix=_matrix_of(props, overrides) if fmt.family is Family.YUV else None,
+            range=None if fmt.float_samples else _range_of(props, overrides),
+            chroma=_chroma_of(props, overrides) if fmt.subsampled else None,
+            transfer=_number_of("_Transfer", props),
+            primaries=None if fmt.family is Family.GRAY else _number_of("_Primaries", props),
+        )
+
+    def colour(self, fmt: PixelFormat, width: int, height: int) -> Colour:
+        """What the samples of such a frame mean, with the rules of `colour_of` for what is not said."""
+        range_ = self.range
+        if range_ is None:
+            range_ = Range.FULL if fmt.family is Family.RGB else Range.LIMITED
+        return Colour(
+            matrix=self._matrix(width, height) if fmt.family is Family.YUV else Matrix.RGB,
+            full_range=fmt.float_samples or range_ is Range.FULL,
+            chroma=ChromaLocation.LEFT if self.chroma is None else self.chroma,
+            transfer=UNSPECIFIED if self.transfer is None else self.transfer,
+        )
+
+    def _matrix(self, width: int, height: int) -> Matrix:
+        if self.matrix is not None:
+            return self.matrix
+        if self.primaries == _BT2020_PRIMARIES or self.transfer in _WIDE_TRANSFERS:
+            return Matrix.BT2020NCL
+        if width >= 1280 or height > 576:
+            return Matrix.BT709
+        return Matrix.BT470BG if height > 486 else Matrix.ST170M
+
+
 def colour_of(
     props: Mapping[str, int],
     fmt: PixelFormat,
@@ -150,25 +205,16 @@ def colour_of(
     height: int,
     overrides: ColourOverrides = ColourOverrides(),
 ) -> Colour:
-    """The meaning of a frame's samples. `overrides` win over props, props over the rules for missing ones.
+    """The meaning of a frame's samples: what `Stated.by` reads, and for what is not said these rules.
 
-    Matrix (YUV only): ``_Matrix``, else ``_ColorSpace`` (which mpv writes, with the same numbers), else by picture:
-    BT.2020 if the primaries or the transfer are its own (9; 14, 15, 16, 18), else BT.709 from 1280 wide or more than
-    576 high, else 470bg above 486 lines and 170m up to there (whose coefficients are equal). Untagged 2160p stays
-    BT.709: what is BT.2020 says so.
-    Range (integers only): ``_Range``, else the deprecated ``_ColorRange`` (1 is limited), else full for RGB and limited
-    for the others.
-    Chroma location (subsampled only): ``_ChromaLocation``, else left.
+    Matrix (YUV only), by picture: BT.2020 if the primaries or the transfer are its own (9; 14, 15, 16, 18), else BT.709
+    from 1280 wide or more than 576 high, else 470bg above 486 lines and 170m up to there (whose coefficients are
+    equal). Untagged 2160p stays BT.709: what is BT.2020 says so.
+    Range (integers only): full for RGB and limited for the others. Chroma location (subsampled only): left.
 
     Raises RifeError, naming the prop, its value and the argument that overrides it, for a value that is not taken.
     """
-    transfer = int(props.get("_Transfer", UNSPECIFIED))
-    return Colour(
-        matrix=_matrix_of(props, transfer, width, height, overrides) if fmt.family is Family.YUV else Matrix.RGB,
-        full_range=True if fmt.float_samples else _range_of(props, fmt, overrides) is Range.FULL,
-        chroma=_chroma_of(props, overrides) if fmt.subsampled else ChromaLocation.LEFT,
-        transfer=transfer,
-    )
+    return Stated.by(props, fmt, overrides).colour(fmt, width, height)
 
 
 def check_overrides(fmt: PixelFormat, overrides: ColourOverrides) -> None:
@@ -248,7 +294,12 @@ def _parse[T: _Named](argument: str, text: str, choices: type[T]) -> T:
     raise ArgumentError(f"{argument} ({text}) must be one of {_labels(choices)}{hint}")
 
 
-def _matrix_of(props: Mapping[str, int], transfer: int, width: int, height: int, overrides: ColourOverrides) -> Matrix:
+def _number_of(prop: str, props: Mapping[str, int]) -> int | None:
+    number = int(props.get(prop, UNSPECIFIED))
+    return None if number in _SAYS_NOTHING else number
+
+
+def _matrix_of(props: Mapping[str, int], overrides: ColourOverrides) -> Matrix | None:
     if overrides.matrix is not None:
         return overrides.matrix
     for prop in ("_Matrix", "_ColorSpace"):
@@ -263,14 +314,10 @@ def _matrix_of(props: Mapping[str, int], transfer: int, width: int, height: int,
             f"{prop} ({number}{why}) must be one of {_labels(_YUV_MATRICES)}; pass matrix_in, such as matrix_in='709', "
             "or convert the clip with resize"
         )
-    if int(props.get("_Primaries", UNSPECIFIED)) == _BT2020_PRIMARIES or transfer in _WIDE_TRANSFERS:
-        return Matrix.BT2020NCL
-    if width >= 1280 or height > 576:
-        return Matrix.BT709
-    return Matrix.BT470BG if height > 486 else Matrix.ST170M
+    return None
 
 
-def _range_of(props: Mapping[str, int], fmt: PixelFormat, overrides: ColourOverrides) -> Range:
+def _range_of(props: Mapping[str, int], overrides: ColourOverrides) -> Range | None:
     if overrides.range is not None:
         return overrides.range
     # R81's core stores _ColorRange as _Range; a mapping that did not come out of a core may still hold the old name.
@@ -283,13 +330,13 @@ def _range_of(props: Mapping[str, int], fmt: PixelFormat, overrides: ColourOverr
                 f"{prop} ({number}) must be 0 ({values[0].label}) or 1 ({values[1].label}); "
                 "pass range_in, such as range_in='limited'"
             )
-    return Range.FULL if fmt.family is Family.RGB else Range.LIMITED
+    return None
 
 
-def _chroma_of(props: Mapping[str, int], overrides: ColourOverrides) -> ChromaLocation:
-    if overrides.chroma is not None:
+def _chroma_of(props: Mapping[str, int], overrides: ColourOverrides) -> ChromaLocation | None:
+    if overrides.chroma is not None or "_ChromaLocation" not in props:
         return overrides.chroma
-    number = int(props.get("_ChromaLocation", ChromaLocation.LEFT))
+    number = int(props["_ChromaLocation"])
     if number not in tuple(ChromaLocation):
         raise RifeError(
             f"_ChromaLocation ({number}) must be one of {_labels(ChromaLocation)}; "

@@ -12,7 +12,7 @@ After an error, or before a second try, `settle` is called without pictures, on 
 them: frames in host memory may be let go of then, and whoever lent memory of the GPU waits for it himself.
 """
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -22,7 +22,7 @@ from torch import Tensor
 from vsrife.video import host
 from vsrife.video.colour import Colour
 from vsrife.video.formats import PixelFormat
-from vsrife.video.rgb import difference, to_rgb
+from vsrife.video.rgb import difference, show_alpha, to_rgb
 
 __all__ = ["Layer", "Loan", "Picture", "settle"]
 
@@ -90,13 +90,32 @@ class Layer:
 
 @dataclass(kw_only=True, slots=True, eq=False)  # not frozen: quicker to make
 class Picture:
-    """One frame. number: its index in the clip. alpha: None where the frame carries none that is used."""
+    """One frame.
+
+    number: its index in the clip. alpha: None where the frame carries none that is used. see_through: whether the
+    network sees the picture by its alpha; of both sources of a new frame, and that itself, or of none.
+    """
 
     number: int
     width: int
     height: int
     layer: Layer
     alpha: Layer | None = None
+    see_through: bool = False
+
+    @property
+    def seen(self) -> Hashable:
+        """Equal where the network sees a frame in the same way: of one frame, with either of its neighbours, it may not
+        be. The neighbour's colour counts where the frame does not tell its own, and alphas count in pairs.
+        """
+        return self.layer.colour, self.alpha is not None, self.see_through
+
+    def show_alpha(self, view: Tensor, alpha: Sequence[Tensor] | None) -> None:
+        """Bring the network's view, [1, 3, H, W] of floats, to what the picture's alpha lets be seen, in place, where
+        that counts. alpha: its planes on the view's device, None where there is none.
+        """
+        if self.see_through and self.alpha is not None and alpha is not None:
+            show_alpha(view, alpha[0], self.alpha.format)
 
     def rgb(self, planes: Sequence[Tensor], canvas: tuple[int, int]) -> Tensor:
         """The network's view of ``planes``, which `Layer.planes_on` gave: float32 RGB [1, 3, *canvas] in 0..1."""

@@ -10,12 +10,16 @@ from typing import Final
 import torch
 from torch import Tensor
 
-from vsrife.video.colour import LUMA_WEIGHTS, Colour, Matrix
+from vsrife.video.colour import LUMA_WEIGHTS, ChromaLocation, Colour, Matrix
 from vsrife.video.formats import Family, PixelFormat
 
-__all__ = ["difference", "to_rgb"]
+__all__ = ["difference", "show_alpha", "to_rgb"]
 
 _LARGEST_HALF: Final = 65504.0
+_LIFT: Final = 0.25
+"""How far the black of a picture is from the black that it is laid over. An eighth to a half did as well."""
+
+_ALPHA: Final = Colour(matrix=Matrix.RGB, full_range=True, chroma=ChromaLocation.LEFT)
 
 
 def to_rgb(
@@ -58,6 +62,18 @@ def to_rgb(
     if fmt.planes == 1:
         picture[1:] = picture[:1]
     return rgb
+
+
+def show_alpha(view: Tensor, alpha: Tensor, fmt: PixelFormat) -> None:
+    """Lay a picture over black by its alpha, in place, so that what only the alpha shows is seen to move.
+
+    view: [1, 3, H, W] of floats as `to_rgb` makes it, any strides. alpha: a plane [h, w] of `fmt`, which is Gray, of
+    full range and of the picture's size; H and W are at least as large. The picture is brought to 0.25..1 before, so
+    that no colour of it is lost on the black: over any colour that was left as it is, letters of that colour are.
+    """
+    height, width = alpha.shape
+    weight = _normalised(alpha, fmt, _ALPHA, chroma=False).clamp_(0.0, 1.0).to(view.dtype)
+    view[..., :height, :width].mul_(1.0 - _LIFT).add_(_LIFT).mul_(weight)
 
 
 def difference(before: Tensor, after: Tensor, fmt: PixelFormat, colour: Colour) -> Tensor:

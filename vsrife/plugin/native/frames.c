@@ -3,7 +3,7 @@
  *
  * Functions without a result return 0, as in measures.c. No reference to a frame is kept. */
 
-enum { RIFE_NAMES = 12 };
+enum { RIFE_NAMES = 13 };
 
 /* What rife_read_tags finds. All before the time is the same for most frames of a clip. */
 typedef struct RifeTags {
@@ -17,7 +17,7 @@ typedef struct RifeTags {
 /* The properties that are read of a source frame, in the order of RifeTags.integers. tags.py gives them their meaning. */
 static const char *const rife_names[RIFE_NAMES] = {
     "_Matrix", "_ColorSpace", "_Range", "_ColorRange", "_ChromaLocation", "_Transfer", "_Primaries",
-    "_FieldBased", "_DurationNum", "_DurationDen", "_SceneChangePrev", "_SceneChangeNext",
+    "_FieldBased", "_Field", "_DurationNum", "_DurationDen", "_SceneChangePrev", "_SceneChangeNext",
 };
 
 /* Reads a frame's properties. A value that is missing, or of another type, is not found and 0; of several the first

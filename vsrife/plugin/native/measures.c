@@ -128,10 +128,9 @@ static void add_cell_sums(const char *first, ptrdiff_t stride, int width, int he
             uint32_t columns[TILE] = {0};
             for (int y = top; y < bottom; y++)
                 add_samples(first + y * stride + left * size_of(type), type, count, columns);
-            for (int x = 0; x < count;) {
-                int place = (left + x) / cell, end = least(count, (place + 1) * cell - left);
+            for (int x = 0, place = left / cell; x < count; place++) {
                 int64_t sum = 0;
-                for (; x < end; x++)
+                for (int end = least(count, (place + 1) * cell - left); x < end; x++)
                     sum += columns[x];
                 line[place] += weight * sum;
             }
@@ -218,7 +217,7 @@ static int rife_is_still(const uintptr_t *left, const uintptr_t *right, int coun
 #define MOST_LIGHT 2.5
 #define RELATIVE_FLOOR 3e-4
 #define FLOOR 2e-6
-#define LONE_FLOOR 2.2e-4
+#define LONE_FLOOR 1e-3
 #define NOISE_FLOOR 16.0
 #define NOISE 1e-4
 #define MOST_NOISE 6.4e-3
