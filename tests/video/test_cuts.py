@@ -217,6 +217,24 @@ class TestWarped:
         left[108:] = right[108:] = scene(3, 180, 320)[108:]
         assert score_of(self.share(left, right, left, right)) >= DEFAULT_CUT_THRESHOLD
 
+    def test_what_is_taken_away_is_not_matched(self) -> None:
+        """A box here and a ball there: a motion that brings plain ground to both places explains neither."""
+        left, right = torch.full((180, 320), 60.0), torch.full((180, 320), 60.0)
+        left[40:80, 40:80] = 200
+        y, x = torch.meshgrid(torch.arange(180), torch.arange(320), indexing="ij")
+        right[(y - 110) ** 2 + (x - 230) ** 2 < 400] = 180
+        plain = torch.full((180, 320), 60.0)
+        assert score_of(self.share(left, right, plain, plain)) >= DEFAULT_CUT_THRESHOLD
+
+    def test_a_thing_that_moves_is_matched_in_one_place(self) -> None:
+        frames = []
+        for start in (40, 75, 110):
+            frame = torch.full((180, 320), 60.0)
+            frame[60:120, start : start + 50] = scene(5, 60, 50)
+            frames.append(frame)
+        left, middle, right = frames
+        assert self.share(left, right, middle, middle) < 0.3
+
     def test_pictures_are_brought_to_one_contrast(self) -> None:
         pair = prepare(seen(16 + 0.05 * scene(1)), seen(40 + 0.08 * scene(2)))
         for picture in (pair.left, pair.right):

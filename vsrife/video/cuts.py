@@ -72,13 +72,14 @@ class _Side:
 class Prepared:
     """A pair that is to be matched by motion: two pictures of one contrast, and what in them counts.
 
-    left, right: float32 [rows, columns] in 0..1. still: bool [H, W], the blocks that match as they lie.
-    floors, lone: see `_Side`, of left and right.
+    left, right: float32 [rows, columns] in 0..1. still: bool [H, W], the blocks that match as they lie. moving: how
+    many other blocks have texture. floors, lone: see `_Side`, of left and right.
     """
 
     left: Tensor
     right: Tensor
     still: Tensor
+    moving: float
     floors: tuple[float, float]
     lone: tuple[float, float]
 
@@ -102,11 +103,13 @@ def in_place(left: Signature, right: Signature) -> float:
 def prepare(left: Signature, right: Signature) -> Prepared:
     """What `shifted`, a network and `warped` are given of a pair."""
     a, b = _sides(left, right)
-    alike, _ = _compare_in_place(a, b)
+    alike, texture = _compare_in_place(a, b)
+    still = alike > _STILL
     return Prepared(
         left=_picture(a),
         right=_picture(b),
-        still=alike > _STILL,
+        still=still,
+        moving=float((texture & ~still).sum()),
         floors=(a.floor, b.floor),
         lone=(a.lone, b.lone),
     )
@@ -140,19 +143,30 @@ def warped(pair: Prepared, left: Tensor, right: Tensor) -> float:
 
 
 def _share_of_moved(pair: Prepared, blocks: "_Blocks", left: "_Energy", right: "_Energy", alike: Tensor) -> float:
-    """The share of blocks without a match, of pictures at the common contrast."""
+    """The share of blocks without a match, of pictures at the common contrast.
+
+    A motion may also take away what it cannot match, by bringing plain ground there. So at least half as many blocks
+    must match as moved before: one thing that moves has two places then, and one in the middle between the frames.
+    """
     square = blocks.area**2
     both, one = _textures(left.whole / square, right.whole / square, pair.floors, pair.lone)
-    return _share(torch.where(both, alike, 0.0).cpu().double(), (both | one).cpu(), pair.still)
+    alike, texture = torch.where(both, alike, 0.0).cpu().double(), (both | one).cpu()
+    found = float((1.0 - _lost(alike))[texture & ~pair.still].sum())
+    gone = (pair.moving - 2.0 * found) / (pair.moving + _FLAT_SHARE * texture.numel())
+    return max(_share(alike, texture, pair.still), gone)
 
 
 def _share(alike: Tensor, texture: Tensor, still: Tensor) -> float:
     """Of the blocks with texture that are not still, how many have no like; part of one where it matches in part."""
     moving = texture & ~still
-    lost = ((_MATCHED - alike) / (_MATCHED - _LOST)).clamp(0.0, 1.0)
-    total = float((lost * _UNIT).round()[moving].sum()) / _UNIT
+    total = float((_lost(alike) * _UNIT).round()[moving].sum()) / _UNIT
     least = max(float(moving.sum()), _LEAST_MOVING * float(texture.sum()))
     return total / (least + _FLAT_SHARE * texture.numel())
+
+
+def _lost(alike: Tensor) -> Tensor:
+    """How far each block is from a match, 0 to 1."""
+    return ((_MATCHED - alike) / (_MATCHED - _LOST)).clamp(0.0, 1.0)
 
 
 class _Blocks:
