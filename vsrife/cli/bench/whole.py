@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import vapoursynth as vs
@@ -15,6 +15,10 @@ from vsrife.errors import RifeError
 __all__ = ["first_frame", "load", "looped", "new_frames_a_second", "on_gpu", "save"]
 
 Planes = Sequence[NDArray[np.uint8]]
+
+
+NO_CUTS: Final = 1.0
+"""A threshold at which pairs are compared, as for any film, but none is a cut, even where the network follows no motion."""
 
 
 def save(frames: Sequence[Planes], path: Path) -> None:
@@ -67,7 +71,7 @@ def _to_and_fro(clip: vs.VideoNode, length: int) -> vs.VideoNode:
 def first_frame(clip: vs.VideoNode, **call: Any) -> float:
     """Seconds from the call of the filter to its first new frame."""
     began = time.perf_counter()
-    with vsrife.RIFE(clip, 2, **call).get_frame(1) as frame:
+    with vsrife.RIFE(clip, 2, sc_threshold=NO_CUTS, **call).get_frame(1) as frame:
         if frame.props["RifeKind"] != "new":
             raise RifeError(f"the first frame in between is a copy ({frame.props['RifeKind']}), not a new one")
     return time.perf_counter() - began
@@ -81,7 +85,7 @@ def new_frames_a_second(
     clip: more than `in_flight` + 1 frames. finish: waits until the device has done what the frames stand for.
     resident: the result must be in GPU memory. Raises RifeError where it is not, or where nothing new was made.
     """
-    out: Any = vsrife.RIFE(clip, 2, **call)
+    out: Any = vsrife.RIFE(clip, 2, sc_threshold=NO_CUTS, **call)
     if resident and not out.gpu_resident:
         raise RifeError("core.rife.RIFE answers a GPU clip with frames in the host's memory")
     out = out[: 2 * clip.num_frames - 2]  # what follows the last source frame is no work
