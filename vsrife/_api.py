@@ -101,7 +101,7 @@ def RIFE(
         range_in: "limited" or "full" (or 0, 1), in place of the frames' ``_Range``.
         chromaloc_in: Chroma location, a name or a number, in place of the frames' ``_ChromaLocation``.
         multiplier: The same as ``multi``.
-        model_path: A folder of the ncnn plugin's, whose name tells the network (rife-v4.6); goes before ``model``. A
+        model_path: A folder of the ncnn plugin's, whose name tells the network (rife-v4.6); wins over ``model``. A
             checkpoint file is taken as ``model``.
         gpu_id: GPU n in place of ``device``, counted from 0; on a machine without a GPU, or as -1, the CPU.
         gpu_thread: No effect, which is logged: how many frames are made at a time is the filter's own rule.
