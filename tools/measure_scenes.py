@@ -5,6 +5,7 @@
     python tools/measure_scenes.py tables PAIRS [--detectors NAME ...]
     python tools/measure_scenes.py clips FOLDER PAIRS [--model MODEL]
     python tools/measure_scenes.py cost
+    python tools/measure_scenes.py films FOLDER [--model MODEL]
 
 FOLDER holds ``clips_eval``, ``clips_train``, ``photos``, ``textures`` and ``sprites``; PAIRS is the folder that cases
 are written to, as PAIRS/HALF/ROW.npz, and verdicts, as PAIRS/results/HALF-DETECTOR.json. All verbs take ``--half`` and
@@ -21,6 +22,7 @@ import torch
 from scenes.case import Row, load, save
 from scenes.cost import timings
 from scenes.detectors import DETECTORS
+from scenes.films import film_table
 from scenes.material import HALVES, Material
 from scenes.results import Kept, best, score_table, side_by_side
 from scenes.rows import ROWS, cases_of
@@ -100,6 +102,14 @@ def cost(_: argparse.Namespace) -> None:
         print(line, flush=True)
 
 
+def films(options: argparse.Namespace) -> None:
+    """Print what looking for cuts costs over the clips, beside the frames' own work."""
+    torch.set_num_threads(1)
+    paths = [path for part in ("clips_eval", "clips_train") for path in sorted((options.folder / part).iterdir())]
+    for line in film_table(paths, options.model):
+        print(line, flush=True)
+
+
 def _rows(options: argparse.Namespace) -> list[Row]:
     return [row for row in ROWS if not options.rows or row.name in options.rows]
 
@@ -130,6 +140,7 @@ def main() -> None:
     telling.add_argument("--scores", help="also print the scores of this one of them")
     verb(clips, "folder", "pairs", "half", "model")
     verb(cost)
+    verb(films, "folder", "model")
     options = parser.parse_args()
     options.work(options)
 

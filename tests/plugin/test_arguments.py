@@ -222,7 +222,8 @@ def test_target_rate_of_a_clip_without_one():
         ratio_of(parse({"fps_num": 60.0, "fps_den": 1.0}), None)
     assert str(caught.value) == (
         "fps_num (60) and fps_den (1) must come with a clip whose frame rate is known, and this clip's is not; pass "
-        "multi= instead, or say the rate first: clip.std.AssumeFPS(fpsnum=24000, fpsden=1001)"
+        "multi= instead; or, where its frames have durations, cfr=1 beside it; or say the rate first, if it "
+        "is constant: clip.std.AssumeFPS(fpsnum=24000, fpsden=1001)"
     )
 
 

@@ -215,7 +215,8 @@ class TestClip:
         text = message_of(blank(fpsnum=0, fpsden=1), model=average_model, fps_num=60, fps_den=1)
         assert text == (
             "RIFE: fps_num (60) and fps_den (1) must come with a clip whose frame rate is known, and this clip's is "
-            "not; pass multi= instead, or say the rate first: clip.std.AssumeFPS(fpsnum=24000, fpsden=1001)"
+            "not; pass multi= instead; or, where its frames have durations, cfr=1 beside it; or say the rate "
+            "first, if it is constant: clip.std.AssumeFPS(fpsnum=24000, fpsden=1001)"
         )
         rated = blank(fpsnum=0, fpsden=1).std.AssumeFPS(fpsnum=24000, fpsden=1001)
         assert core.rife.RIFE(rated, fps_num=60, fps_den=1, model=average_model, device="cpu").fps == 60

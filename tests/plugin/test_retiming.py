@@ -180,12 +180,40 @@ def test_a_cut_ends_a_run(moving_model, sc):
     out = rife(clip, moving_model, sc=1)
     assert kinds(out) == ["source", "new"] * 2 + ["source"] * 2 + ["source", "new"] * 2 + ["source"] * 2
     assert digest(out)[5] == digest(clip)[5]
-    marks = [
-        (f.props.get("_SceneChangePrev"), f.props.get("_SceneChangeNext"))
-        for f in rife(clip, moving_model, multi=2, sc=1).frames()
-    ]
-    assert [n for n, (_, ends) in enumerate(marks) if ends == 1] == [11]
-    assert [n for n, (starts, _) in enumerate(marks) if starts == 1] == [12]
+    for multi in (1, 2):
+        marks = [
+            (f.props.get("_SceneChangePrev"), f.props.get("_SceneChangeNext"))
+            for f in rife(clip, moving_model, multi=multi, sc=1).frames()
+        ]
+        assert [n for n, (_, ends) in enumerate(marks) if ends == 1] == [6 * multi - 1]
+        assert [n for n, (starts, _) in enumerate(marks) if starts == 1] == [6 * multi]
+        assert all(starts is not None for starts, _ in marks[1:])
+        assert all(ends is not None for _, ends in marks[:-1])
+
+
+def test_frames_that_mean_different_things_are_not_blended(moving_model, logged):
+    clip = with_props(drawn([0, 0, 1, 1, 2, 2, 3, 3]), {n: {"_Transfer": 16} for n in (0, 1, 3, 4, 5, 6, 7)})
+    out = rife(with_props(clip, {2: {"_Transfer": 1}}), moving_model)
+    assert kinds(out) == ["source"] * 5 + ["new"] + ["source"] * 2
+    assert any("source frames 0 and 2 are not blended" in line for line in logged)
+
+
+def test_drawings_whose_alpha_moves_on_are_none(moving_model):
+    """Colours on twos, a title in the alpha on ones: the title must not be replaced by a made one."""
+    clip = drawn([0, 0, 1, 1, 2, 2, 3, 3])
+    alpha = core.std.ShufflePlanes(textured(8, clip.width, clip.height, step=4), 0, vs.GRAY)
+    out = rife(core.std.ClipToProp(clip, alpha), moving_model)
+    assert kinds(out) == ["source"] * 8
+    assert digest(out.std.PropToClip()) == digest(alpha)
+
+
+def test_fields_and_interlaced_frames_in_a_run_are_refused(moving_model):
+    clip = drawn([0, 0, 1, 1, 2, 2, 3, 3])
+    with pytest.raises(vs.Error, match="source frame 3 is interlaced"):
+        rife(with_props(clip, {3: {"_FieldBased": 2}}), moving_model).get_frame(3)
+    fields = with_props(clip, {n: {"_Field": n % 2} for n in range(8)})
+    with pytest.raises(vs.Error, match="fields of both parities"):
+        rife(fields, moving_model).get_frame(3)
 
 
 def test_durations_and_properties_are_those_of_the_moment(moving_model):

@@ -1,11 +1,16 @@
 """tools/scenes: cases are what their labels say, detectors see them in order, and verdicts are counted right."""
 
+import os
+import subprocess
+import sys
 from functools import cached_property
 
 import numpy as np
 import pytest
 import vapoursynth as vs
 from PIL import Image, ImageFont
+
+from tests.conftest import ROOT
 
 pytestmark = pytest.mark.slow
 
@@ -258,3 +263,25 @@ def test_verdicts_are_kept_and_told(parts, tmp_path):
     threshold, counts = results.best(kept)
     assert threshold == pytest.approx(0.4)
     assert counts.f1 == pytest.approx(0.8)
+
+
+def test_the_cost_over_films(average_model):
+    """In a process of its own: the filter makes no frames any more afterwards."""
+    if not hasattr(vs.core, "bs"):
+        pytest.skip("needs vapoursynth-bestsource to read clips")
+    program = """
+import sys
+from pathlib import Path
+from scenes import films
+films.WIDTH, films.HEIGHT, films.TIMED = 96, 64, 2
+print(*films.film_table([Path(sys.argv[1])] * 2, sys.argv[2]), sep="\\n")
+"""
+    env = {**os.environ, "PYTHONPATH": f"{ROOT / 'tools'}:{ROOT}"}
+    command = [sys.executable, "-c", program, ROOT / "examples" / "clip.mp4", average_model]
+    lines = subprocess.run(command, env=env, check=True, capture_output=True, text=True).stdout.splitlines()
+    assert lines[0].startswith("A new frame takes ")
+    pairs = len(vs.core.bs.VideoSource(str(ROOT / "examples" / "clip.mp4"), cachemode=0)) - 1
+    assert [line.split(" | ")[:2] for line in lines[-3:]] == [
+        *[["| clip.mp4", str(pairs)]] * 2,
+        ["| all", str(2 * pairs)],
+    ]

@@ -27,8 +27,10 @@ _log: Final = logging.getLogger("vsrife")
 
 
 def most_graphs() -> int:
-    """How many are kept: of a clip, the one before it, and one more, in each lane."""
-    return 3 * chosen().lanes
+    """How many are kept: of a clip, the one before it, and one more, in each lane; and as many again of the small
+    pictures by which cuts are decided.
+    """
+    return 6 * chosen().lanes
 
 
 class _Replay:

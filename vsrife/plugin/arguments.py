@@ -153,7 +153,8 @@ def ratio_of(settings: Settings, clip_fps: Fraction | None) -> Fraction:
     if clip_fps is None:
         raise ArgumentError(
             f"{settings.cause} must come with a clip whose frame rate is known, and this clip's is not; pass multi= "
-            "instead, or say the rate first: clip.std.AssumeFPS(fpsnum=24000, fpsden=1001)"
+            "instead; or, where its frames have durations, cfr=1 beside it; or say the rate first, if it is constant: "
+            "clip.std.AssumeFPS(fpsnum=24000, fpsden=1001)"
         )
     return settings.fps / clip_fps
 

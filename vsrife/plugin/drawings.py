@@ -17,7 +17,7 @@ from vsrife.video.host import HostPlanes
 __all__ = ["Drawings"]
 
 REMEMBERED = 1 << 16
-"""Pairs whose difference is kept, some 100 bytes each."""
+"""Source frames of which the run, and pairs of which the difference is kept; each takes some 100 bytes."""
 
 
 class Drawings:
@@ -27,30 +27,49 @@ class Drawings:
         self._reader = reader
         self._source_frames = source_frames
         self._longest = longest_run(fps)
-        self._known: dict[int, float] = {}
+        self._differences: dict[int, float] = {}
+        self._runs: dict[int, Run | None] = {}
 
-    def at(self, frame: int) -> tuple[frozenset[int], Run | None]:
-        """The source frames to `measure` before anything can be told of ``frame``; where there are none, the run to be
-        retimed that it is in.
+    def at(self, frame: int, sources: Mapping[int, Frame]) -> tuple[frozenset[int], Run | None]:
+        """The source frames that are missing from ``sources`` before anything can be told of ``frame``; where there are
+        none, the run to be retimed that it is in.
         """
-        known = self._known
-        pairs = window(frame, self._longest, self._source_frames)
-        if unknown := [pair for pair in pairs if pair not in known]:
-            return frozenset([*unknown, *(pair + 1 for pair in unknown)]), None
-        return frozenset(), run_at(frame, self._longest, self._source_frames, {pair: known[pair] for pair in pairs})
+        runs = self._runs
+        if frame in runs:
+            return frozenset(), runs[frame]
+        found = {pair: self._difference(pair, sources) for pair in window(frame, self._longest, self._source_frames)}
+        if missing := [pair for pair, difference in found.items() if difference is None]:
+            return frozenset([*missing, *(pair + 1 for pair in missing)]), None
+        known = {pair: difference for pair, difference in found.items() if difference is not None}
+        run = run_at(frame, self._longest, self._source_frames, known)
+        self._runs = _with_room(runs)
+        self._runs[frame] = run
+        return frozenset(), run
 
-    def measure(self, frames: Mapping[int, Frame]) -> None:
-        """Take note of each pair of neighbours among ``frames``."""
-        if len(self._known) > REMEMBERED:
-            self._known = {}  # not cleared: another thread may be reading it
-        known = self._known
-        for pair, left in frames.items():
-            if pair not in known and pair + 1 in frames:
-                known[pair] = self._difference(left, frames[pair + 1])
+    def _difference(self, pair: int, sources: Mapping[int, Frame]) -> float | None:
+        """How much a pair differs; None where that is not known and its frames are not at hand."""
+        known = self._differences
+        difference = known.get(pair)
+        if difference is None and pair in sources and pair + 1 in sources:
+            difference = self._measured(sources[pair], sources[pair + 1])
+            self._differences = _with_room(known)
+            self._differences[pair] = difference
+        return difference
 
-    def _difference(self, left: Frame, right: Frame) -> float:
+    def _measured(self, left: Frame, right: Frame) -> float:
+        """Of the pictures or of their alphas, whichever differ more."""
         with self._reader.looking_at(left, right) as (a, b):
-            return _worst_block(a, b, self._reader.format)
+            difference = _worst_block(a, b, self._reader.format)
+        with self._reader.looking_at_alphas(left, right) as found:
+            if found is None:
+                return difference
+            (a, b), fmt = found
+            return max(difference, _worst_block(a, b, fmt))
+
+
+def _with_room[Value](known: dict[int, Value]) -> dict[int, Value]:
+    """``known``, or where it is full an empty one in its place: another thread may still be reading it."""
+    return known if len(known) < REMEMBERED else {}
 
 
 def _worst_block(left: Planes, right: Planes, fmt: PixelFormat) -> float:

@@ -138,19 +138,21 @@ class Filter:
             self._core.inform_once(f"RIFE: cfr reads the durations of all {self._frames} source frames first")
         rate = self._settings.fps
         assert rate is not None
-        durations = [self._read_duration(index) for index in range(self._frames - 1)]
+        durations = [self._read_duration(index, fps) for index in range(self._frames - 1)]
         durations.append(self._read_last_duration(durations, 1 / fps if fps else None) or 1 / rate)
         return ConstantRate(rate, durations, fps=fps, cause=self._settings.cause)
 
-    def _read_duration(self, index: int) -> Fraction:
-        """The duration of a source frame in seconds, read while the filter is created."""
+    def _read_duration(self, index: int, fps: Fraction | None) -> Fraction:
+        """The duration of a source frame in seconds, read while the filter is created. fps: the clip's, for the error
+        where there is none.
+        """
         with self._core.frame(self._node, index) as frame:
             duration = frame.tags.duration
         if duration is None:
             raise ArgumentError(
                 f"cfr (1) must come with a clip whose frames have durations, and source frame {index} has none "
-                "(_DurationNum, _DurationDen); leave cfr out, or, where the rate is constant, "
-                "clip.std.AssumeFPS(fpsnum=24000, fpsden=1001) first"
+                "(_DurationNum, _DurationDen); leave cfr out, or, where the rate is constant, give all frames one "
+                f"first: clip.std.AssumeFPS({_as_arguments(fps)})"
             )
         return duration
 
@@ -209,8 +211,8 @@ class Filter:
 
     def request(self, n: int, context: Any) -> None:
         """Ask VapourSynth for the source frames that output frame ``n`` needs, as far as that can be told yet."""
-        needed = self._timeline.needs(n, scenes=self._settings.sc)
-        if self._drawings and (beside := self._drawn(n)[0].difference(needed)):
+        needed = self._needed(n)
+        if self._drawings and (beside := self._drawn(n, {})[0].difference(needed)):
             self._asked[_address(context)] = beside
             self._ask(sorted(beside.union(needed)), context)
             return
@@ -221,54 +223,55 @@ class Filter:
 
         NULL where those tell that more are needed: they are requested, and this is called again.
         """
-        needed = self._timeline.needs(n, scenes=self._settings.sc)
+        needed = self._needed(n)
         asked = self._asked.pop(_address(context), frozenset()) if self._asked else frozenset()
-        with computing(), self._reader.sources(self._node, needed, context) as sources:
-            beside, run = self._beside(n, sources, asked, context)
-            if missing := beside.difference(asked, needed):
+        at_hand = sorted(asked.union(needed)) if asked else needed
+        with computing(), self._reader.sources(self._node, at_hand, context) as sources:
+            beside, run = self._beside(n, sources)
+            if missing := beside.difference(at_hand):
                 self._asked[_address(context)] = asked | missing
-                self._ask(sorted(missing), context)
+                # A frame on the GPU that was taken is gone when this is called again, unless it is asked for again.
+                self._ask(sorted(missing.union(at_hand) if self._on_gpu else missing), context)
                 return vsapi.ffi().NULL
-            if not beside:
-                return self._made(n, sources, run).release()
-            with self._reader.sources(self._node, beside.difference(needed), context) as more:
-                return self._made(n, {**sources, **more}, run).release()
+            if asked:  # what was only measured must not change what is made
+                sources = {index: sources[index] for index in beside.union(needed)}
+            return self._made(n, sources, run).release()
 
     def forget(self, context: Any) -> None:
         """A frame that was being made will not be: one of its source frames cannot be had."""
         self._asked.pop(_address(context), None)
 
+    def _needed(self, n: int) -> range:
+        """The source frames that are asked for at first."""
+        if self._drawings and self._settings.sc and self._timeline.ratio == 1:
+            return range(max(n - 1, 0), min(n + 2, self._frames))  # both pairs that its scene properties tell of
+        return self._timeline.needs(n, scenes=self._settings.sc)
+
     def _ask(self, indices: Iterable[int], context: Any) -> None:
         for index in indices:
             self._core.api.requestFrameFilter(index, self._node, context)
 
-    def _beside(
-        self, n: int, sources: Mapping[int, Frame], asked: frozenset[int], context: Any
-    ) -> tuple[frozenset[int], Run | None]:
-        """Source frames that tell how output ``n`` moves, as those at first asked for leave it open; and the run of
-        frames of one drawing that it lies in, where they were all ``asked`` for.
+    def _beside(self, n: int, sources: Mapping[int, Frame]) -> tuple[frozenset[int], Run | None]:
+        """Source frames that tell how output ``n`` moves, beside those that it needs; and the run of frames of one
+        drawing that it lies in, where they are all among ``sources``.
         """
         moment = self._timeline.at(n)
         beside: frozenset[int] = frozenset()
         run = None
         if self._drawings:
-            unknown, _ = self._drawings.at(moment.left)
-            if unknown and unknown <= asked.union(sources):
-                with self._reader.sources(self._node, sorted(unknown), context) as window:
-                    self._drawings.measure(window)
-            beside, run = self._drawn(n)
+            beside, run = self._drawn(n, sources)
         if moment.right is None or self._timeline.streaming:  # a stream gives none but those that are shown
             return beside, run
         if self._may_pause(self._source_duration(moment.left, sources[moment.left])):
             beside = beside.union(around(moment.left, self._frames))
         return beside, run
 
-    def _drawn(self, n: int) -> tuple[frozenset[int], Run | None]:
-        """Source frames to be measured before anything can be told of the drawing that output ``n`` shows; or those of
-        the run that it lies in, and that run.
+    def _drawn(self, n: int, sources: Mapping[int, Frame]) -> tuple[frozenset[int], Run | None]:
+        """Source frames that must be among ``sources`` before anything can be told of the drawing that output ``n``
+        shows; or those of the run that it lies in, and that run.
         """
         assert self._drawings is not None
-        unknown, run = self._drawings.at(self._timeline.at(n).left)
+        unknown, run = self._drawings.at(self._timeline.at(n).left, sources)
         return unknown or frozenset(range(run.first, run.after + 1) if run else ()), run
 
     def _may_pause(self, own: Fraction | None) -> bool:
@@ -297,20 +300,22 @@ class Filter:
         return Shown(moment.left, moment.right, self._paced(moment, sources), moment.left)
 
     def _moves_evenly(self, run: Run, sources: Mapping[int, Frame]) -> bool:
-        """Whether a run of frames of one drawing moves on to the next one: not where a cut or a pause ends it."""
+        """Whether a run of frames of one drawing moves on to the next one: not where a cut ends it, where a frame may
+        be a pause, or where samples do not mean the same in all of it.
+        """
         if any(self._may_pause(self._source_duration(index, sources[index])) for index in range(*run)):
             return False
-        last = run.after - 1
+        first, last = sources[run.first], run.after - 1
+        others = range(run.first + 1, run.after + 1)
+        if not all(self._reader.agree(run.first, first, sources[other], other=other) for other in others):
+            return False
         return not self._scenes.cut(last, sources[last], sources[run.after]).cut
 
     def _made(self, n: int, sources: Mapping[int, Frame], run: Run | None) -> Frame:
         moment = self._timeline.at(n)
         shown = self._shown(moment, run, sources)
-        left, right = sources[shown.left], None if shown.right is None else sources[shown.right]
-        neighbours = shown.right in (None, shown.left + 1)
-        refuse_fields(shown.left, left, right if neighbours else None)
-        if not neighbours and right is not None and shown.right is not None:
-            refuse_fields(shown.right, right, None)
+        for index in range(shown.left, shown.right or shown.left + 1):
+            refuse_fields(index, sources[index], None if shown.right is None else sources[index + 1])
         like = sources[moment.left]
         cut = None
         if shown.right is not None:
@@ -389,9 +394,15 @@ class Filter:
         if self._settings.fps is not None and not self._settings.cfr and duration * (self._timeline.fps or 0) != 1:
             self._core.inform_once(
                 f"RIFE: {self._settings.cause} became multi={self._timeline.ratio}, by the clip's average rate; its "
-                "frames last unequally long and so will those made of them"
+                "frames last unequally long and so will those made of them; for a constant rate pass cfr=1 beside it"
             )
         return duration
+
+
+def _as_arguments(fps: Fraction | None) -> str:
+    """A rate as std.AssumeFPS takes it; a usual one where it is not known."""
+    rate = fps or Fraction(24000, 1001)
+    return f"fpsnum={rate.numerator}, fpsden={rate.denominator}"
 
 
 def _address(context: Any) -> int:

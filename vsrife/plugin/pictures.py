@@ -73,17 +73,18 @@ class Reader(ABC):
 
         self._differences, self._colour = differences, joined
 
-    def agree(self, number: int, left: Frame, right: Frame) -> bool:
-        """Whether the samples of source frames ``number`` and ``number`` + 1 mean the same, so that a frame between
-        them can be made; a line of the log says what does not. Raises RifeError for a property that is not taken.
+    def agree(self, number: int, left: Frame, right: Frame, *, other: int | None = None) -> bool:
+        """Whether the samples of source frames ``number`` and ``other`` (``number`` + 1 by itself) mean the same, so
+        that a frame between them can be made; a line of the log says what does not. Raises RifeError for a property
+        that is not taken.
         """
         different = self._differences(left.tags.colour, right.tags.colour)
         if different:
             said = ", ".join(f"{each.prop} is {each.left} and {each.right}" for each in different)
             overrides = ", ".join(each.override for each in different)
             self._core.inform_once(
-                f"RIFE: source frames {number} and {number + 1} are not blended, for their samples mean different "
-                f"things: {said}; convert one with resize or, where a tag is wrong, pass {overrides}",
+                f"RIFE: source frames {number} and {other or number + 1} are not blended, for their samples mean "
+                f"different things: {said}; convert one with resize or, where a tag is wrong, pass {overrides}",
                 about=said,
             )
         return not different

@@ -1,25 +1,23 @@
-"""Measure what deciding on scene cuts costs over films, beside the frames' own work, as a table.
-
-    python tools/measure_scene_cost.py MODEL CLIP [CLIP ...]
+"""What deciding on scene cuts costs over films, beside the frames' own work.
 
 Each clip is scaled to 1920x1080 and goes through the filter on one core. Every pair is decided on, but no frame is
-made, which would take hours; a few frames are made apart and timed. Needs vapoursynth-bestsource. Times are processor
-time, so that other programs do not matter much.
+made, which would take hours; a few frames are made apart and timed. Times are processor time, so that other programs do
+not matter much.
 """
 
-import argparse
 import time
 from collections.abc import Iterator
 from pathlib import Path
 from statistics import median
 
-import torch
 import vapoursynth as vs
 
 from vsrife.engine.matcher import Matcher
 from vsrife.plugin.pictures import HostReader
 from vsrife.plugin.scenes import Cut, Scenes
 from vsrife.plugin.vsapi import Frame
+
+__all__ = ["film_table"]
 
 WIDTH, HEIGHT = 1920, 1080
 TIMED = 5
@@ -38,9 +36,9 @@ def counted(count: Count) -> None:
     judge, ask = Scenes._judge, Matcher.warped
 
     def judged(self: Scenes, k: int, left: Frame, right: Frame) -> Cut:
-        start = time.process_time()
+        start = time.thread_time()
         verdict = judge(self, k, left, right)
-        count.seconds += time.process_time() - start
+        count.seconds += time.thread_time() - start
         count.pairs += 1
         count.cuts += verdict.cut
         return verdict
@@ -73,8 +71,9 @@ def frame_seconds(clip: vs.VideoNode, model: str) -> float:
     return median(times[1:])
 
 
-def rows(paths: list[Path], model: str) -> Iterator[str]:
-    """The table, Markdown."""
+def film_table(paths: list[Path], model: str) -> Iterator[str]:
+    """The table, Markdown, a line at a time; afterwards the filter of this process makes no frames any more."""
+    vs.core.num_threads = 1
     frame = frame_seconds(source(paths[0]), model)
     yield f"A new frame takes {frame * 1000:.0f} ms.\n"
     yield "| clip | pairs | network asked | cuts | ms a pair | of a frame's work |\n|---|---:|---:|---:|---:|---:|"
@@ -97,19 +96,3 @@ def row(name: str, done: dict[str, float], frame: float) -> str:
         f"| {name} | {done['pairs']} | {done['asked'] / done['pairs']:.1%} | {done['cuts']} | {each * 1000:.1f} | "
         f"{each / frame:.2%} |"
     )
-
-
-def main() -> None:
-    """Print the table."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("model", help="a name or a file")
-    parser.add_argument("clips", nargs="+", type=Path)
-    options = parser.parse_args()
-    torch.set_num_threads(1)
-    vs.core.num_threads = 1
-    for line in rows(options.clips, options.model):
-        print(line, flush=True)
-
-
-if __name__ == "__main__":
-    main()
