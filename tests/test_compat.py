@@ -13,6 +13,8 @@ from vsrife.errors import ArgumentError, ModelError
 from vsrife.plugin.arguments import parse, ratio_of
 from vsrife.plugin.signature import SIGNATURE
 
+from .plugin.clips import numbered, with_props
+
 vs = pytest.importorskip("vapoursynth")
 
 THEIRS_5_7 = [
@@ -85,6 +87,7 @@ def test_defaults_translated(passed_on, caplog):
         "ensemble": False,
         "sc": False,
         "skip": False,
+        "pause": 0,
         "device": "auto",
         "precision": "float32",
         "factor_num": 2,
@@ -148,7 +151,7 @@ def test_threshold_out_of_range(theirs, sc):
 def test_a_threshold_without_sc_is_one_notice(passed_on, caplog, theirs, shown):
     rife(clip(), sc_threshold=theirs)
     messages = [record.message for record in caplog.records]
-    assert messages == [f"sc_threshold ({shown}) has no effect without sc=True, as in vs-rife"]
+    assert messages == [f"RIFE: sc_threshold ({shown}) has no effect without sc=True, as in vs-rife"]
     assert "sc_threshold" not in passed_on
 
 
@@ -158,8 +161,8 @@ def test_a_factor_beside_a_rate_is_one_notice(passed_on, caplog, factor):
     (record,) = caplog.records
     shown = {"factor_num": 2, "factor_den": 1} | factor
     assert record.message == (
-        f"factor_num ({shown['factor_num']}) and factor_den ({shown['factor_den']}) have no effect beside fps_num and "
-        "fps_den, as in vs-rife"
+        f"RIFE: factor_num ({shown['factor_num']}) and factor_den ({shown['factor_den']}) have no effect beside "
+        "fps_num and fps_den, as in vs-rife"
     )
     assert (passed_on["fps_num"], passed_on["fps_den"]) == (60, 1)
     assert not any(name.startswith("factor") for name in passed_on)
@@ -244,7 +247,7 @@ def test_trt_is_accepted_with_one_notice(passed_on, caplog):
     rife(clip(), trt=True, trt_static_shape=False, trt_min_shape=[64, 64], trt_opt_shape=[1920, 1080], trt_debug=True)
     (record,) = caplog.records
     names = "trt, trt_static_shape, trt_min_shape, trt_debug"
-    assert record.message.startswith(f"vsrife.rife: {names}: accepted without effect")
+    assert record.message.startswith(f"RIFE: {names}: accepted without effect")
     assert not any(name.startswith("trt") for name in passed_on)
 
 
@@ -341,12 +344,30 @@ class RIFEModel(enum.IntEnum):
     """As vsmlrt has it: its numbers are not those of the ncnn plugin."""
 
     v4_6 = 46
+    v4_10 = 410
+    v4_25_lite = 4251
+    v4_26_heavy = 4262
+    v9_9 = 99
 
 
-@pytest.mark.parametrize("model", [4.0, 4.10, True, RIFEModel.v4_6])
-def test_a_model_that_is_a_number_is_refused_by_name(model):
-    with pytest.raises(ArgumentError, match=rf'model \({model}\) must be text or a path: model="{model}"'):
+@pytest.mark.parametrize(
+    ("model", "way_out"),
+    [
+        (4.0, 'model="4.0"; as a number, 4.10 would become 4.1'),
+        (4.10, 'model="4.1"; as a number, 4.10 would become 4.1'),
+        (RIFEModel.v4_6, 'model="4.6", which RIFEModel.v4_6 is here'),
+        (RIFEModel.v4_10, 'model="4.10", which RIFEModel.v4_10 is here'),
+        (RIFEModel.v4_25_lite, 'model="4.25.lite", which RIFEModel.v4_25_lite is here'),
+        (RIFEModel.v4_26_heavy, 'model="4.26.heavy", which RIFEModel.v4_26_heavy is here'),
+        (RIFEModel.v9_9, "for the names: python -m vsrife models"),
+        (True, "for the names: python -m vsrife models"),
+        ([4], "for the names: python -m vsrife models"),
+    ],
+)
+def test_a_model_that_is_a_number_is_refused_by_name(model, way_out):
+    with pytest.raises(ArgumentError) as caught:
         RIFE(None, model=model)
+    assert str(caught.value) == f"model ({model}) must be text or a path: {way_out}"
 
 
 def test_a_whole_number_is_one_of_the_ncnn_plugin(monkeypatch):
@@ -356,10 +377,48 @@ def test_a_whole_number_is_one_of_the_ncnn_plugin(monkeypatch):
     assert plugin.calls == [{"model": "23"}]
 
 
-@pytest.mark.parametrize("name", ["sc", "ensemble", "scale", "sc_threshold", "skip_threshold", "fps_num"])
-def test_what_is_no_number_is_named(name):
-    with pytest.raises(ArgumentError, match=rf"{name} \('no'\) must be a number"):
-        RIFE(None, **{name: "no"})
+SWITCHES = ["sc", "skip", "ensemble", "cfr", "retime", "tta", "uhd", "list_gpu"]
+NUMBERS = {
+    "scale": "0.25, 0.5, 1, 2 or 4",
+    "pause": "seconds from 0 to 86400",
+    "sc_threshold": "a cut score from 0 to 1",
+    "skip_threshold": "a PSNR from 0 to 120 decibels",
+    "fps_num": "a whole number from 1 .* 60 is fps_num=60",
+    "fps_den": "a whole number from 1 .* 60 is fps_num=60",
+    "factor_num": "a whole number from 1 .* 2.5 is factor_num=5",
+    "factor_den": "a whole number from 1 .* 2.5 is factor_num=5",
+    "gpu_id": "a whole number: 0 for the first GPU",
+    "gpu_thread": "a whole number from 1 .* leave it out",
+}
+
+
+@pytest.mark.parametrize("value", ["no", "yes", "x2", [1]])
+@pytest.mark.parametrize(("name", "taken"), [*((name, "0 or 1") for name in SWITCHES), *NUMBERS.items()])
+def test_what_is_no_number_is_named_with_what_is_taken(name, taken, value):
+    with pytest.raises(ArgumentError, match=rf"^{name} \({re.escape(str(value))}\) must be {taken}") as caught:
+        RIFE(None, **{name: value})
+    assert caught.value.__suppress_context__ or caught.value.__context__ is None, (
+        "Python's own error would be shown as well"
+    )
+
+
+@pytest.mark.parametrize("call", [rife, RIFE])
+@pytest.mark.parametrize("wrong", ["film.mkv", None, 7])
+def test_what_is_no_clip_is_said_by_vapoursynth(call, wrong):
+    with pytest.raises(vs.Error, match=r"RIFE: argument clip was passed an unsupported type|argument clip is required"):
+        call(wrong)
+
+
+def test_rife_holds_no_pauses(average_model):
+    """vs-rife knows none: each frame in between is made, however long the one before it lasts."""
+    shortest, longest = {"_DurationNum": 1, "_DurationDen": 25}, {"_DurationNum": 4, "_DurationDen": 1}
+    source = with_props(numbered(5, 94, 66), {n: longest if n == 2 else shortest for n in range(5)})
+    model = str(average_model)
+    kinds = [
+        [made.get_frame(n).props["RifeKind"] for n in (1, 3, 5, 7)]
+        for made in (rife(source, model=model), RIFE(source, model=model, sc=False, skip=False))
+    ]
+    assert kinds == [["new"] * 4, ["new", "new", "held", "new"]]
 
 
 # vs-rife 1 to 4
@@ -396,17 +455,17 @@ def test_keywords_of_vs_rife_1_to_3(monkeypatch, caplog, options, expected):
     RIFE(source, **options)
     assert plugin.calls == [expected]
     ignored = [name for name in _older.WITHOUT_EFFECT if options.get(name)]
-    told = [f"vsrife.RIFE: {', '.join(ignored)}: accepted without effect"] if ignored else []
+    told = [f"RIFE: {', '.join(ignored)}: accepted without effect"] if ignored else []
     assert [record.message.split(";")[0] for record in caplog.records] == told
 
 
 @pytest.mark.parametrize(
     ("options", "expected"),
     [
-        ({"model_ver": 2.3}, r'model_ver \(2\.3\) must be a version that is to be had here: .*; .* is model="3\.1"$'),
+        ({"model_ver": 2.3}, r'model_ver \(2\.3\) must be a version that vsrife has: .*; .* is model="3\.1"$'),
         (
             {"model_ver": 9},
-            r"model_ver \(9\) must be a version that is to be had here: .* models lists them$",
+            r"model_ver \(9\) must be a version that vsrife has: .* models lists them$",
         ),
         ({"model_ver": "new"}, r"model_ver \(new\) must be a version"),
         ({"model_ver": 3.5, "model": "4.0"}, r"model_ver \(3\.5\) and model \(4\.0\) must not be passed together"),
@@ -437,7 +496,7 @@ def test_keywords_of_vs_rife_4_and_5_0(passed_on, caplog):
     rife(clip(), model="4.0", num_streams=2, trt=True, trt_max_workspace_size=1 << 30, trt_cache_path="/x")
     (record,) = caplog.records
     assert record.message.startswith(
-        "vsrife.rife: trt, num_streams, trt_max_workspace_size, trt_cache_path: accepted without effect"
+        "RIFE: trt, num_streams, trt_max_workspace_size, trt_cache_path: accepted without effect"
     )
     assert passed_on["model"] == "4.0"
     assert not {"num_streams", "trt_max_workspace_size", "trt_cache_path"} & passed_on.keys()

@@ -353,7 +353,15 @@ def passed(monkeypatch):
         def rife(self):
             return self
 
-        def RIFE(self, clip, **options):
+        @property
+        def signature(self):
+            return core.rife.RIFE.signature
+
+        @property
+        def RIFE(self):
+            return self
+
+        def __call__(self, clip, **options):
             seen.append((clip.width, clip.height, options.get("scale")))
             return core.rife.RIFE(clip, **options)
 
@@ -409,7 +417,50 @@ def test_mpv_makes_a_film_smaller_in_its_own_format(average_model, format, size)
         ("fps=nan", ValueError, "user-data: fps (nan) must be a number above 0, such as 60 or 60000/1001"),
         ("multi=two", ValueError, "user-data (two) must be a number above 0, such as 2, 2.5 or 5/2"),
         ("scale=3", vs.Error, "RIFE: scale (3) must be 0.25, 0.5, 1, 2 or 4"),
-        ("hieght=720", vs.Error, "RIFE: Function does not take argument(s) named hieght"),
+        (
+            "hieght=720",
+            ValueError,
+            "user-data: hieght (720) is unknown; there are height, fps and the arguments",
+        ),
+        (
+            "foo=1",
+            ValueError,
+            "user-data: foo (1) is unknown; there are height, fps and the arguments in the table of",
+        ),
+        ("clip=x", ValueError, "user-data: clip (x) is unknown; there are"),
+        (
+            "sc=no",
+            ValueError,
+            "user-data: sc (no) must be a number, for a switch 0 or 1; what it takes is in the",
+        ),
+        ("multi=2 pause=x", ValueError, "user-data: pause (x) must be a number, for a switch 0 or 1; what it takes"),
+        ("ensemble=yes", ValueError, "user-data: ensemble (yes) must be a number, for a switch 0 or 1"),
+        ("scale=1/2", ValueError, "user-data: scale (1/2) must be a number"),
+        ("skip_threshold=60dB", ValueError, "user-data: skip_threshold (60dB) must be a number"),
+        ("pause=nan", ValueError, "user-data: pause (nan) must be a number"),
+        ("sc_threshold=2", vs.Error, "RIFE: sc_threshold (2) must be a cut score from 0 to 1"),
+        ("sc=2", vs.Error, "RIFE: sc (2) must be 0 or 1"),
+        ("fps_num=60", ValueError, "user-data: fps_num (60) sets no rate here; write fps=60, or fps=60000/1001"),
+        ("fps_den=1001", ValueError, "user-data: fps_den (1001) sets no rate here; write fps=60000/1001"),
+        (
+            "factor_num=5 factor_den=2",
+            ValueError,
+            "user-data: factor_num (5) sets no factor here; write multi=2,",
+        ),
+        ("multiplier=2", ValueError, "user-data: multiplier (2) sets no factor here; write multi=2, 2.5 or 5/2"),
+        (
+            "cfr=1",
+            ValueError,
+            "user-data: cfr (1) has no meaning here; leave cfr out: a player shows each",
+        ),
+        ("fps=60 cfr=1", ValueError, "user-data: cfr (1) has no meaning here; leave cfr out: a player shows"),
+        (
+            "retime=1",
+            ValueError,
+            "user-data: retime (1) has no effect here; leave retime out: it does nothing",
+        ),
+        ("multi=1 foo=1", ValueError, "user-data: foo (1) is unknown"),
+        ("multi=2 fps=60", ValueError, "user-data: multi (2) and fps (60) both set the rate; remove one"),
     ],
 )
 def test_mpv_says_which_word_is_wrong(player, average_model, user_data, error, line):
@@ -417,6 +468,19 @@ def test_mpv_says_which_word_is_wrong(player, average_model, user_data, error, l
         player.evaluate(container_fps=25.0, display_fps=60.0, user_data=user_data, model=average_model)
     assert str(caught.value).startswith(line)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "user_data", ["cfr=0 retime=0", "sc=0 pause=.5 skip_threshold=6e1", "gpu_id=-1", "sc_threshold=+1."]
+)
+def test_mpv_passes_what_is_right(player, average_model, user_data):
+    clip = player.evaluate(container_fps=25.0, display_fps=50.0, user_data=user_data, model=average_model)
+    assert clip.num_frames == 2 * player.video_in.num_frames
+
+
+def test_mpv_checks_the_words_for_a_film_that_is_left_alone(player):
+    with pytest.raises(ValueError, match=r"^user-data: foo \(1\) is unknown"):
+        player.evaluate(container_fps=60.0, display_fps=60.0, user_data="foo=1")
 
 
 def test_mpv_names_the_player_where_there_is_none():

@@ -11,7 +11,8 @@ from .conftest import ROOT
 WALLS: dict[str, tuple[str, ...]] = {
     "vsrife": ("vsrife._api", "vsrife._compat", "vsrife.errors"),
     "vsrife.__main__": ("vsrife.cli",),
-    "vsrife._api": ("vsrife._older", "vsrife.errors"),
+    # What each argument takes, and the networks of vsmlrt's numbers, for errors about values that cannot be passed on.
+    "vsrife._api": ("vsrife._older", "vsrife.errors", "vsrife.models.ncnn", "vsrife.plugin.arguments"),
     # The names of networks.
     "vsrife._older": ("vsrife.errors", "vsrife.models.catalogue"),
     # Fetching for auto_download, and the detector's default threshold.

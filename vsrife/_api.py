@@ -2,7 +2,9 @@
 
 import os
 from collections.abc import Callable
+from enum import Enum
 from fractions import Fraction
+from numbers import Integral
 from typing import TYPE_CHECKING, Any, Literal, Unpack
 
 from vsrife._older import Older, in_their_words, older_keywords
@@ -99,7 +101,7 @@ def RIFE(
         range_in: "limited" or "full" (or 0, 1), in place of the frames' ``_Range``.
         chromaloc_in: Chroma location, a name or a number, in place of the frames' ``_ChromaLocation``.
         multiplier: The same as ``multi``.
-        model_path: A folder of the ncnn plugin's, whose name tells the network (rife-v4.6); goes before ``model``. A
+        model_path: A folder of the ncnn plugin's, whose name tells the network (rife-v4.6); wins over ``model``. A
             checkpoint file is taken as ``model``.
         gpu_id: GPU n in place of ``device``, counted from 0; on a machine without a GPU, or as -1, the CPU.
         gpu_thread: No effect, which is logged: how many frames are made at a time is the filter's own rule.
@@ -162,20 +164,41 @@ def RIFE(
 
 def _number(name: str, value: object) -> object:
     """``value`` as it is, if VapourSynth can take it for a number; its own error would not name the argument."""
-    if value is not None:
-        try:
-            float(value)  # type: ignore[arg-type]
-        except (TypeError, ValueError):
-            raise ArgumentError(f"{name} ({value!r}) must be a number") from None
-    return value
+    if value is None or _is_number(value):
+        return value
+    from vsrife.plugin.arguments import parse
+
+    parse({name: str(value)})  # refuses what is no number, and knows what each argument takes
+    raise ArgumentError(f"{name} ({value}) must be a number")
+
+
+def _is_number(value: object) -> bool:
+    try:
+        float(value)  # type: ignore[arg-type]
+    except (TypeError, ValueError):
+        return False
+    return True
 
 
 def _text_of(model: object) -> str | bytes | None:
     if model is None or isinstance(model, str | os.PathLike):
         return None if model is None else os.fspath(model)
-    if type(model) is int:  # a RIFEModel of vsmlrt is one too, and its numbers mean other networks
-        return str(model)
-    raise ArgumentError(f'model ({model}) must be text or a path: model="{model}"; as a number, 4.10 would become 4.1')
+    if isinstance(model, Integral) and not isinstance(model, bool | Enum):
+        return str(int(model))
+    raise ArgumentError(f"model ({model}) must be text or a path: {_name_for(model)}")
+
+
+def _name_for(model: object) -> str:
+    """What to pass in place of a model that is neither text nor a whole number."""
+    if isinstance(model, Enum) and isinstance(model.value, int):  # numbers of a RIFEModel mean other networks
+        from vsrife.models.ncnn import name_of_mlrt
+
+        name = name_of_mlrt(model.value)
+        if name:
+            return f'model="{name}", which {type(model).__name__}.{model.name} is here'
+    if isinstance(model, float):
+        return f'model="{model}"; as a number, 4.10 would become 4.1'
+    return "for the names: python -m vsrife models"
 
 
 def _function() -> "Callable[..., vs.VideoNode]":

@@ -3,14 +3,13 @@
 What differs, and why, is told in the docstring of `rife`.
 """
 
-import logging
 import os
 from collections.abc import Sequence
 from numbers import Integral
 from typing import TYPE_CHECKING, Any
 
 from vsrife._api import RIFE
-from vsrife._older import gpu_of, in_their_words, say_without_effect
+from vsrife._older import gpu_of, in_their_words, say, say_without_effect
 from vsrife.errors import ArgumentError, ModelError
 
 if TYPE_CHECKING:
@@ -42,8 +41,6 @@ _ENGINE_DEFAULTS: dict[str, object] = {
     "trt_max_workspace_size": None,
     "trt_cache_path": None,
 }
-
-_logger = logging.getLogger("vsrife")
 
 
 def rife(
@@ -122,7 +119,7 @@ def rife(
 
     Precision follows the clip as theirs does: float32 for RGBS; for every other format, RGBH among them, "auto",
     which is float16 on CUDA and float32 on a CPU. Still pairs go through the network (``skip=False``), as
-    in vs-rife.
+    in vs-rife, and so do frames that last far longer than those around them (``pause=0``).
 
     Raises:
         vapoursynth.Error: As `RIFE`.
@@ -199,6 +196,7 @@ def vs_rife_arguments(
         "ensemble": ensemble,
         "sc": sc,
         "skip": False,
+        "pause": 0,
         "precision": "float32" if single else "auto",
     }
     gpu = gpu_of(device_index)
@@ -211,15 +209,14 @@ def vs_rife_arguments(
     else:
         translated |= {"fps_num": fps_num, "fps_den": fps_den}
         if (factor_num, factor_den) != THEIR_FACTOR:
-            _logger.warning(
-                "factor_num (%s) and factor_den (%s) have no effect beside fps_num and fps_den, as in vs-rife",
-                factor_num,
-                factor_den,
+            say(
+                f"factor_num ({factor_num}) and factor_den ({factor_den}) have no effect beside fps_num and fps_den, "
+                "as in vs-rife"
             )
     if sc:
         translated["sc_threshold"] = _threshold(sc_threshold)
     elif sc_threshold != THEIR_THRESHOLD:
-        _logger.warning("sc_threshold (%s) has no effect without sc=True, as in vs-rife", sc_threshold)
+        say(f"sc_threshold ({sc_threshold}) has no effect without sc=True, as in vs-rife")
     _say_what_has_no_effect(engine)
     return translated
 
@@ -256,11 +253,9 @@ def _threshold(theirs: float | None) -> float | None:
         ours = OURS * theirs / THEIR_THRESHOLD
     else:
         ours = 1 - (1 - OURS) * (1 - theirs) / (1 - THEIR_THRESHOLD)
-    _logger.warning(
-        "sc_threshold (%s) is in the unit of misc.SCDetect, which measures otherwise than vsrife's detector; taken as "
-        "RIFE(sc_threshold=%.3f)",
-        theirs,
-        ours,
+    say(
+        f"sc_threshold ({theirs}) is in the unit of misc.SCDetect, which measures otherwise than vsrife's detector; "
+        f"taken as RIFE(sc_threshold={ours:.3f})"
     )
     return ours
 
@@ -270,7 +265,7 @@ def _say_what_has_no_effect(passed: dict[str, object]) -> None:
     if unknown:
         raise TypeError(f"rife() got an unexpected keyword argument {unknown[0]!r}")
     changed = [name for name, value in passed.items() if _plain(value) != _ENGINE_DEFAULTS[name]]
-    say_without_effect("rife", changed)
+    say_without_effect(changed)
 
 
 def _plain(value: object) -> object:
@@ -278,7 +273,11 @@ def _plain(value: object) -> object:
 
 
 def _is_single(clip: "vs.VideoNode") -> bool:
-    fmt = getattr(clip, "format", None)
+    from vapoursynth import VideoNode
+
+    if not isinstance(clip, VideoNode):  # which `RIFE` says better than any attribute that is missing here
+        return False
+    fmt = clip.format
     return fmt is not None and fmt.id != 0 and fmt.sample_type.name == "FLOAT" and fmt.bits_per_sample == 32
 
 

@@ -7,7 +7,7 @@ from typing import Any, TypedDict
 
 from vsrife.errors import ArgumentError
 
-__all__ = ["WITHOUT_EFFECT", "Older", "gpu_of", "in_their_words", "older_keywords", "say_without_effect"]
+__all__ = ["WITHOUT_EFFECT", "Older", "gpu_of", "in_their_words", "older_keywords", "say", "say_without_effect"]
 
 WITHOUT_EFFECT = (
     "num_streams", "fusion", "nvfuser", "cuda_graphs", "trt", "trt_max_workspace_size", "trt_cache_path"
@@ -15,7 +15,7 @@ WITHOUT_EFFECT = (
 """Keywords of vs-rife 3 and later that chose an engine, not a result."""
 
 _NEAREST = {1.8: "3.1", 2.3: "3.1", 2.4: "3.1"}
-"""The versions of vs-rife 1 that are not to be had here."""
+"""The versions of vs-rife 1 that vsrife does not have."""
 
 _INSTEAD = {
     "model_ver": ("model", "variant", "model_path"),
@@ -65,7 +65,7 @@ def older_keywords(older: Mapping[str, Any], given: Mapping[str, object]) -> dic
         translated["gpu_id"] = gpu
     if "fp16" in older:
         translated["precision"] = "auto" if older["fp16"] else "float32"
-    say_without_effect("RIFE", [name for name in WITHOUT_EFFECT if older.get(name) not in (None, False)])
+    say_without_effect([name for name in WITHOUT_EFFECT if older.get(name) not in (None, False)])
     return translated
 
 
@@ -87,14 +87,17 @@ def in_their_words(text: str) -> str:
     return text.replace("gpu_id (", "device_index (").replace("gpu_id=", "device_index=")
 
 
-def say_without_effect(function: str, names: list[str]) -> None:
+def say(line: str) -> None:
+    """A warning in Python's log, under the prefix that the plugin's own lines have in VapourSynth's."""
+    _logger.warning("RIFE: %s", line)
+
+
+def say_without_effect(names: list[str]) -> None:
     """Log that the keywords ``names`` did nothing; nothing where there are none."""
     if names:
-        _logger.warning(
-            "vsrife.%s: %s: accepted without effect; these keywords chose an engine, not a result, and vsrife needs no "
-            "TensorRT",
-            function,
-            ", ".join(names),
+        say(
+            f"{', '.join(names)}: accepted without effect; these keywords chose an engine, not a result, and vsrife "
+            "needs no TensorRT"
         )
 
 
@@ -109,6 +112,6 @@ def _model(version: object) -> str:
         near = _NEAREST.get(float(name)) if name else None
         hint = f'; the nearest of those is model="{near}"' if near else ""
         raise ArgumentError(
-            f"model_ver ({version}) must be a version that is to be had here: python -m vsrife models lists them{hint}"
+            f"model_ver ({version}) must be a version that vsrife has: python -m vsrife models lists them{hint}"
         )
     return name

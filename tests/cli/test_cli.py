@@ -98,6 +98,7 @@ def test_the_list(capsys, folder):
     assert set(catalogue.CATALOGUE) < set(lines)
     assert f"folder: {folder}" in out
     assert "a call without model runs: 4.0" in out
+    assert "group: networks with the same entry are built alike and differ in their weights only" in out
 
 
 def test_fetch_then_path(capsys, folder, monkeypatch):
@@ -236,7 +237,10 @@ def give_cuda(monkeypatch, uuid):
 
 class TestDoctor:
     def lines(self, out):
-        return {line[4:].split()[0]: (line[:2], line[4:].split(maxsplit=1)[1]) for line in out.splitlines()}
+        report, legend = out.split("\n\n")
+        assert legend == f"{doctor.MEANING}\n"
+        words = [line.split(maxsplit=1) for line in report.splitlines()]
+        return {line.split()[0]: (mark, line.split(maxsplit=1)[1]) for mark, line in words}
 
     def test_what_it_tells(self, capsys, folder):
         status, out, err = run(capsys, "doctor")
@@ -247,7 +251,7 @@ class TestDoctor:
             assert lines[name][0] == "ok"
         assert {"cupy", "core.rife", "models"} < set(lines)
         mark, text = lines["default"]
-        assert mark == "--"
+        assert mark == "error"
         assert "python -m vsrife models fetch 4.0" in text
 
     def test_all_is_well(self, capsys, folder, monkeypatch):
@@ -258,7 +262,7 @@ class TestDoctor:
         status, out, _ = run(capsys, "doctor")
         assert status == 1
         mark, text = self.lines(out)["default"]
-        assert mark == "--"
+        assert mark == "error"
         assert text.endswith("is damaged; fetch it again: python -m vsrife models fetch 4.0")
         monkeypatch.setattr(store, "digest_of", lambda _path: catalogue.find("4.0").sha256)
         status, out, _ = run(capsys, "doctor")
@@ -273,9 +277,9 @@ class TestDoctor:
         lines = self.lines(out)
         assert (status, err) == (1, "")
         for name in ("torch", "vapoursynth"):
-            assert lines[name][0] == "--"
+            assert lines[name][0] == "error"
             assert lines[name][1].endswith(f"install it: python -m pip install {name}")
-        assert lines["cupy"][0] == ".."
+        assert lines["cupy"][0] == "note"
         assert lines["models"][0] == "ok"
 
     def test_it_never_raises(self, capsys, monkeypatch):
@@ -291,9 +295,9 @@ class TestDoctor:
     @pytest.mark.parametrize(
         ("plugins", "mark", "text"),
         [
-            ([], "--", "not loaded"),
+            ([], "error", "not loaded"),
             ([("rife", "/plugins/rife.so", OURS, ["RIFE"])], "ok", "org.vapoursynth-rife.rife (/plugins/rife.so)"),
-            ([("rife", "/plugins/rife.so", "another.one", ["RIFE2"])], "--", "another plugin took the name"),
+            ([("rife", "/plugins/rife.so", "another.one", ["RIFE2"])], "error", "another plugin took the name"),
         ],
     )
     def test_the_plugin(self, capsys, monkeypatch, plugins, mark, text):
@@ -305,7 +309,7 @@ class TestDoctor:
     def finding(self, capsys, subject):
         """The line about ``subject``, or None; whatever it says, it makes no call fail."""
         found = self.lines(run(capsys, "doctor")[1]).get(subject)
-        assert found is None or found[0] in ("ok", "..")
+        assert found is None or found[0] in ("ok", "note")
         return found
 
     @pytest.mark.parametrize(
@@ -316,8 +320,8 @@ class TestDoctor:
                 ["ffms2", "lsmas", "bs"],
                 ("ok", f"core.bs (/plugins/bs.so), {OTHERS}; the README's examples take core.bs"),
             ),
-            (["std"], ("..", NO_BS)),
-            (["ffms2", "lsmas"], ("..", f"{NO_BS} (there is {OTHERS})")),
+            (["std"], ("note", NO_BS)),
+            (["ffms2", "lsmas"], ("note", f"{NO_BS} (there is {OTHERS})")),
         ],
     )
     def test_what_reads_files(self, capsys, monkeypatch, namespaces, expected):
@@ -338,7 +342,7 @@ class TestDoctor:
         on_path.unlink()
         monkeypatch.setitem(sys.modules, "imageio_ffmpeg", None)
         mark, text = self.finding(capsys, "ffmpeg")
-        assert mark == ".."
+        assert mark == "note"
         assert text.startswith("none, and only what encodes needs it (ModuleNotFoundError: ")
         assert text.endswith("; python -m pip install imageio-ffmpeg")
 
@@ -346,21 +350,21 @@ class TestDoctor:
         ("vulkan", "cuda", "expected"),
         [
             ({"uuid": UUID}, UUID, ("ok", "A GPU, frames on it are used in place")),
-            ({"uuid": UUID}, UUID[::-1], ("..", f"{DOWNLOADED} it is no CUDA device of torch")),
-            ({"uuid": UUID}, None, ("..", f"{DOWNLOADED} it is no CUDA device of torch")),
-            ({"uuid": UUID, "shares": 0}, UUID, ("..", f"{DOWNLOADED} its driver shares no memory")),
+            ({"uuid": UUID}, UUID[::-1], ("note", f"{DOWNLOADED} it is no CUDA device of torch")),
+            ({"uuid": UUID}, None, ("note", f"{DOWNLOADED} it is no CUDA device of torch")),
+            ({"uuid": UUID, "shares": 0}, UUID, ("note", f"{DOWNLOADED} its driver shares no memory")),
             (
                 {"uuid": UUID, "usable": False},
                 UUID,
-                ("..", "no frames on the GPU (A GPU: needs Vulkan 1.4, has 1.3)"),
+                ("note", "no frames on the GPU (A GPU: needs Vulkan 1.4, has 1.3)"),
             ),
-            ({"devices": []}, UUID, ("..", "no frames on the GPU (no device)")),
+            ({"devices": []}, UUID, ("note", "no frames on the GPU (no device)")),
             (
                 {"error": "Failed to load\nthe loader"},
                 UUID,
-                ("..", f"no frames on the GPU (RuntimeError: Failed to load the loader); {REMEDY}"),
+                ("note", f"no frames on the GPU (RuntimeError: Failed to load the loader); {REMEDY}"),
             ),
-            (None, UUID, ("..", "no frames on the GPU (VapourSynth R81 is the first that has them there)")),
+            (None, UUID, ("note", "no frames on the GPU (VapourSynth R81 is the first that has them there)")),
         ],
     )
     def test_frames_on_the_gpu(self, capsys, monkeypatch, vulkan, cuda, expected):
@@ -375,7 +379,7 @@ class TestDoctor:
         give_cuda(monkeypatch, UUID)
         monkeypatch.setitem(sys.modules, name, None)
         mark, text = self.finding(capsys, "vulkan")
-        assert mark == ".."
+        assert mark == "note"
         assert text.startswith(f"{DOWNLOADED} ModuleNotFoundError: ")
         assert text.endswith("; install it: python -m pip install cupy-cuda13x")
 
@@ -403,7 +407,7 @@ class TestDoctor:
         found = self.finding(capsys, "installs")
         assert (found is not None) == two
         if two:
-            assert found[0] == ".."
+            assert found[0] == "note"
             assert f"VapourSynth has loaded {library}, and Python imports {PACKAGE}, which was not" in found[1]
             assert "`python -m pip uninstall -y vapoursynth-rife`" in found[1]
 

@@ -71,6 +71,13 @@ def test_other_names_list_the_choices(typed):
     assert "did you mean" not in str(error.value) or typed.startswith(("flownet", "4"))
 
 
+@pytest.mark.parametrize("typed", ["-1", "-4.6", "-1e5", "-0.5"])
+def test_a_number_below_0_is_like_no_name(typed):
+    with pytest.raises(ModelError) as error:
+        find(typed)
+    assert "did you mean" not in str(error.value)
+
+
 def test_neither_torch_nor_a_http_client_is_imported():
     program = (
         "import sys, vsrife.models.store, vsrife.cli; "

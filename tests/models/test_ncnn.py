@@ -149,7 +149,7 @@ def test_the_network_itself_where_it_is_here(cache):
             "flownet_v4.0.pkl",
             (
                 "is rife-v4.5 of the ncnn plugin; 4.5 is not on this machine, and 4.0 is used in its place: "
-                "python -m vsrife models fetch 4.5 brings the one"
+                "python -m vsrife models fetch 4.5 brings 4.5"
             ),
         ),
         (
@@ -158,7 +158,7 @@ def test_the_network_itself_where_it_is_here(cache):
             "flownet_v4.4.pkl",
             (
                 "is rife-v4.5 of the ncnn plugin; 4.5 is not on this machine, and 4.4 is used in its place: "
-                "python -m vsrife models fetch 4.5 brings the one"
+                "python -m vsrife models fetch 4.5 brings 4.5"
             ),
         ),
         (
@@ -167,22 +167,22 @@ def test_the_network_itself_where_it_is_here(cache):
             "flownet_v4.25.lite.pkl",
             (
                 "is rife-v4.22-lite of the ncnn plugin; 4.22.lite is not on this machine, and 4.25.lite is used in its "
-                "place: python -m vsrife models fetch 4.22.lite brings the one"
+                "place: python -m vsrife models fetch 4.22.lite brings 4.22.lite"
             ),
         ),
         (
             ["4.0", "3.1"],
             3,
             "flownet_v3.1.pkl",
-            "is rife-anime of the ncnn plugin, which is not to be had here; 3.1, the nearest, is used in its place",
+            "is rife-anime of the ncnn plugin, which vsrife does not have; 3.1, the nearest, is used in its place",
         ),
         (
             ["4.0", "3.8"],
             3,
             "flownet_v3.8.pkl",
             (
-                "is rife-anime of the ncnn plugin, which is not to be had here; 3.1, the nearest, is not on this "
-                "machine, and 3.8 is used in its place: python -m vsrife models fetch 3.1 brings the one"
+                "is rife-anime of the ncnn plugin, which vsrife does not have; 3.1, the nearest, is not on this "
+                "machine, and 3.8 is used in its place: python -m vsrife models fetch 3.1 brings 3.1"
             ),
         ),
         (
@@ -191,7 +191,7 @@ def test_the_network_itself_where_it_is_here(cache):
             "flownet_v3.8.pkl",
             (
                 "is rife-v4.26 of the ncnn plugin; 4.26 is not on this machine, and 3.8 is used in its place: "
-                "python -m vsrife models fetch 4.26 brings the one"
+                "python -m vsrife models fetch 4.26 brings 4.26"
             ),
         ),
     ],

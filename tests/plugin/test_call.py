@@ -82,14 +82,35 @@ WRONG = [
         ({"skip_threshold": value}, "must be a PSNR from 0 to 120 decibels; leave it out for 60$")
         for value in (-1, 121, NAN, INF)
     ],
-    *[({"device": value}, PLACES) for value in ("gpu", "", "CPU", "cuda:-1")],
+    *[({"device": value}, PLACES + "$") for value in ("", "cuda:-1", "xpu7x", "cpus")],
+    *[
+        ({"device": value}, PLACES + rf"; did you mean {meant}\?$")
+        for value, meant in (
+            ("gpu", "cuda"),
+            ("CPU", "cpu"),
+            ("Cuda:1", "cuda:1"),
+            ("cuda0", "cuda:0"),
+            ("AUTO", "auto"),
+        )
+    ],
+    *[
+        ({"multi": value}, rf"Fraction\(1001, 400\); the first argument after the clip is multi: .* write {argument}=$")
+        for value, argument in (
+            ("/opt/rife/models/rife-v4.6", "model_path"),
+            ("~/models/rife-v4.6_ensembleFalse/", "model_path"),
+            (r"C:\models\x", "model_path"),
+            ("rife-v4.6", "model_path"),
+            ("/x/flownet.pkl", "model"),
+        )
+    ],
+    *[({"multi": value}, A_NUMBER) for value in ("5/x", "60fps", "2:1", "x2")],
     ({"device": "0"}, PLACES + '; for GPU 0 pass "cuda:0"$'),
     ({"device": "meta"}, r'cannot be used here \(.+\); try device="cpu"$'),
     ({"device": "cpu:1"}, r'out of range; the CPU is one device: pass device="cpu"$'),
     *[({"precision": value}, r"must be one of auto, float32, float16, bfloat16") for value in ("", "int8", "fp8")],
     ({"precision": "fp16"}, r"did you mean float16\?$"),
     ({"precision": "single"}, r"did you mean float32\?$"),
-    ({"matrix_in": "bt601"}, r"must be one of rgb \(0\), 709 \(1\), fcc \(4\), .*2020ncl \(9\); did you mean 170m\?$"),
+    ({"matrix_in": "bt601"}, r"must be one of 709 \(1\), fcc \(4\), .*2020ncl \(9\); did you mean 170m\?$"),
     ({"matrix_in": "ictcp"}, r"; ictcp is not taken: it works on cone responses"),
     ({"matrix_in": "10"}, r"; 2020cl is not taken: constant luminance"),
     ({"matrix_in": "rgb"}, r"must be a matrix of YUV for a YUV420P8 clip; take one of 709 \(1\), "),

@@ -191,7 +191,7 @@ class TestModel:
         (warning,) = [text for kind, text in heard if kind == vs.MESSAGE_TYPE_WARNING]
         assert warning == (
             "RIFE: model (61) is rife-v4.20 of the ncnn plugin; 4.20 is not on this machine, and 4.0 is used in its "
-            "place: python -m vsrife models fetch 4.20 brings the one"
+            "place: python -m vsrife models fetch 4.20 brings 4.20"
         )
 
     def test_a_name_is_only_ever_that_network(self, only_4_0):

@@ -33,7 +33,9 @@ SOURCES = ("bs", "lsmas", "ffms2")
 GPU_FRAMES = ("cupy", "cuda.bindings.runtime")
 """What takes frames where they lie on an NVIDIA GPU."""
 
-MARKS = {True: "ok", None: "..", False: "--"}
+MARKS = {True: "ok", None: "note", False: "error"}
+
+MEANING = "note: calls work, but something is absent, or slower; error: calls fail until it is mended"
 
 
 class Finding(NamedTuple):
@@ -61,8 +63,10 @@ def run(_arguments: argparse.Namespace) -> int:
     sound = True
     for examine in (_versions, _devices, _vulkan, _plugin, _models, _sources, _ffmpeg):
         for finding in _safely(examine):
-            print(f"{MARKS[finding.sound]}  {finding.subject:<14}{finding.text}")
+            print(f"{MARKS[finding.sound]:<7}{finding.subject:<14}{finding.text}")
             sound = sound and finding.sound is not False
+    print()
+    print(MEANING)
     return 0 if sound else 1
 
 
@@ -234,7 +238,7 @@ def _first_call(vapoursynth: ModuleType) -> Finding:
         core.rife.RIFE(core.std.BlankClip(length=1), multi=0)
     except vapoursynth.Error as error:
         if "multi (0)" in str(error):
-            return Finding("first call", "its Python side starts")
+            return Finding("first call", "the plugin starts Python and answers")
         return Finding("first call", " ".join(str(error).split())[:300], sound=False)
     return Finding("first call", "multi=0 was taken; install vapoursynth-rife again", sound=False)
 

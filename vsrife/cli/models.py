@@ -44,6 +44,7 @@ def list_models(_arguments: argparse.Namespace) -> int:
     print(f"folder: {store.cache_folder()}")
     default = store.embedded_default()
     print(f"a call without model runs: {default or DEFAULT}")
+    print("group: networks with the same entry are built alike and differ in their weights only (docs/models.md)")
     print("size: > is what the weights alone take; sha256: * as recorded when the file first came")
     return 0
 

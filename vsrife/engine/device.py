@@ -11,6 +11,7 @@ which there are few; what is done outside of them (judging cuts, say) is done on
 import functools
 import os
 import queue
+import re
 import threading
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -107,6 +108,15 @@ _gpu_places: dict[int, queue.SimpleQueue[None]] = {}
 _stopped = threading.Event()
 
 
+def _meant(name: str) -> str:
+    """What an error adds about a name that torch does not know: another spelling of one that it does, or nothing."""
+    found = re.fullmatch(r"(auto|cpu|gpu|cuda)[ :_]?(\d{0,3})", name.strip().lower(), re.ASCII)
+    if found is None:
+        return ""
+    kind, number = found[1].replace("gpu", "cuda"), found[2] if found[1] in ("gpu", "cuda") else ""
+    return f"; did you mean {kind}:{int(number)}?" if number else f"; did you mean {kind}?"
+
+
 def resolve_device(name: str) -> torch.device:
     """The torch device that the argument ``device`` names.
 
@@ -126,7 +136,7 @@ def resolve_device(name: str) -> torch.device:
         device = torch.device(name if int(number or 0) < 128 else "")
     except (RuntimeError, ValueError) as error:
         raise ArgumentError(
-            f'device ({name}) must be "auto", "cpu", "cuda", "cuda:1" or another device of torch'
+            f'device ({name}) must be "auto", "cpu", "cuda", "cuda:1" or another device of torch{_meant(name)}'
         ) from error
     if device.type == "cpu":
         return torch.device("cpu")

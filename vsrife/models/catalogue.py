@@ -205,7 +205,12 @@ def find(name: str) -> Entry:
 
 
 def _nearest(name: str) -> str | None:
-    """What a misspelt name may stand for: for a bare version the one next to it, else the one most alike."""
+    """What a misspelt name may stand for: for a bare version the one next to it, else the one most alike.
+
+    A number below 0 stands for nothing: None.
+    """
+    if re.fullmatch(r"-[\d.e+-]+", name.strip().lower(), re.ASCII):
+        return None
     plain = name.lower().removeprefix("rife").lstrip("-_ v")
     if plain in CATALOGUE:
         return plain

@@ -14,7 +14,7 @@ from vsrife.errors import ModelError
 from vsrife.models import catalogue
 from vsrife.models.store import embedded_default, is_cached, locate
 
-__all__ = ["TITLES", "NcnnModel", "find_model", "model_of_folder", "model_of_number"]
+__all__ = ["TITLES", "NcnnModel", "find_model", "model_of_folder", "model_of_number", "name_of_mlrt"]
 
 _GROUPS = (
     "rife rife-HD rife-UHD rife-anime rife-v2 rife-v2.3 rife-v2.4 rife-v3.0 rife-v3.1",
@@ -78,7 +78,7 @@ def model_of_number(number: int, *, before_factors: bool = False) -> NcnnModel:
     if before_factors and number == len(_GROUPS[0].split()):
         return NcnnModel(title="rife-v4", network="4.0", exact=True)
     if not 0 <= number < len(TITLES):
-        meant = _name_of_mlrt(number)
+        meant = name_of_mlrt(number)
         hint = f'RIFEModel {number} of vsmlrt is model="{meant}"' if meant else "for them: python -m vsrife models"
         raise ModelError(
             f"model ({number}) must be a name, or a number of the ncnn plugin from 0 to {len(TITLES) - 1}; {hint}"
@@ -107,7 +107,7 @@ def find_model(model: NcnnModel, said: str) -> tuple[Path, str]:
     """
     start = f"{said} is {model.title} of the ncnn plugin"
     if not model.exact:
-        start += ", which is not to be had here"
+        start += ", which vsrife does not have"
     network = model.network if model.exact else f"{model.network}, the nearest,"
     here = [name for name, entry in catalogue.CATALOGUE.items() if is_cached(entry)]
     if model.network in here:
@@ -124,7 +124,7 @@ def find_model(model: NcnnModel, said: str) -> tuple[Path, str]:
             raise ModelError(f"{start}: {error}") from None
     return path, (
         f"{start}; {network} is not on this machine, and {used} is used in its place: "
-        f"python -m vsrife models fetch {model.network} brings the one"
+        f"python -m vsrife models fetch {model.network} brings {model.network}"
     )
 
 
@@ -164,7 +164,7 @@ def _nearest(wanted: _Version, names: Iterable[str]) -> str:
     return min(names, key=distance)
 
 
-def _name_of_mlrt(number: int) -> str | None:
+def name_of_mlrt(number: int) -> str | None:
     """The catalogue's name of a RIFEModel of vsmlrt: 46 is 4.6, 426 is 4.26, 4151 is 4.15.lite, 4252 is 4.25.heavy."""
     digits = str(number)
     kind = {"1": ".lite", "2": ".heavy"}.get(digits[3:], "")

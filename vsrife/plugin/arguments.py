@@ -200,7 +200,7 @@ def _multi(passed: Passed, name: str) -> Fraction:
     must_be = 'a number above 0, such as 2, 2.5, "5/2" or Fraction(1001, 400)'
     found = _MULTI.fullmatch(passed.text(name, must_be, ""))
     if found is None:
-        raise passed.wrong(name, must_be)
+        raise passed.wrong(name, f"{must_be}{ncnn.instead_of_multi(passed.shown(name))}")
     top, bottom = Fraction(found["top"]), Fraction(found["bottom"] or 1)
     if top == 0 or bottom == 0:
         raise passed.wrong(name, must_be)

@@ -239,11 +239,13 @@ def check_overrides(fmt: PixelFormat, overrides: ColourOverrides) -> None:
 
 
 def parse_matrix(text: str) -> Matrix:
-    """The matrix of resize's name ("709") or of an H.273 number ("1"). Raises ArgumentError listing the choices."""
+    """The matrix of resize's name ("709") or of an H.273 number ("1"). Raises ArgumentError listing those of YUV."""
     for number, (label, reason) in _REFUSED_MATRICES.items():
         if text.strip().lower() in (label, str(number)):
-            raise ArgumentError(f"matrix_in ({text}) must be one of {_labels(Matrix)}; {label} is not taken: {reason}")
-    return _parse("matrix_in", text, Matrix)
+            raise ArgumentError(
+                f"matrix_in ({text}) must be one of {_labels(_YUV_MATRICES)}; {label} is not taken: {reason}"
+            )
+    return _parse("matrix_in", text, Matrix, offered=_YUV_MATRICES)
 
 
 def parse_range(text: str) -> Range:
@@ -282,16 +284,18 @@ def _labels(choices: Iterable[_Named]) -> str:
     return ", ".join(f"{choice.label} ({choice.value})" for choice in choices)
 
 
-def _parse[T: _Named](argument: str, text: str, choices: type[T]) -> T:
+def _parse[T: _Named](argument: str, text: str, choices: type[T], offered: Iterable[T] | None = None) -> T:
+    """The choice that ``text`` names. ``offered``: those that an error lists, where these are not all."""
     for choice in choices:
         # "709" is a name and "1" a number; no name is another choice's number.
         if text.strip().lower() in (choice.label, str(choice.value)):
             return choice
     plain = text.strip().lower()
-    labels = [choice.label for choice in choices]
+    offered = list(choices if offered is None else offered)
+    labels = [choice.label for choice in offered]
     near = _OTHER_NAMES.get(plain) or next(iter(difflib.get_close_matches(plain, labels, n=1)), None)
     hint = f"; did you mean {near}?" if near in labels else ""
-    raise ArgumentError(f"{argument} ({text}) must be one of {_labels(choices)}{hint}")
+    raise ArgumentError(f"{argument} ({text}) must be one of {_labels(offered)}{hint}")
 
 
 def _number_of(prop: str, props: Mapping[str, int]) -> int | None:
