@@ -18,7 +18,7 @@ Planes = Sequence[NDArray[np.uint8]]
 
 
 NO_CUTS: Final = 1.0
-"""A threshold at which pairs are compared, as for any film, but none is a cut, even where the network follows no motion."""
+"""Of scene cuts: pairs are compared, as for any film, but none is one, even where the network follows no motion."""
 
 
 def save(frames: Sequence[Planes], path: Path) -> None:
