@@ -77,6 +77,24 @@ def given_back(counted):
 
 
 @pytest.mark.parametrize(
+    "options",
+    [{"multi": 1, "retime": 1}, {"multi": 2, "retime": 1}, {"multi": 2}, {"fps_num": 40, "fps_den": 1, "cfr": 1}],
+)
+def test_drawings_pauses_and_a_constant_rate(device, counted, moving_model, options):
+    """What takes more frames than are shown, some of them in a second round, as of host frames."""
+    drawings = textured(6, 70, 50, step=4)
+    clip = core.std.Splice([drawings[n // 2] for n in range(12)])
+    clip = with_props(clip, {n: {"_DurationNum": 48 if n == 7 else 1, "_DurationDen": 24} for n in range(12)})
+    there = rife(clip.std.GPUUpload(), moving_model, device, **options).std.GPUDownload()
+    found = [there.get_frame(n) for n in reversed(range(min(len(there), 40)))]
+    kinds = {str(frame.props["RifeKind"]) for frame in found}
+    assert {"source", "new"} <= kinds
+    assert ("held" in kinds) is (options.get("multi") != 1)
+    del there
+    assert given_back(counted)
+
+
+@pytest.mark.parametrize(
     ("format", "size"),
     [
         (vs.YUV420P8, (642, 362)),

@@ -30,7 +30,7 @@ from vsrife.plugin.signature import HOST_SIGNATURE, SIGNATURE
 from vsrife.video.formats import PixelFormat
 from vsrife.video.resident import Block, Interop
 
-from .clips import numbered, samples, scene, textured
+from .clips import numbered, samples, scene, textured, with_props
 
 core = vs.core
 GRAY = PixelFormat.from_vs_id(vs.GRAY8)
@@ -810,6 +810,25 @@ class TestInVapourSynth:
         for a, b in zip(here.frames(close=True), out.frames(close=True), strict=True):
             assert dict(a.props) == dict(b.props)
             assert same(a, b)
+
+    @pytest.mark.parametrize(
+        "options",
+        [{"multi": 1, "retime": 1}, {"multi": 2, "retime": 1}, {"multi": 2}, {"fps_num": 40, "fps_den": 1, "cfr": 1}],
+    )
+    def test_drawings_pauses_and_a_constant_rate(self, on_software, moving_model, options):
+        """What takes more frames than are shown, some of them in a second round."""
+        interop = on_software(timelines=True)
+        drawings = textured(6, 70, 50, step=4)
+        clip = core.std.Splice([drawings[n // 2] for n in range(12)])
+        clip = with_props(clip, {n: {"_DurationNum": 48 if n == 7 else 1, "_DurationDen": 24} for n in range(12)})
+        out = rife(clip.std.GPUUpload(), moving_model, **options)
+        here, there = rife(clip, moving_model, **options), out.std.GPUDownload()
+        for n in reversed(range(min(len(here), 40))):
+            a, b = here.get_frame(n), there.get_frame(n)
+            assert same(a, b), n
+            assert dict(a.props) == dict(b.props)
+        del out, there
+        assert given_back(interop)
 
     def test_frames_at_source_times_share_their_planes(self, on_software, average_model):
         interop = on_software()
