@@ -225,6 +225,13 @@ class TestWarped:
         right[(y - 110) ** 2 + (x - 230) ** 2 < 400] = 180
         plain = torch.full((180, 320), 60.0)
         assert score_of(self.share(left, right, plain, plain)) >= DEFAULT_CUT_THRESHOLD
+        for picture in (left, right, plain):  # and a panel that stays does not count as matched
+            picture[144:] = scene(5, 36, 320)
+        assert score_of(self.share(left, right, plain, plain)) >= DEFAULT_CUT_THRESHOLD
+
+    def test_texture_beside_plain_ground_is_not_matched(self) -> None:
+        left, right = scene(1, 180, 320), scene(2, 180, 320)
+        assert score_of(self.share(left, right, left, torch.full((180, 320), 120.0))) >= DEFAULT_CUT_THRESHOLD
 
     def test_a_thing_that_moves_is_matched_in_one_place(self) -> None:
         frames = []
