@@ -5,7 +5,12 @@ import numpy as np
 import pytest
 import torch
 
+from tests.network.small import network
+from tests.video.scenery import scene
+from vsrife.engine.matcher import Matcher
 from vsrife.engine.measures import FusedMeasures, measures_on
+from vsrife.engine.networks import Network
+from vsrife.video import cuts
 from vsrife.video.signature import signature
 from vsrife.video.still import is_still
 
@@ -49,3 +54,21 @@ def test_three_planes(cuda, measures, dtype, bits):
 
 def test_a_gpu_with_kernels_uses_them(cuda, kernels):
     assert isinstance(measures_on(cuda), FusedMeasures)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float16])
+@pytest.mark.parametrize("kind", ["A", "G", "J"])
+def test_a_network_is_asked_as_on_the_cpu(cuda, kernels, kind, dtype):
+    """The share of blocks that motion does not match: within what other roundings of a flow make of it."""
+    there = Matcher(Network.of(network(kind), cuda, dtype, kernels), 180, 320)
+    here = Matcher(Network.of(network(kind), torch.device("cpu"), torch.float32), 180, 320)
+    first, second = scene(1, 180, 332), scene(2, 180, 320)
+    for left, right in ((first[:, :320], first[:, 12:]), (first[:, :320], second)):
+        pair = cuts.prepare(*(signature([each.round().to(torch.uint8)], 8) for each in (left, right)))
+        with torch.inference_mode():
+            found = [
+                matcher.warped(pair.left, pair.right, lambda a, b: cuts.warped(pair, a, b)) for matcher in (there, here)
+            ]
+            again = there.warped(pair.left, pair.right, lambda a, b: cuts.warped(pair, a, b))
+        assert found[0] == again
+        assert found[0] == pytest.approx(found[1], abs=0.02 if dtype is torch.float32 else 0.1)
