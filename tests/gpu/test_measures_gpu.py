@@ -1,6 +1,8 @@
 """The scene and still measures give the CPU's answer on a CUDA device, by torch and by the kernels, to the last
 integer."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 import torch
@@ -65,10 +67,9 @@ def test_a_network_is_asked_as_on_the_cpu(cuda, kernels, kind, dtype):
     first, second = scene(1, 180, 332), scene(2, 180, 320)
     for left, right in ((first[:, :320], first[:, 12:]), (first[:, :320], second)):
         pair = cuts.prepare(*(signature([each.round().to(torch.uint8)], 8) for each in (left, right)))
+        measure = partial(cuts.warped, pair)
         with torch.inference_mode():
-            found = [
-                matcher.warped(pair.left, pair.right, lambda a, b: cuts.warped(pair, a, b)) for matcher in (there, here)
-            ]
-            again = there.warped(pair.left, pair.right, lambda a, b: cuts.warped(pair, a, b))
-        assert found[0] == again
-        assert found[0] == pytest.approx(found[1], abs=0.02 if dtype is torch.float32 else 0.1)
+            found, expected = (matcher.warped(pair.left, pair.right, measure) for matcher in (there, here))
+            again = there.warped(pair.left, pair.right, measure)
+        assert found == again
+        assert found == pytest.approx(expected, abs=0.02 if dtype is torch.float32 else 0.1)

@@ -5,6 +5,7 @@ Pair k is source frames k, k + 1.
 """
 
 from dataclasses import dataclass
+from functools import partial
 
 from vsrife.engine.cache import Cache
 from vsrife.engine.matcher import Matcher
@@ -96,7 +97,7 @@ class Scenes:
             pair = cuts.prepare(left, right)
             score = min(score, cuts.score_of(cuts.shifted(pair)))
             if score >= self._threshold:
-                share = self._matcher.warped(pair.left, pair.right, lambda a, b: cuts.warped(pair, a, b))
+                share = self._matcher.warped(pair.left, pair.right, partial(cuts.warped, pair))
                 score = min(score, cuts.score_of(share))
         return Cut(cut=score >= self._threshold, score=score)
 
