@@ -72,7 +72,7 @@ TORCH_FREE = (
     *("vsrife.cli", "vsrife.cli.doctor", "vsrife.cli.evaluate", "vsrife.cli.models", "vsrife.cli.train"),
     *("vsrife.cli.bench", "vsrife.cli.bench.child", "vsrife.cli.bench.command"),
     *("vsrife.models", "vsrife.models.catalogue", "vsrife.models.download", "vsrife.models.store"),
-    *("vsrife.models.ncnn", "vsrife.plugin.ncnn", "vsrife.plugin.passed"),
+    *("vsrife.models.ncnn", "vsrife.plugin.ncnn", "vsrife.plugin.raw_arguments"),
     *("vsrife.plugin", "vsrife.plugin.arguments", "vsrife.plugin.callbacks", "vsrife.plugin.installation"),
     *(
         "vsrife.plugin.native",

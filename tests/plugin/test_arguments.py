@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from vsrife.errors import ArgumentError, RifeError
 from vsrife.plugin.arguments import Settings, parse, ratio_of
-from vsrife.plugin.passed import MAX_WHOLE
+from vsrife.plugin.raw_arguments import MAX_WHOLE
 from vsrife.plugin.signature import SIGNATURE
 
 RATES = "60 is fps_num=60, fps_den=1 and 59.94 is fps_num=60000, fps_den=1001"

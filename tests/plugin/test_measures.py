@@ -277,10 +277,10 @@ def test_every_plane_is_compared_with_its_own_limit() -> None:
 def test_threads_at_once_find_the_same() -> None:
     left, right = np.random.default_rng(2).integers(0, 65536, (2, 36, 64))
     plane = plane_of(torch.uint8, (270, 481), 4)
-    share, thumbnail = cuts.in_place(left, right), definition([plane], 8)
+    share, cells = cuts.in_place(left, right), definition([plane], 8)
     with ThreadPoolExecutor(8) as pool:
         found = list(pool.map(lambda _: (measures.in_place(left, right), signature([plane], 8)), range(400)))
-    assert all(each_share == share and np.array_equal(each, thumbnail) for each_share, each in found)
+    assert all(each_share == share and np.array_equal(each, cells) for each_share, each in found)
 
 
 def runs_beside(work) -> bool:

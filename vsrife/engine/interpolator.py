@@ -319,7 +319,7 @@ class Interpolator:
         right: tuple[Layer, tuple[Tensor, ...] | None],
         out: tuple[Tensor, ...] | None = None,
     ) -> tuple[Tensor, ...]:
-        # What is not cached is brought now: in place where it is lent; and an alpha whose neighbour had none before.
+        # What is not cached lies in the memory of the frames themselves, and is read in place.
         a, b = (layer.planes_on(self._device) if cached is None else cached for layer, cached in (left, right))
         layer = left[0]
         fmt, chroma = layer.format, layer.colour.chroma

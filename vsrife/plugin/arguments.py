@@ -12,8 +12,8 @@ from fractions import Fraction
 from vsrife.errors import ArgumentError
 from vsrife.plugin import ncnn
 from vsrife.plugin.ncnn import NOTHING, Ncnn
-from vsrife.plugin.passed import Passed
 from vsrife.plugin.pauses import DEFAULT_PAUSE
+from vsrife.plugin.raw_arguments import Passed
 
 __all__ = [
     "DEFAULT_MULTI",

@@ -12,7 +12,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from vsrife.errors import RifeError
-from vsrife.plugin import garbage, installation, vsapi
+from vsrife.plugin import gc_freeze, installation, vsapi
 from vsrife.plugin.signature import ARGUMENTS
 
 if TYPE_CHECKING:
@@ -66,16 +66,16 @@ def _create(arguments: Any, result: Any, core: Any, api: Any) -> None:
         _refuse_fork()
         installation.check()
         # The filter and the list bring torch, which a host that never calls RIFE must not pay for.
-        from vsrife.plugin import listing
+        from vsrife.plugin import gpu_list
         from vsrife.plugin.arguments import parse
         from vsrife.plugin.filter import Filter
 
         _stop_at_exit()
-        garbage.freeze_after_script(lambda: not _instances)
+        gc_freeze.freeze_after_script(lambda: not _instances)
         passed = vsapi.Map(edge, arguments)
         settings = parse(passed.values(ARGUMENTS))
         if settings.ncnn.list_gpu:
-            listing.publish(edge, passed, vsapi.Map(edge, result))
+            gpu_list.publish(edge, passed, vsapi.Map(edge, result))
             return
         serial = next(_serials)
         instance = Filter(edge, passed, settings, serial)

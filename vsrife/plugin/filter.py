@@ -12,8 +12,8 @@ from vsrife.engine.interpolator import Interpolator
 from vsrife.engine.matcher import Matcher
 from vsrife.engine.networks import load_network
 from vsrife.errors import ArgumentError
-from vsrife.plugin import arguments, here, ncnn, vsapi
-from vsrife.plugin.constant import ConstantRate
+from vsrife.plugin import arguments, ncnn, resolved, vsapi
+from vsrife.plugin.constant_rate import ConstantRate
 from vsrife.plugin.drawings import Drawings
 from vsrife.plugin.fields import refuse_fields
 from vsrife.plugin.pauses import around, share_of, usual_span
@@ -78,7 +78,7 @@ class Filter:
             self._info.fpsNum, self._info.fpsDen = self._timeline.output_fps
         if settings.notes:
             self._core.inform_once(f"RIFE: {'; '.join(settings.notes)}")
-        name = here.device_name(self._core, settings)
+        name = resolved.device_name(self._core, settings)
         with ncnn.named(settings.ncnn):
             interop = self._interop(name)
             device = resolve_device(name) if interop is None else interop.device
@@ -87,12 +87,12 @@ class Filter:
         if device.type == "cpu" and settings.precision == "float16":
             self._core.inform_once("RIFE: precision float16 on a CPU is many times slower than float32 on most")
         network = load_network(
-            here.checkpoint(self._core, settings),
+            resolved.checkpoint(self._core, settings),
             device,
             resolve_precision(settings.precision, device),
             variant=settings.variant,
         )
-        ensemble = here.with_ensemble(self._core, settings, supported=network.module.supports_ensemble)
+        ensemble = resolved.with_ensemble(self._core, settings, supported=network.module.supports_ensemble)
         self._interpolator = Interpolator(network, width, height, scale=settings.scale, ensemble=ensemble)
         self._reader: Reader
         if interop is None:

@@ -12,7 +12,7 @@ from fractions import Fraction
 from vsrife.errors import ArgumentError
 from vsrife.models.ncnn import TITLES, NcnnModel, model_of_folder, model_of_number
 from vsrife.models.store import SUFFIXES
-from vsrife.plugin.passed import Passed
+from vsrife.plugin.raw_arguments import Passed
 
 __all__ = ["NOTHING", "UHD_SCALE", "Ncnn", "in_words_of", "instead_of_multi", "may_be_a_model", "named", "read"]
 

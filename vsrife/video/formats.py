@@ -122,10 +122,6 @@ class PixelFormat:
             return width, height
         return width >> self.subsampling_w, height >> self.subsampling_h
 
-    def plane_subsampling(self, plane: int) -> tuple[int, int]:
-        """Log2 of the subsampling of a plane, across and down; (0, 0) for luma, RGB and Gray."""
-        return (0, 0) if plane == 0 else (self.subsampling_w, self.subsampling_h)
-
     def _nearest(self) -> str:
         """How a script writes the 16-bit format closest to this one."""
         subsampling = (self.subsampling_w, self.subsampling_h)

@@ -1,4 +1,4 @@
-// Integers that tell of two frames: sums over the cells of a thumbnail, and whether a pair stands still.
+// Integers that tell of two frames: sums over the cells of a signature, and whether a pair stands still.
 // The definitions are vsrife.video.cuts.signature and vsrife.video.still.is_still, equal to the last integer.
 // From outside: SAMPLE.
 #include "common.cuh"

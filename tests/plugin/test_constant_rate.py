@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 import vsrife
 from vsrife.errors import ArgumentError
-from vsrife.plugin.constant import ConstantRate
+from vsrife.plugin.constant_rate import ConstantRate
 from vsrife.plugin.pauses import DEFAULT_PAUSE, around, share_of, usual_span
 
 from .clips import digest, numbered, samples, scene, textured, with_props
