@@ -338,7 +338,7 @@ def test_two_processes_are_one_with_the_double_batch(make, table, tmp_path):
     begin = alone.weights.row.detach().clone()
     halves = [loop.make_samples(config, alone.sources, CPU, Group(rank=rank, world=2), 0) for rank in (0, 1)]
     for position in range(3):
-        alone.learn(concatenate([half.batch(position) for half in halves]))
+        alone.learn((concatenate([half.batches(position)[0] for half in halves]),))
     # AdamW's first steps divide each gradient by its own size, so that rounding of the smallest ones shows.
     with torch.no_grad():
         apart = (alone.weights.row - first).norm() / (alone.weights.row - begin).norm()

@@ -14,13 +14,16 @@ from vsrife.training.data.batch import Source
 from vsrife.training.data.clips import find_clips, read_clip, split_shots
 from vsrife.training.data.packing import open_pack
 from vsrife.training.data.pictures import read_picture
-from vsrife.training.data.samples import Samples, SamplesState, Stage
+from vsrife.training.data.samples import Part, Samples, SamplesState, Stage
 from vsrife.training.data.shots import ResidentShots, Shots, Windows
 from vsrife.training.data.synthetic import Synthetic
 from vsrife.training.data.vimeo import Vimeo
 from vsrife.training.parallel import Group
 
 __all__ = ["make_samples", "make_sources"]
+
+KNOWING: Final = ("synthetic",)
+"""The sources whose flow is known."""
 
 _UNKNOWN: Final = 10**9
 """Steps of a run whose number is not found yet: it is at its beginning, where the first shares hold."""
@@ -62,13 +65,26 @@ def make_samples(
     return Samples(
         sources,
         stages,
-        size=config.run.batch // group.world,
+        parts=parts_of(config, group),
         device=device,
         state=SamplesState(seed=config.run.seed, position=position),
         prefetch=config.data.prefetch,
         rank=group.rank,
         world=group.world,
     )
+
+
+def parts_of(config: Config, group: Group) -> list[Part]:
+    """What each step of one process is made of: `run.batch` samples of `data.crop`, and what `data.also` adds."""
+    also = [
+        Part(
+            count=each.batch // group.world,
+            crop=(each.crop[0], each.crop[1]),
+            sources=KNOWING if each.blocks else None,
+        )
+        for each in config.data.also
+    ]
+    return [Part(count=config.run.batch // group.world, crop=(config.data.crop[0], config.data.crop[1])), *also]
 
 
 def _pictures(folder: Path | None, *, alpha: bool = False) -> Iterator[Tensor]:
