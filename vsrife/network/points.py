@@ -116,8 +116,8 @@ def levels_of(
 def flow_of(levels: Sequence[Level], scale: int = 1) -> Tensor:
     """The flow of all levels together, in pixels of the canvas.
 
-    scale: 1 is at every pixel, [N, 4, H, W] as in Motion; that of the last level is at its resolution, the mean over
-        each cell's four central pixels.
+    scale: 1 is at every pixel, [N, 4, H, W] as in Motion; that of the last level is at its resolution, what it answers
+        itself and the coarser levels in the middle of its pixels.
     """
     if scale == levels[-1].scale:
         return _sum([resize(level.flow, level.scale / scale) for level in levels])
