@@ -69,7 +69,7 @@ class Trainer:
         self._prepare_folder()
         self.record = Record(config.run.folder if group.leads else None)
         self._resume()
-        self.sources = make_sources(config, device)
+        self.sources = make_sources(config, device, group, self.record.say)
         self.samples = self._samples()
         self._teach = self._as_graph() if self._can_be_graph() else self._launched
         asked = config.validation

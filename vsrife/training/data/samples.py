@@ -5,19 +5,15 @@ from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import Final
 
 import torch
 
 from vsrife import cuda
 from vsrife.errors import ArgumentError
 from vsrife.training.data.batch import Batch, Source, concatenate
-from vsrife.training.data.draws import mixed_seed
+from vsrife.training.data.draws import GOLDEN, mixed_seed
 
 __all__ = ["Samples", "SamplesState", "Stage"]
-
-_GOLDEN: Final = 0.6180339887498949
-"""Its multiples, without their whole part, fall evenly into any intervals: the sources' shares hold in every batch."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -80,7 +76,7 @@ class Samples:
         number = position * self._world + self._rank
         counts = self._counts(position, number)
         parts = [
-            self._sources[name].draw(count, mixed_seed(self._state.seed, number, index))
+            self._sources[name].draw(count, mixed_seed(self._state.seed, number, index), position=position)
             for index, (name, count) in enumerate(counts.items())
             if count
         ]
@@ -133,7 +129,7 @@ class Samples:
         stage = max((stage for stage in self._stages if stage.start <= position), key=lambda stage: stage.start)
         weights = torch.tensor([stage.weights.get(name, 0.0) for name in self._sources], dtype=torch.float64)
         limits = (weights / weights.sum()).cumsum(0)
-        places = (torch.arange(self._size, dtype=torch.float64) + float(number * self._size)) * _GOLDEN % 1.0
+        places = (torch.arange(self._size, dtype=torch.float64) + float(number * self._size)) * GOLDEN % 1.0
         chosen = torch.searchsorted(limits, places, right=True).clamp(max=int(weights.nonzero().max()))
         counts = torch.bincount(chosen, minlength=len(self._sources)).tolist()
         return dict(zip(self._sources, counts, strict=True))
