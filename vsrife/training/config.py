@@ -11,7 +11,9 @@ from pathlib import Path
 from typing import Any, Final, Literal
 
 from vsrife.errors import ArgumentError
+from vsrife.training.data.ring import RingSettings
 from vsrife.training.data.shots import ShotSettings
+from vsrife.training.data.stock import Stock
 from vsrife.training.data.synthetic import SyntheticSettings
 from vsrife.training.settings import as_plain, filled
 
@@ -26,6 +28,7 @@ SOURCES: Final = ("synthetic", "clips", "vimeo")
 _FREE: Final = (
     *("run.budget", "run.fit", "run.device", "run.graph", "run.folder", "log", "save", "validation"),
     *("data.pack", "data.pictures", "data.cutouts", "data.clips", "data.vimeo", "data.prefetch", "data.threads"),
+    "data.ring.folder",
 )
 """What may change when a run is carried on: it does not change what is learnt, nor does where the same data lie."""
 
@@ -197,6 +200,8 @@ class Data:
 
     vimeo: Vimeo90K in its own layout. crop: height and width. also: more samples of each step.
     synthetic, shots (of clips and Vimeo90K): the fields of SyntheticSettings and ShotSettings but height and width.
+    ring: of synthetic scenes that a process of its own makes and each of which gives several samples; without it every
+    sample is a scene, made when it is needed.
     prefetch: batches made ahead. threads: to decode Vimeo90K.
     """
 
@@ -210,6 +215,7 @@ class Data:
     mix: tuple[Mix, ...] = (Mix(synthetic=1.0),)
     synthetic: Mapping[str, Any] = field(default_factory=dict)
     shots: Mapping[str, Any] = field(default_factory=dict)
+    ring: RingSettings | None = None
     prefetch: int = 2
     threads: int = 8
 
@@ -223,6 +229,11 @@ class Data:
         if self.pack and (self.pictures or self.cutouts or self.clips):
             raise ArgumentError(f"data.pack ({self.pack}) must stand alone; leave out pictures, cutouts and clips")
         _ = self.synthetic_settings, self.shot_settings
+        if self.ring and not any(self.crop[0] <= each[0] and self.crop[1] <= each[1] for each in self.ring.frames):
+            raise ArgumentError(
+                f"data.ring.frames ({[list(each) for each in self.ring.frames]}) must hold crops of "
+                f"data.crop ({list(self.crop)}); add a larger one"
+            )
         needs = {
             "synthetic": ("data.pictures", self.pack or self.pictures),
             "clips": ("data.clips", self.pack or self.clips),
@@ -236,6 +247,16 @@ class Data:
             folder = getattr(self, key)
             if folder is not None and not folder.is_dir():
                 raise ArgumentError(f"data.{key} ({folder}) must be a folder; it is not there or no folder")
+
+    @property
+    def crop_size(self) -> tuple[int, int]:
+        """Height and width."""
+        return self.crop[0], self.crop[1]
+
+    @property
+    def stock(self) -> Stock:
+        """The pictures of synthetic scenes."""
+        return Stock(pack=self.pack, pictures=self.pictures, cutouts=self.cutouts)
 
     @property
     def synthetic_settings(self) -> SyntheticSettings:

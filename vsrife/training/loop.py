@@ -70,7 +70,7 @@ class Trainer:
         self._prepare_folder()
         self.record = Record(config.run.folder if group.leads else None)
         self._resume()
-        self.sources = make_sources(config, device)
+        self.sources = make_sources(config, device, group, self.record.say)
         self.samples = self._samples()
         self._blocks = (None, *(each.blocks or None for each in config.data.also))
         self._teach = {flow_alone: self._teaching(flow_alone) for flow_alone in (False, True)}

@@ -20,7 +20,7 @@ __all__ = ["Batches", "Replay", "Teach"]
 Batches = tuple[Batch, ...]
 
 Teach = Callable[[Batches], tuple[Lesson, Tensor]]
-"""Forward and backward of a step's batches: the gradient is in the row's `grad`; the first one's lesson, and numbers."""
+"""Forward and backward of a step's batches: gradients are in the row's `grad`; the first one's lesson, numbers."""
 
 _WARM: Final = 3
 """Times that it is done before, outside of the graph: libraries choose algorithms and get their memory then."""

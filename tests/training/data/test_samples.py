@@ -36,7 +36,7 @@ def samples(size: int = 8, position: int = 0, seed: int = 1, stages: list[Stage]
     return Samples(
         sources,
         stages or [Stage(weights={"synthetic": 0.7, "clips": 0.3})],
-        parts=[Part(count=size)],
+        parts=[Part(count=size, crop=(2, 3))],
         device=CPU,
         state=SamplesState(seed=seed, position=position),
         **options,
@@ -98,7 +98,7 @@ def test_a_fault_of_a_source_reaches_the_reader_and_no_thread_stays(prefetch: in
     reader = Samples(
         {"broken": Broken()},
         [Stage(weights={"broken": 1})],
-        parts=[Part(count=2)],
+        parts=[Part(count=2, crop=(2, 3))],
         device=CPU,
         state=SamplesState(seed=1),
         prefetch=prefetch,

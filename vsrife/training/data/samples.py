@@ -5,19 +5,15 @@ from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import Final
 
 import torch
 
 from vsrife import cuda
 from vsrife.errors import ArgumentError
 from vsrife.training.data.batch import Batch, Source, concatenate
-from vsrife.training.data.draws import mixed_seed
+from vsrife.training.data.draws import GOLDEN, mixed_seed
 
 __all__ = ["Part", "Samples", "SamplesState", "Stage"]
-
-_GOLDEN: Final = 0.6180339887498949
-"""Its multiples, without their whole part, fall evenly into any intervals: the sources' shares hold in every batch."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -30,13 +26,13 @@ class Stage:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Part:
-    """Samples of one size that each step has: `count` of them; without a `crop`, height and width, of the sources' own.
+    """Samples of one size that each step has: `count` of them, of height and width `crop`.
 
     sources: the names of those that they are drawn from; None means all.
     """
 
     count: int
-    crop: tuple[int, int] | None = None
+    crop: tuple[int, int]
     sources: tuple[str, ...] | None = None
 
 
@@ -153,7 +149,7 @@ class Samples:
         ]
         weights = torch.tensor(shares, dtype=torch.float64)
         limits = (weights / weights.sum()).cumsum(0)
-        places = (torch.arange(part.count, dtype=torch.float64) + float(number * part.count)) * _GOLDEN % 1.0
+        places = (torch.arange(part.count, dtype=torch.float64) + float(number * part.count)) * GOLDEN % 1.0
         chosen = torch.searchsorted(limits, places, right=True).clamp(max=int(weights.nonzero().max()))
         counts = torch.bincount(chosen, minlength=len(self._sources)).tolist()
         return dict(zip(self._sources, counts, strict=True))
