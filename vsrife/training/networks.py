@@ -10,8 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from vsrife.errors import ArgumentError, RifeError
-from vsrife.models.checkpoint import architecture_of
-from vsrife.models.older import older_architecture
+from vsrife.models.checkpoint import network_of
+from vsrife.models.metadata import metadata_of
 from vsrife.network import Architecture, Head, IFNet, PaperArchitecture, PaperNet, Taught, Trunk
 from vsrife.training.config import Network
 from vsrife.training.initial import begin_with, look_for_contrast
@@ -169,13 +169,8 @@ def _architecture(asked: Network) -> Architecture | PaperArchitecture:
 def _check_readable(pupil: Pupil) -> None:
     """Raise ArgumentError where the weights would be read as another network."""
     architecture = pupil.architecture
-    state = pupil.weights()
     try:
-        if isinstance(architecture, PaperArchitecture):
-            name = "large.safetensors" if architecture.large else ""
-            found: object = older_architecture(state, variant=None, name=name)
-        else:
-            found = architecture_of(state)
+        found = network_of(pupil.weights(), metadata_of(architecture) or {})
     except RifeError as error:
         raise ArgumentError(f"network.widths ({architecture.widths}) must make a network that loads: {error}") from None
     if found != architecture:
