@@ -39,8 +39,8 @@ class Batch:
         return {field.name: getattr(self, field.name) for field in fields(self)}
 
     def halved(self) -> "Batch":
-        """The same samples at half their height and width: each pixel is the mean of four, each flow that of those whose
-        flow is known there and whose place is to be seen.
+        """The same samples at half their height and width: each pixel is the mean of four, each flow that of those of
+        the four whose place is to be seen.
         """
         each = self.visible.repeat_interleave(2, dim=1)
         counts = avg_pool2d(each, 2)
