@@ -49,8 +49,8 @@ class RingSettings:
     first: those of them that the first batch is drawn from; each step then adds what `serves` asks for.
     serves: samples that a scene gives, in the mean. reduced: share of the samples that are cut at twice their size and
     brought to half of it, where the scene holds that: twice as much is seen, and it moves half as far.
-    times: truths of each scene. frames: heights and widths of scenes; a sample is cut from the smallest that holds it. `scenes` and `first` are those of the first size; of each other
-    there are as many as have as many pixels.
+    times: truths of each scene. frames: heights and widths of scenes; a sample is cut from the smallest that holds it.
+    `scenes` and `first` are those of the first size; of each other there are as many as have as many pixels.
     """
 
     folder: Path | None = None
