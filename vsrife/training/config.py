@@ -234,17 +234,23 @@ class Data:
 class Validation:
     """clips: a folder that nothing is learnt from; without one there is no validation. every: steps.
 
+    early: the first steps, and their doublings up to `every`, after which there is one as well; 0 for none.
     samples: pairs of each clip. multi: 2 makes the frame in the middle, 4 those at 1/4, 1/2, 3/4.
+    sizes: sides of crops, in pixels, on which the middle pair of each clip is measured too; an empty list for none.
     """
 
     clips: Path | None = None
     every: int = 2000
+    early: int = 100
     samples: int = 4
     multi: int = 2
+    sizes: tuple[int, ...] = (128, 256, 384)
 
     def __post_init__(self) -> None:
-        for name, least in (("every", 1), ("samples", 1), ("multi", 2)):
+        for name, least in (("every", 1), ("early", 0), ("samples", 1), ("multi", 2)):
             _at_least(f"validation.{name}", getattr(self, name), least)
+        for side in self.sizes:
+            _at_least("validation.sizes", side, 16)
         if self.clips is not None and not self.clips.is_dir():
             raise ArgumentError(f"validation.clips ({self.clips}) must be a folder; it is not there or no folder")
 

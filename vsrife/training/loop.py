@@ -24,6 +24,7 @@ from vsrife.training.data.batch import Batch
 from vsrife.training.data.samples import Samples
 from vsrife.training.export import export
 from vsrife.training.fit import fitted_steps
+from vsrife.training.growth import warning
 from vsrife.training.networks import build_pupil
 from vsrife.training.objective import PARTS, objective
 from vsrife.training.optimiser import Descent, rate_at
@@ -33,7 +34,7 @@ from vsrife.training.replay import Replay
 from vsrife.training.signals import signals
 from vsrife.training.sources import make_samples, make_sources
 from vsrife.training.state import ROWS, Snapshot, largest_state, read_carry, read_state, write_carry, write_state
-from vsrife.training.validation import HeldOut, Scores
+from vsrife.training.validation import Answer, Scores, held_out_sets, is_due, validated
 from vsrife.training.weights import Weights
 
 __all__ = ["End", "Trainer"]
@@ -72,10 +73,7 @@ class Trainer:
         self.sources = make_sources(config, device)
         self.samples = self._samples()
         self._teach = self._as_graph() if self._can_be_graph() else self._launched
-        asked = config.validation
-        self.held_out = (
-            HeldOut(asked.clips, samples=asked.samples, multi=asked.multi) if asked.clips and group.leads else None
-        )
+        self.held_out = held_out_sets(config.validation) if group.leads else ()
         self._unread: deque[tuple[int, Tensor, torch.cuda.Event | None]] = deque()
         self._saved: int | None = None
         self._asked_to_stop = False
@@ -164,12 +162,12 @@ class Trainer:
         """Of steps that nobody wants to hear of."""
         self._unread.clear()
 
-    def predict(self, left: Tensor, right: Tensor, t: float) -> Tensor:
-        """The frame at a time, by the averaged weights: float32 [N, 3, H, W]."""
+    def predict(self, left: Tensor, right: Tensor, t: float) -> Answer:
+        """The frame at a time, by the averaged weights: float32 [N, 3, H, W], and its flow."""
         self.pupil.module.eval()
         with torch.inference_mode():
             lesson: Lesson = self.weights.call_with(self.descent.average, left, right, t)
-        return lesson.picture
+        return Answer(lesson.picture, lesson.stages[-1].motion.flow)
 
     def snapshot(self) -> Snapshot:
         """All that is needed to carry on."""
@@ -288,10 +286,8 @@ class Trainer:
             f"{self.config.network.preset}: {learnt / 1e6:.2f} M numbers, {self.config.run.precision}, {self.device}"
             f"{processes}; steps {self.step} to {self.config.run.steps} of {self.config.run.batch} samples"
         )
-        if self.held_out is not None:
-            self.record.say(
-                f"validation: {len(self.held_out)} pairs, plain average {self.held_out.average.mean:.2f} dB"
-            )
+        for each in self.held_out:
+            self.record.say(f"validation: {each.name}, {len(each)} pairs, plain average {each.average.mean:.2f} dB")
 
     def ask_to_stop(self) -> bool:
         """End after this step, everything saved. Returns whether that was asked before."""
@@ -355,7 +351,7 @@ class Trainer:
     def _at_intervals(self) -> bool:
         config = self.config
         stop = False
-        if self.step % config.validation.every == 0 and self.step < config.run.steps:
+        if is_due(self.step, config.validation) and self.step < config.run.steps:
             stop |= self._read(keep=0)
             self._validate()
         if self.step % config.save.every == 0:
@@ -363,23 +359,23 @@ class Trainer:
             self.save()
         return stop
 
-    def scores(self) -> Scores | None:
-        """Of the averaged weights; None where there is nothing to measure, or another process does."""
-        if self.held_out is None:
-            return None
+    def scores(self) -> list[Scores]:
+        """Of the averaged weights, set by set; none where there is nothing to measure, or another process does."""
         with untried():
-            return self.held_out.scores(self.predict, self.device, self.pupil.module.modulus())
+            return [each.scores(self.predict, self.device, self.pupil.module.modulus()) for each in self.held_out]
 
     def _validate(self) -> None:
         scores = self.scores()
-        if self.held_out is None or scores is None:
+        if not scores:
             return
-        self.best = max(self.best, scores.mean)
-        self.record.numbers(self.step, "validation", {"mean": scores.mean, **scores.clips})
-        self.record.say(
-            f"step {self.step}  validation {scores.mean:.2f} dB (plain average {self.held_out.average.mean:.2f}, "
-            f"best {self.best:.2f})"
-        )
+        self.best = max(self.best, scores[0].mean)
+        names = ["", *(each.name for each in self.held_out[1:])]
+        numbers = [each.numbers(name) for name, each in zip(names, scores, strict=True)]
+        self.record.numbers(self.step, "validation", {key: value for each in numbers for key, value in each.items()})
+        self.record.say(f"step {self.step}  validation {validated(self.held_out, scores, self.best)}")
+        unsound = warning(scores[0].sizes)
+        if unsound is not None:
+            self.record.say(unsound)
 
     def _end(self) -> End:
         end: End = "done"
