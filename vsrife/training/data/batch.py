@@ -45,8 +45,10 @@ class Batch:
 class Source(Protocol):
     """Anything that samples are drawn from."""
 
-    def draw(self, count: int, seed: int) -> Batch:
-        """`count` samples; the same ones for the same seed, on the same device and software."""
+    def draw(self, count: int, seed: int, *, size: tuple[int, int] | None = None, position: int = 0) -> Batch:
+        """`count` samples of the batch at `position`, of height and width `size`, without it the source's own; the same
+        ones for the same arguments, on the same device and software.
+        """
         ...
 
 
