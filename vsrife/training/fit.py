@@ -60,7 +60,10 @@ def fitted_steps(trainer: "Trainer", seconds: float) -> int:
             each.copy_(before)
     trainer.descent.set_step(0)
     save = _timed(trainer, trainer.write)
-    left = (seconds - (time.perf_counter() - started)) * (1 - RESERVE)
+    carries = 0.0
+    if asked.save.seconds:
+        carries = _timed(trainer, trainer.carry) * (1 + seconds // asked.save.seconds)
+    left = (seconds - (time.perf_counter() - started)) * (1 - RESERVE) - carries
     made = most_steps(
         left, step=step, save=save, validation=validation, saved=asked.save.every, validated=asked.validation.every,
         early=len(early_steps(asked.validation)),

@@ -10,6 +10,7 @@ import functools
 import math
 import time
 from collections import deque
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Final, Literal
 
@@ -34,6 +35,7 @@ from vsrife.training.record import Record, spoken
 from vsrife.training.replay import Batches, Replay, Teach
 from vsrife.training.signals import signals
 from vsrife.training.sources import make_samples, make_sources
+from vsrife.training.start import begin_from
 from vsrife.training.state import ROWS, Snapshot, largest_state, read_carry, read_state, write_carry, write_state
 from vsrife.training.validation import Answer, Scores, held_out_sets, is_due, validated
 from vsrife.training.weights import Weights
@@ -51,7 +53,8 @@ _NUMBERS: Final = (*PARTS, "norm", "stop")
 class Trainer:
     """A run, ready for its first step, or for the next one where its folder has a state.
 
-    step: how many were made. end: why `run` came back.
+    step: how many were made. exposed: the longest time between two compact states, or before the first one, in seconds:
+    what it would have cost if the machine had been taken away. carried: called when a compact state is written.
     """
 
     def __init__(self, config: Config, group: Group, device: torch.device) -> None:
@@ -80,7 +83,9 @@ class Trainer:
         self._saved: int | None = None
         self._asked_to_stop = False
         self._began = self.step
-        self._started = time.monotonic()
+        self._started = self._carried = time.monotonic()
+        self.exposed = 0.0
+        self.carried: Callable[[], None] = lambda: None
 
     @property
     def step(self) -> int:
@@ -100,8 +105,9 @@ class Trainer:
         if self.config.run.fit and not self.step:
             self._fit()
         config = self.config
-        self._started = time.monotonic()
+        self._started = self._carried = time.monotonic()
         self._began = self.step
+        self.exposed = 0.0
         self._greet()
         if self._saved is None:
             self.save()
@@ -121,8 +127,7 @@ class Trainer:
         if self.step == config.run.steps:
             self._validate()
         self.save()
-        if self.group.leads:
-            self._save_carry()
+        self.carry()
         self.record.close()
         return self._end()
 
@@ -229,13 +234,25 @@ class Trainer:
             finally:
                 self.weights.row.copy_(kept)
 
-    def _save_carry(self) -> None:
+    def carry(self) -> None:
+        """Write the compact state; a line says its size, or why there is none."""
+        if not self.group.leads:
+            return
+        if self.config.save.seconds:
+            self._export()
         try:
             size = write_carry(self.config.run.folder, self.snapshot(), most=self.config.save.carry)
         except RifeError as error:
             self.record.say(f"no compact state: {error}")
-        else:
-            self.record.say(f"compact state: {size / 1e6:.1f} MB in {self.config.run.folder / 'carry'}")
+            return
+        now = time.monotonic()
+        since, self._carried = now - self._carried, now
+        self.exposed = max(self.exposed, since)
+        self.record.say(
+            f"compact state of step {self.step}: {size / 1e6:.1f} MB in {self.config.run.folder / 'carry'}, "
+            f"{spoken(since)} after the one before"
+        )
+        self.carried()
 
     def _prepare_folder(self) -> None:
         folder = self.config.run.folder
@@ -253,7 +270,7 @@ class Trainer:
         is_new = place is None and not (folder / "carry" / "carry.json").is_file()
         self.group.wait()  # the one that writes must not do so before all have looked
         if is_new:
-            self.group.share(self.weights.row.data, self.descent.average)
+            self._begin()
             return
         snapshot = read_carry(folder / "carry") if place is None else read_state(place)
         then = snapshot.about["config"]
@@ -263,7 +280,7 @@ class Trainer:
             then = merged(then, {"run": {"steps": self.config.run.steps}})
         different = same_run(then, self.config.as_plain())
         if different is not None and not snapshot.about["step"]:  # nothing was learnt yet
-            self.group.share(self.weights.row.data, self.descent.average)
+            self._begin()
             return
         if different is not None:
             raise ArgumentError(f"{different} must stay as it was to carry on the run in {folder}; or set run.folder")
@@ -276,6 +293,14 @@ class Trainer:
         self.best = -math.inf if snapshot.about["best"] is None else float(snapshot.about["best"])
         compact = "the compact state of " if place is None else ""
         self.record.say(f"carrying on from {compact}step {self.step}")
+
+    def _begin(self) -> None:
+        """A new run, with the same weights in all processes."""
+        start = self.config.run.start
+        if start is not None:
+            buffers = self.pupil.module.named_buffers()
+            self.record.say(begin_from(start, self.weights, self.descent.average, buffers))
+        self.group.share(self.weights.row.data, self.descent.average)
 
     def _samples(self) -> Samples:
         return make_samples(self.config, self.sources, self.device, self.group, self.step)
@@ -380,6 +405,8 @@ class Trainer:
         if self.step % config.save.every == 0:
             stop |= self._read(keep=0)
             self.save()
+        if config.save.seconds and time.monotonic() - self._carried >= config.save.seconds:
+            self.carry()
         return stop
 
     def scores(self) -> list[Scores]:
