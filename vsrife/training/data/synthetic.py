@@ -140,14 +140,23 @@ class Synthetic:
         t = torch.tensor([list(times)]).to(device, non_blocking=True)
         cards = 1 + number % settings.layers if settings.layers else 0
         blur = number * GOLDEN % 1.0 < settings.blurred
+        trimmed = device.type == "cpu"
         if draws.number(_OF) < settings.faded * _OF:
-            return self._scenes([cards, cards], blur, 1.0, t.expand(2, -1), size, draws)[:1]
-        return self._scenes([cards], blur, 0.0, t, size, draws)
+            return self._scenes([cards, cards], blur, 1.0, t.expand(2, -1), size, draws, trimmed=trimmed)[:1]
+        return self._scenes([cards], blur, 0.0, t, size, draws, trimmed=trimmed)
 
     def _scenes(
-        self, cards: Sequence[int], blur: bool, faded: float, t: Tensor, size: tuple[int, int], draws: Draws
+        self,
+        cards: Sequence[int],
+        blur: bool,
+        faded: float,
+        t: Tensor,
+        size: tuple[int, int],
+        draws: Draws,
+        *,
+        trimmed: bool = False,
     ) -> Scenes:
-        """Scenes with so many cards each, the most first, at t [N, T]."""
+        """Scenes with so many cards each, the most first, at t [N, T]. trimmed: see `Layers.trimmed_look`."""
         settings = self.settings
         count = len(cards)
         longer = float(max(size))
@@ -165,7 +174,8 @@ class Synthetic:
             if blur:
                 fastest = 2 * layers.motion.shift.norm(dim=1).clamp(min=1.0)
                 lasting = torch.minimum(shutter[scenes], 12 / fastest)
-            looks.append(layers.look(*size, times[scenes], lasting))
+            look = layers.trimmed_look if trimmed else layers.look
+            looks.append(look(*size, times[scenes], lasting))
         view = _view(looks, heads, count)
         through = draw_shades(draws, count, longer, settings.shaded).fall(view.picture, times)
         changes = draw_changes(draws, count, settings.drifting, settings.noisy, faded)
