@@ -437,11 +437,11 @@ def test_a_run_from_a_ring_that_is_carried_on_is_the_run_that_was_not_stopped(ma
     """Also where the ring's scenes were lost; the folder of a ring may be another one then."""
 
     def run(folder, until=None, ring="ring"):
-        place = str(tmp_path / folder)
         made = trainer(
             make(
-                f"run.folder={place!r}",
-                f"data.ring={{folder={str(tmp_path / ring)!r}, scenes=6, first=2, serves=1.0, frames=[[64, 80]], times=2}}",
+                f"run.folder={str(tmp_path / folder)!r}",
+                "data.ring={scenes=6, first=2, serves=1.0, frames=[[64, 80]], times=2}",
+                f"data.ring.folder={str(tmp_path / ring)!r}",
                 "data.synthetic={layers=2, any_time=0.5}",
             )
         )
