@@ -19,10 +19,10 @@ from vsrife.errors import ArgumentError, RifeError
 from vsrife.network.warp import backward_warp
 from vsrife.training.data.batch import Batch
 from vsrife.training.data.layers import Layers
-from vsrife.training.data.maker import Job, Maker, Wanted, make_scene, scene_times
+from vsrife.training.data.maker import Job, Maker, Wanted, make_scene
 from vsrife.training.data.ring import Plan, Ring, Rings, RingSettings
 from vsrife.training.data.scene_file import numbers_in, place_of, read_scene, write_scene
-from vsrife.training.data.scenes import Scenes
+from vsrife.training.data.scenes import Scenes, scene_times
 from vsrife.training.data.serving import draw_picks
 from vsrife.training.data.stock import Stock
 from vsrife.training.data.synthetic import Synthetic, SyntheticSettings
