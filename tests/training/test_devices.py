@@ -154,7 +154,7 @@ def test_a_batch_from_a_pool_is_a_few_launches(everything, card):
     for n in range(40):
         card.kernels.clear()
         card.waits.clear()
-        run.samples.batch(n)
+        run.samples.batches(n)
         assert not card.waits
         counts.append(card.kernels.total())
     print("launches:", counts)
