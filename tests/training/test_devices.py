@@ -146,6 +146,22 @@ def test_a_step_waits_for_nothing(everything, card):
     run._read(keep=0)
 
 
+def test_a_batch_from_a_pool_is_a_few_launches(everything, card):
+    """But for the ones that draw new scenes, which serve many batches; nothing waits in either."""
+    changes = ("data.mix=[{synthetic=1.0}]", "data.ring={scenes=32, first=16, frames=[[96, 128]]}", "run.batch=16")
+    run = trainer(everything("run.graph='off'", "data.prefetch=0", NETWORK, *changes))
+    counts = []
+    for n in range(40):
+        card.kernels.clear()
+        card.waits.clear()
+        run.samples.batches(n)
+        assert not card.waits
+        counts.append(card.kernels.total())
+    print("launches:", counts)
+    assert sorted(counts)[len(counts) // 2] < 100
+    assert sum(count > 100 for count in counts) <= 3
+
+
 def test_as_a_graph_a_step_is_a_few_launches(everything, card):
     run = trainer(everything(NETWORK, "data.prefetch=0"))
     batches = [run.samples.batches(position) for position in range(3)]

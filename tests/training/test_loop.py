@@ -433,3 +433,27 @@ def test_a_weight_too_large_to_travel_ends_no_run(make, capsys, monkeypatch):
     assert "no compact state: weight (" in capsys.readouterr().out
     assert largest_state(run.config.run.folder).name == "00000001"
     assert not (run.config.run.folder / "carry").exists()
+
+
+def test_a_run_from_a_ring_that_is_carried_on_is_the_run_that_was_not_stopped(make, tmp_path):
+    """Also where the ring's scenes were lost; the folder of a ring may be another one then."""
+
+    def run(folder, until=None, ring="ring"):
+        made = trainer(
+            make(
+                f"run.folder={str(tmp_path / folder)!r}",
+                "data.ring={scenes=6, first=2, serves=1.0, frames=[[64, 80]], times=2}",
+                f"data.ring.folder={str(tmp_path / ring)!r}",
+                "data.synthetic={layers=2, any_time=0.5}",
+            )
+        )
+        try:
+            made.run(until)
+        finally:
+            made.sources["synthetic"].close()
+        return [row.clone() for row in made.rows]
+
+    whole = run("whole")
+    run("parts", until=4, ring="own")
+    for one, other in zip(run("parts", ring="lost"), whole, strict=True):
+        assert torch.equal(one, other)

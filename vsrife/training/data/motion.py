@@ -46,6 +46,10 @@ class Motion:
     field: Tensor
     reach: float
 
+    def only(self, part: slice) -> "Motion":
+        """Some of the motions, as views."""
+        return replace(self, linear=self.linear[part], shift=self.shift[part], field=self.field[part])
+
     def sliding(self, which: Tensor, shift: Tensor) -> "Motion":
         """The same motions, but those named by number, [n], are nothing but a shift [n, 2]."""
         return Motion(

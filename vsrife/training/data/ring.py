@@ -23,11 +23,11 @@ from vsrife.errors import ArgumentError
 from vsrife.training.data.batch import Batch, concatenate
 from vsrife.training.data.maker import Job, Maker, Wanted
 from vsrife.training.data.scene_file import StoredScene, numbers_in, place_of, read_scene
-from vsrife.training.data.serving import draw_picks, serve
+from vsrife.training.data.serving import Pick, draw_picks, serve
 from vsrife.training.data.stock import Stock
 from vsrife.training.data.synthetic import SyntheticSettings
 
-__all__ = ["Plan", "Ring", "RingSettings", "Rings"]
+__all__ = ["Plan", "Planned", "Ring", "RingSettings", "Rings"]
 
 _MOST_TRUTHS: Final = 16
 _AHEAD: Final = 16  # a ring's scenes over the number of those that are made before the plan has them
@@ -102,67 +102,24 @@ class Plan:
 NOTHING: Final = Plan(rates=((0, 0.0),))
 
 
-class Rings:
-    """A source of samples of any size that one of its rings' frames holds."""
-
-    def __init__(self, rings: Sequence["Ring"]) -> None:
-        self._rings = sorted(rings, key=lambda ring: math.prod(ring.frame))
-
-    def draw(self, count: int, seed: int, *, size: tuple[int, int] | None = None, position: int = 0) -> Batch:
-        """As `Ring.draw`. Without a size: the smallest ring's. Raises ArgumentError for a size that no ring holds."""
-        ring = self._rings[0] if size is None else self._of(size)
-        return ring.draw(count, seed, size=size, position=position)
-
-    def follow(self, plans: Sequence[tuple[tuple[int, int], Plan]]) -> None:
-        """From now on samples of these sizes are drawn, each as its plan says; before any is drawn."""
-        for ring in self._rings:
-            ring.plan = NOTHING
-        for size, plan in plans:
-            ring = self._of(size)
-            ring.plan = ring.plan + plan
-
-    def close(self) -> None:
-        """As `Ring.close`, of all."""
-        for ring in self._rings:
-            ring.close()
-
-    def _of(self, size: tuple[int, int]) -> "Ring":
-        found = next((ring for ring in self._rings if ring.fits(size)), None)
-        if found is None:
-            frames = ", ".join("x".join(map(str, ring.frame)) for ring in self._rings)
-            raise ArgumentError(f"data.ring.frames ({frames}) must hold crops of {size[0]}x{size[1]}; add a larger one")
-        return found
+Server = Callable[[slice, tuple[int, int]], Batch]
+"""Which of a batch's samples, and their height and width; answers these samples."""
 
 
-class Ring:
-    """A source of samples of any size that fits its frame. One thread at a time may draw.
-
-    The process that makes the scenes starts at the first draw and ends with this object, or at `close`.
-    """
+class Planned:
+    """A source of samples that are cut from scenes, of any size that fits these; which scenes, a plan says."""
 
     def __init__(
         self,
-        folder: Path,
         frame: tuple[int, int],
         settings: RingSettings,
         synthetic: SyntheticSettings,
-        stock: Stock,
         *,
         size: tuple[int, int],
-        seed: int,
-        plan: Plan = NOTHING,
-        makes: bool = True,
-        nice: int = 19,
-        say: Callable[[str], None] = lambda _: None,
+        plan: Plan,
     ) -> None:
-        """folder: of this ring alone; settings.folder is not read. frame: height and width of the scenes.
-
-        synthetic: its size is not read. size: height and width of a sample that is drawn without one.
-        makes: whether scenes are made here; else another process does, by a ring with the same arguments.
-        nice: added to the niceness of the process that makes them; 19 is the lowest priority there is.
-        `say` is told, in a line, where scenes that are there cannot be used.
-
-        Raises ArgumentError for a folder that cannot be written to, and for pictures that cannot be read.
+        """frame: height and width of the scenes. synthetic: its size is not read. size: height and width of a sample
+        that is drawn without one.
         """
         height, width = frame
         self.frame = frame
@@ -172,27 +129,8 @@ class Ring:
         self.size = size
         self.plan = plan
         self.synthetic = replace(synthetic, height=height, width=width)
-        self.waited = 0.0
-        """Seconds that draws have waited for scenes, in total."""
         # At 1/2 alone there is one truth between two inputs.
-        truths = settings.times if synthetic.any_time else 1
-        self._job = Job(
-            folder=folder, key="", seed=seed, stock=stock, settings=self.synthetic, truths=truths, nice=nice
-        )
-        self._job = replace(self._job, key=_key(self._job))
-        self._maker: Maker | None = None
-        self._makes = makes
-        self._asked: Wanted | None = None
-        self._lock = threading.Lock()
-        if makes:
-            _prepare(folder, self._job.key, say)
-
-    def close(self) -> None:
-        """End the process that makes the scenes. A later draw starts another one."""
-        with self._lock:
-            if self._maker is not None:
-                self._maker.close()
-                self._maker = self._asked = None
+        self.truths = settings.times if synthetic.any_time else 1
 
     def fits(self, size: tuple[int, int]) -> bool:
         """Whether a crop of this height and width can be drawn."""
@@ -222,17 +160,22 @@ class Ring:
         picks = draw_picks(count, random)
         halves = (2 * size[0], 2 * size[1])
         reduced = int(random.binomial(count, self.reduced)) if self.fits(halves) else 0
-        with self._lock:
-            scenes = self._read(numbers, *self.window(position))
-        given = [(scene, self._truth(pick.truth)) for scene, pick in zip(scenes, picks, strict=True)]
-        batches = [serve(given[:reduced], picks[:reduced], halves).halved()] if reduced else []
+        served = self._server(numbers, picks, position)
+        batches = [served(slice(reduced), halves).halved()] if reduced else []
         if reduced < count:
-            batches.append(serve(given[reduced:], picks[reduced:], size))
+            batches.append(served(slice(reduced, count), size))
         return concatenate(batches)
+
+    def _server(self, numbers: Sequence[int], picks: Sequence[Pick], position: int) -> Server:
+        """What cuts samples out of the scenes of these numbers, which are there from now on."""
+        raise NotImplementedError
+
+    def close(self) -> None:
+        """Free what is used beside memory. A later draw makes it anew."""
 
     def _truth(self, share: float) -> int:
         """The number of a truth: the one at 1/2, or one of the others, as often as the settings ask for."""
-        truths, any_time = self._job.truths, self.synthetic.any_time
+        truths, any_time = self.truths, self.synthetic.any_time
         if truths == 1:
             return 0
         middle = 1 - any_time
@@ -240,6 +183,96 @@ class Ring:
             return 0
         first = int(any_time < 1)
         return first + int((share - middle) / any_time * (truths - first))
+
+
+class Rings:
+    """A source of samples of any size that one of its rings' frames holds."""
+
+    def __init__(self, rings: Sequence[Planned]) -> None:
+        self._rings = sorted(rings, key=lambda ring: math.prod(ring.frame))
+
+    def draw(self, count: int, seed: int, *, size: tuple[int, int] | None = None, position: int = 0) -> Batch:
+        """As `Ring.draw`. Without a size: the smallest ring's. Raises ArgumentError for a size that no ring holds."""
+        ring = self._rings[0] if size is None else self._of(size)
+        return ring.draw(count, seed, size=size, position=position)
+
+    def follow(self, plans: Sequence[tuple[tuple[int, int], Plan]]) -> None:
+        """From now on samples of these sizes are drawn, each as its plan says; before any is drawn."""
+        for ring in self._rings:
+            ring.plan = NOTHING
+        for size, plan in plans:
+            ring = self._of(size)
+            ring.plan = ring.plan + plan
+
+    def close(self) -> None:
+        """As `Ring.close`, of all."""
+        for ring in self._rings:
+            ring.close()
+
+    def _of(self, size: tuple[int, int]) -> Planned:
+        found = next((ring for ring in self._rings if ring.fits(size)), None)
+        if found is None:
+            frames = ", ".join("x".join(map(str, ring.frame)) for ring in self._rings)
+            raise ArgumentError(f"data.ring.frames ({frames}) must hold crops of {size[0]}x{size[1]}; add a larger one")
+        return found
+
+
+class Ring(Planned):
+    """Scenes in files. One thread at a time may draw.
+
+    The process that makes the scenes starts at the first draw and ends with this object, or at `close`.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        frame: tuple[int, int],
+        settings: RingSettings,
+        synthetic: SyntheticSettings,
+        stock: Stock,
+        *,
+        size: tuple[int, int],
+        seed: int,
+        plan: Plan = NOTHING,
+        makes: bool = True,
+        nice: int = 19,
+        say: Callable[[str], None] = lambda _: None,
+    ) -> None:
+        """folder: of this ring alone; settings.folder is not read. frame: height and width of the scenes.
+
+        synthetic: its size is not read. size: height and width of a sample that is drawn without one.
+        makes: whether scenes are made here; else another process does, by a ring with the same arguments.
+        nice: added to the niceness of the process that makes them; 19 is the lowest priority there is.
+        `say` is told, in a line, where scenes that are there cannot be used.
+
+        Raises ArgumentError for a folder that cannot be written to, and for pictures that cannot be read.
+        """
+        super().__init__(frame, settings, synthetic, size=size, plan=plan)
+        self.waited = 0.0
+        """Seconds that draws have waited for scenes, in total."""
+        self._job = Job(
+            folder=folder, key="", seed=seed, stock=stock, settings=self.synthetic, truths=self.truths, nice=nice
+        )
+        self._job = replace(self._job, key=_key(self._job))
+        self._maker: Maker | None = None
+        self._makes = makes
+        self._asked: Wanted | None = None
+        self._lock = threading.Lock()
+        if makes:
+            _prepare(folder, self._job.key, say)
+
+    def close(self) -> None:
+        """End the process that makes the scenes. A later draw starts another one."""
+        with self._lock:
+            if self._maker is not None:
+                self._maker.close()
+                self._maker = self._asked = None
+
+    def _server(self, numbers: Sequence[int], picks: Sequence[Pick], position: int) -> Server:
+        with self._lock:
+            scenes = self._read(numbers, *self.window(position))
+        given = [(scene, self._truth(pick.truth)) for scene, pick in zip(scenes, picks, strict=True)]
+        return lambda part, size: serve(given[part], picks[part], size)
 
     def _read(self, numbers: Sequence[int], low: int, high: int) -> list[StoredScene]:
         wanted = Wanted(keep=max(0, low - self.scenes // _SPARE), low=low, high=high + self.scenes // _AHEAD)

@@ -1,5 +1,6 @@
 """One stored scene as many samples: which truth, which crop, and how it is turned, mirrored, reversed and coloured."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,7 +14,7 @@ from vsrife.training.data.colours import Colours
 from vsrife.training.data.scene_file import StoredScene
 from vsrife.training.data.scenes import flow_of, lands_inside
 
-__all__ = ["Pick", "draw_picks", "serve"]
+__all__ = ["Pick", "as_batch", "draw_picks", "serve"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -58,7 +59,7 @@ def draw_picks(count: int, random: np.random.Generator) -> list[Pick]:
     ]
 
 
-def serve(scenes: list[tuple[StoredScene, int]], picks: list[Pick], size: tuple[int, int]) -> Batch:
+def serve(scenes: Sequence[tuple[StoredScene, int]], picks: Sequence[Pick], size: tuple[int, int]) -> Batch:
     """A sample of `size`, height and width, for each scene, with the number of its truth, and pick.
 
     A crop that does not fit its scene when it is turned is not turned.
@@ -86,7 +87,7 @@ def serve(scenes: list[tuple[StoredScene, int]], picks: list[Pick], size: tuple[
         known = _placed(scene.known[truth], pick, size, turned)
         np.multiply(known[0], np.float32(1 / 255), out=shares[n, 2])
         t[n] = 1 - scene.t[truth] if pick.backwards else scene.t[truth]
-    return _batch(*(torch.from_numpy(each) for each in (frames, motion, shares, t)))
+    return as_batch(*(torch.from_numpy(each) for each in (frames, motion, shares, t)))
 
 
 def _placed(planes: NDArray[Any], pick: Pick, size: tuple[int, int], turned: bool) -> NDArray[Any]:
@@ -110,7 +111,7 @@ def _move(made: NDArray[np.float32], motion: NDArray[np.float16], pick: Pick, tu
         np.multiply(motion[source], np.float32(-1 if against else 1), out=made[axis])
 
 
-def _batch(frames: Tensor, motion: Tensor, shares: Tensor, t: Tensor) -> Batch:
+def as_batch(frames: Tensor, motion: Tensor, shares: Tensor, t: Tensor) -> Batch:
     """Frames [3, N, 3, H, W]: left, truth, right; motion [N, 2, H, W]; shares [N, 3, H, W]: both visible, known."""
     flow = flow_of(motion, t)
     inside = torch.cat((lands_inside(flow[:, :2]), lands_inside(flow[:, 2:])), dim=1)
