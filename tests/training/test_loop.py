@@ -191,8 +191,8 @@ def test_nan_stops_it_and_keeps_the_last_good_state(make, monkeypatch, broken):
     run = trainer(config)
     objective = loop.objective
 
-    def failing(lesson, batch, asked):
-        parts = objective(lesson, batch, asked)
+    def failing(lesson, batch, asked, **options):
+        parts = objective(lesson, batch, asked, **options)
         if run.step < 3:
             return parts
         if broken == "loss":

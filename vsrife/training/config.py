@@ -200,6 +200,7 @@ class Also:
 class Data:
     """pack: from tools/pack_data.py, or, without one, folders: pictures and cutouts for synthetic motion, clips.
 
+    held_out: shots of the pack that are not trained on, as "big-buck-bunny-trailer.mp4/0003".
     vimeo: Vimeo90K in its own layout. crop: height and width. also: more samples of each step.
     synthetic, shots (of clips and Vimeo90K): the fields of SyntheticSettings and ShotSettings but height and width.
     ring: of synthetic scenes that a process of its own makes and each of which gives several samples; without it every
@@ -211,6 +212,7 @@ class Data:
     pictures: Path | None = None
     cutouts: Path | None = None
     clips: Path | None = None
+    held_out: tuple[str, ...] = ()
     vimeo: Path | None = None
     crop: tuple[int, ...] = (256, 256)
     also: tuple[Also, ...] = ()
@@ -230,6 +232,8 @@ class Data:
         _at_least("data.threads", self.threads, 1)
         if self.pack and (self.pictures or self.cutouts or self.clips):
             raise ArgumentError(f"data.pack ({self.pack}) must stand alone; leave out pictures, cutouts and clips")
+        if self.held_out and not self.pack:
+            raise ArgumentError(f"data.held_out ({list(self.held_out)}) must be shots of a pack; set data.pack")
         _ = self.synthetic_settings, self.shot_settings
         if self.ring and not any(self.crop[0] <= each[0] and self.crop[1] <= each[1] for each in self.ring.frames):
             raise ArgumentError(

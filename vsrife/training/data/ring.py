@@ -20,7 +20,7 @@ import numpy as np
 import torch
 
 from vsrife.errors import ArgumentError
-from vsrife.training.data.batch import Batch
+from vsrife.training.data.batch import Batch, concatenate
 from vsrife.training.data.maker import Job, Maker, Wanted
 from vsrife.training.data.scene_file import StoredScene, numbers_in, place_of, read_scene
 from vsrife.training.data.serving import draw_picks, serve
@@ -47,15 +47,17 @@ class RingSettings:
     """folder: of the scenes; by default in that of the run. scenes: that are read at a time.
 
     first: those of them that the first batch is drawn from; each step then adds what `serves` asks for.
-    serves: samples that a scene gives, in the mean. times: truths of each scene. frames: heights and widths of scenes;
-    a sample is cut from the smallest that holds it. `scenes` and `first` are those of the first size; of each other
-    there are as many as have as many pixels.
+    serves: samples that a scene gives, in the mean. reduced: share of the samples that are cut at twice their size and
+    brought to half of it, where the scene holds that: twice as much is seen, and it moves half as far.
+    times: truths of each scene. frames: heights and widths of scenes; a sample is cut from the smallest that holds it.
+    `scenes` and `first` are those of the first size; of each other there are as many as have as many pixels.
     """
 
     folder: Path | None = None
     scenes: int = 2048
     first: int = 256
     serves: float = 24.0
+    reduced: float = 0.5
     frames: tuple[tuple[int, ...], ...] = ((256, 384),)
     times: int = 3
 
@@ -70,6 +72,8 @@ class RingSettings:
                 raise ArgumentError(f"data.ring.{name} ({getattr(self, name)}) must be 1 or more")
         if self.times > _MOST_TRUTHS:
             raise ArgumentError(f"data.ring.times ({self.times}) must be at most {_MOST_TRUTHS}; 3 is usual")
+        if not 0 <= self.reduced <= 1:
+            raise ArgumentError(f"data.ring.reduced ({self.reduced:g}) must be from 0 to 1; it is a share")
         if not (math.isfinite(self.serves) and self.serves > 0):
             raise ArgumentError(f"data.ring.serves ({self.serves:g}) must be above 0; 24 is usual")
 
@@ -164,7 +168,7 @@ class Ring:
         self.frame = frame
         share = math.prod(settings.frames[0]) / math.prod(frame)
         self.scenes, self.first = (max(1, round(number * share)) for number in (settings.scenes, settings.first))
-        self.serves = settings.serves
+        self.serves, self.reduced = settings.serves, settings.reduced
         self.size = size
         self.plan = plan
         self.synthetic = replace(synthetic, height=height, width=width)
@@ -216,9 +220,15 @@ class Ring:
         random = np.random.default_rng(seed)
         numbers = self.chosen(count, random, position)
         picks = draw_picks(count, random)
+        halves = (2 * size[0], 2 * size[1])
+        reduced = int(random.binomial(count, self.reduced)) if self.fits(halves) else 0
         with self._lock:
             scenes = self._read(numbers, *self.window(position))
-        return serve([(scene, self._truth(pick.truth)) for scene, pick in zip(scenes, picks, strict=True)], picks, size)
+        given = [(scene, self._truth(pick.truth)) for scene, pick in zip(scenes, picks, strict=True)]
+        batches = [serve(given[:reduced], picks[:reduced], halves).halved()] if reduced else []
+        if reduced < count:
+            batches.append(serve(given[reduced:], picks[reduced:], size))
+        return concatenate(batches)
 
     def _truth(self, share: float) -> int:
         """The number of a truth: the one at 1/2, or one of the others, as often as the settings ask for."""

@@ -41,6 +41,7 @@ class SyntheticSettings:
 
     height, width: of the frames, pixels, at least 32.
     layers: before the background, at most; a batch has as many samples of each number from 1 up. 0 for none.
+    motion: how far things move, of what is usual for frames of that size: up to 80 pixels at a longer side of 256.
     any_time: with t anywhere in 0..1; the others are at 1/2.
     lettered: of the layers, not the samples: those that are writing, as signs are.
     scrolled: in which the foremost layer is credits, text that moves evenly up or along.
@@ -56,6 +57,7 @@ class SyntheticSettings:
     height: int = 224
     width: int = 224
     layers: int = 6
+    motion: float = 1.0
     any_time: float = 0.5
     lettered: float = 0.12
     scrolled: float = 0.02
@@ -75,7 +77,7 @@ class SyntheticSettings:
             if not 0 <= share <= 1:
                 of = "layers" if name == "lettered" else "samples"
                 raise ArgumentError(f"{name} ({share}) must be from 0 to 1; it is a share of the {of}")
-        for name, least in (("height", 32), ("width", 32), ("layers", 0)):
+        for name, least in (("height", 32), ("width", 32), ("layers", 0), ("motion", 0)):
             number = getattr(self, name)
             if number < least:
                 raise ArgumentError(f"{name} ({number}) must be at least {least}; give a larger number")
@@ -150,7 +152,7 @@ class Synthetic:
         count = len(cards)
         longer = float(max(size))
         times = torch.cat((torch.zeros_like(t[:, :1]), t, torch.ones_like(t[:, :1])), dim=1)
-        camera = draw_camera(draws, count, longer)
+        camera = draw_camera(draws, count, longer, settings.motion)
         # Nothing is smeared over more than 12 pixels.
         shutter = torch.minimum(draws.uniform(count, low=0.05, high=0.5), 12 / camera.distance.clamp(min=1.0))
         looks = [draw_backgrounds(draws, self.bank, camera, longer).look(*size, times, shutter if blur else None)]
