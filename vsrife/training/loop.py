@@ -250,7 +250,7 @@ class Trainer:
         self.exposed = max(self.exposed, since)
         self.record.say(
             f"compact state of step {self.step}: {size / 1e6:.1f} MB in {self.config.run.folder / 'carry'}, "
-            f"{spoken(since)} after the one before"
+            f"{spoken(since)} since the last one or the beginning"
         )
         self.carried()
 
