@@ -22,6 +22,12 @@ __all__ = ["HeldOut", "Scores"]
 Predict = Callable[[Tensor, Tensor, float], Tensor]
 """left, right: float32 [1, 3, H, W] in 0..1; a time; answers the frame at that time, as they are."""
 
+Told = Callable[[Tensor, Tensor, float, Tensor], Tensor]
+"""As Predict, and what is told of the true frame: [1, C, H, W]."""
+
+_Made = Callable[[Picture, Picture, float, Picture], Picture]
+"""left, right, time, truth: what is made of them."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Scores:
@@ -61,25 +67,53 @@ class HeldOut:
     def scores(self, predict: Predict, device: torch.device, modulus: int) -> Scores:
         """Of a network that takes frames whose sides are multiples of `modulus`."""
 
-        def made(left: Picture, right: Picture, t: float) -> Picture:
-            height, width = left.shape[-2:]
-            room = (0, -width % modulus, 0, -height % modulus)
-            frames = [pad(torch.from_numpy(each).to(device)[None].float() / 255, room) for each in (left, right)]
-            answer = predict(frames[0], frames[1], t)[0, :, :height, :width]
-            picture: Picture = (answer.clamp(0, 1) * 255).round().to(torch.uint8).cpu().numpy()
-            return picture
+        def made(left: Picture, right: Picture, t: float, _truth: Picture) -> Picture:
+            one, other = (_padded(_tensor(each, device), modulus) for each in (left, right))
+            return _picture(predict(one, other, t), left)
 
         return self._scores(made)
 
-    def _scores(self, made: Callable[[Picture, Picture, float], Picture]) -> Scores:
+    def told_scores(
+        self, predict: Told, tell: Callable[[Tensor], Tensor], device: torch.device, modulus: int
+    ) -> Scores:
+        """As `scores`, for an experiment: the network is told something of the true frame, which is `tell` of it.
+
+        tell: of a float32 [1, 3, H, W] in 0..1, not padded, makes [1, C, H, W]. The network gets nothing else of it.
+        """
+
+        def made(left: Picture, right: Picture, t: float, truth: Picture) -> Picture:
+            parts = (_tensor(left, device), _tensor(right, device), tell(_tensor(truth, device)))
+            one, other, told = (_padded(each, modulus) for each in parts)
+            return _picture(predict(one, other, t, told), left)
+
+        return self._scores(made)
+
+    def _scores(self, made: _Made) -> Scores:
         found: dict[str, list[float]] = {}
         for pair in self._pairs:
             for t, truth in pair.truths:
-                found.setdefault(pair.clip, []).append(psnr(truth, made(pair.left, pair.right, t)))
+                found.setdefault(pair.clip, []).append(psnr(truth, made(pair.left, pair.right, t, truth)))
         return Scores(clips={clip: float(np.mean(values)) for clip, values in found.items()})
 
 
-def _average(left: Picture, right: Picture, t: float) -> Picture:
+def _tensor(picture: Picture, device: torch.device) -> Tensor:
+    return torch.from_numpy(picture).to(device)[None].float() / 255
+
+
+def _padded(x: Tensor, modulus: int) -> Tensor:
+    height, width = x.shape[-2:]
+    return pad(x, (0, -width % modulus, 0, -height % modulus))
+
+
+def _picture(answer: Tensor, like: Picture) -> Picture:
+    """The answer for a padded picture, without the padding and rounded to 8 bits."""
+    height, width = like.shape[-2:]
+    whole = answer[0, :, :height, :width].clamp(0, 1) * 255
+    picture: Picture = whole.round().to(torch.uint8).cpu().numpy()
+    return picture
+
+
+def _average(left: Picture, right: Picture, t: float, _truth: Picture) -> Picture:
     mean: Picture = np.rint(left * (1 - t) + right * t).astype(np.uint8)
     return mean
 
