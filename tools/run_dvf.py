@@ -1,10 +1,11 @@
 """The paper's first experiment: a small deep voxel flow with and without the edges of the frame that it is to make.
 
-    python tools/run_dvf.py OUT --pack FOLDER --clips FOLDER [--steps 1500] [--seeds 1 2] [--shown CLIP --frame N]
+    python tools/run_dvf.py OUT --pack FOLDER --clips FOLDER [--steps 4000] [--seeds 1 2] [--shown CLIP --frame N]
 
-Two networks with the same first weights learn from the same batches in turn, so in the same seconds. `dvf` sees the two
-frames. `privileged` also sees the edge map of the true frame between them, in training and when it is measured: it is
-no interpolator, but tells how much harder flow is to find from a frame that nobody has seen.
+Two networks with the same first weights learn from the same batches in turn, so in the same seconds; these are seconds
+of the processor, not of the clock. `dvf` sees the two frames. `privileged` also sees the edge map of the true frame
+between them, in training and when it is measured: it is no interpolator, but tells how much harder flow is to find from
+a frame that nobody has seen.
 
 OUT gets dvf.md, dvf.json, dvf.png (both flows on one pair of frames) and the weights. PACK is of tools/pack_data.py.
 Its samples are made once and used again, flipped, turned and reversed in time. Nothing is learnt from CLIPS.
@@ -26,6 +27,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from vsrife.errors import ArgumentError, RifeError
+from vsrife.network.warp import resize
 from vsrife.training.config import Config, Data, Mix, Optimiser, Run, Validation
 from vsrife.training.data import Batch, SamplesState, Source, Stage, find_clips
 from vsrife.training.data import Samples as Mixed
@@ -58,6 +60,12 @@ POOL: Final = 1
 MEASURED: Final = 2
 """What the seed of those scenes is mixed from."""
 
+WARM_UP: Final = 50
+"""Steps until the learning rate is whole."""
+
+GRAINS: Final = 10_000
+"""Into which a run is parted for the learning rate, whether it is measured in steps or in seconds."""
+
 WIDTH: Final = 300
 """Of a panel of the picture, pixels."""
 
@@ -65,8 +73,13 @@ LINE: Final = 16
 """Height of the line above it."""
 
 
+def distance(picture: Tensor, truth: Tensor) -> Tensor:
+    """What is minimised: the paper's loss, of the halved pictures, because the flow is no finer than that."""
+    return laplacian(resize(picture, 0.5), resize(truth, 0.5))
+
+
 class Contestant:
-    """One of the two networks while it learns. seconds: that it has learnt for. losses: of each step."""
+    """One of the two networks while it learns. seconds: of the processor, so far. losses: of each step."""
 
     def __init__(self, name: str, seed: int, asked: Optimiser) -> None:
         torch.manual_seed(seed)
@@ -79,13 +92,13 @@ class Contestant:
 
     def learn(self, left: Tensor, truth: Tensor, right: Tensor, rate: float) -> None:
         """One step on frames [N, 3, H, W] in 0..1."""
-        started = time.perf_counter()
+        started = time.process_time()
         answer: Voxels = self.weights(left, right, self._told(truth))
-        loss = laplacian(answer.picture, truth)
+        loss = distance(answer.picture, truth)
         loss.backward()  # type: ignore[no-untyped-call]
         self.descent.descend(rate)
         self.losses.append(loss.item())
-        self.seconds += time.perf_counter() - started
+        self.seconds += time.process_time() - started
 
     @torch.inference_mode()
     def answer(self, left: Tensor, right: Tensor, edges: Tensor | None) -> Voxels:
@@ -116,7 +129,7 @@ class Contestant:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Result:
-    """Of one network and seed. flow_error: pixels, of synthetic scenes."""
+    """Of one network and seed. flow_error: pixels, of synthetic scenes. losses: of each step, over the average's."""
 
     name: str
     seed: int
@@ -130,14 +143,24 @@ def configured(options: argparse.Namespace) -> Config:
     """What the sources and the optimiser are made from. Raises ArgumentError for what is not as it must be."""
     if not options.clips.is_dir():
         raise ArgumentError(f"clips ({options.clips}) must be a folder of clips that measure")
-    for name, least in (("stored", options.batch), ("apart", 2), ("frame", 0)):
+    for name, least in (("steps", 1), ("seconds", 0), ("stored", options.batch), ("apart", 2), ("frame", 0)):
         if getattr(options, name) < least:
-            raise ArgumentError(f"{name} ({getattr(options, name)}) must be {least} or more")
+            raise ArgumentError(f"{name} ({getattr(options, name):g}) must be {least} or more")
+    if not 0 < options.synthetic <= 1:
+        raise ArgumentError(
+            f"synthetic ({options.synthetic:g}) must be above 0, as the flow is measured on such samples, and at most 1"
+        )
     if options.apart % 2:
         raise ArgumentError(f"apart ({options.apart}) must be even, so that there is a true frame in the middle")
-    steps = options.steps
     return Config(
-        run=Run(folder=options.out, steps=steps, batch=options.batch, device="cpu", precision="float32"),
+        run=Run(
+            folder=options.out,
+            steps=options.steps,
+            batch=options.batch,
+            budget=options.seconds,
+            device="cpu",
+            precision="float32",
+        ),
         data=Data(
             pack=options.pack,
             crop=(options.crop, options.crop),
@@ -145,7 +168,7 @@ def configured(options: argparse.Namespace) -> Config:
             synthetic={"any_time": 0.0},
             shots={"spans": [2, 4]},
         ),
-        optimiser=Optimiser(rate=1e-3, least=1e-5, warm_up=max(1, steps // 20), ema=0.995),
+        optimiser=Optimiser(rate=2e-3, least=1e-5, warm_up=0, ema=0.995),
         validation=Validation(clips=options.clips, samples=options.samples),
     )
 
@@ -172,19 +195,32 @@ def batch_of(pool: Tensor, seed: int, number: int, size: int) -> tuple[Tensor, T
     return left, truth, right
 
 
-def compete(pool: Tensor, config: Config, seed: int) -> list[Contestant]:
-    """Both networks, after all steps, each of which both of them make on one batch."""
-    steps, asked = config.run.steps, config.optimiser
+def compete(pool: Tensor, config: Config, seed: int) -> tuple[list[Contestant], list[float]]:
+    """Both networks after their last step, each of which both of them made on one batch; and what the plain average's
+    loss was on these batches. With a budget of seconds the rate falls with them, else with the steps.
+    """
+    asked, started = config.optimiser, time.process_time()
     both = [Contestant(name, seed, asked) for name in SEES]
-    for step in range(steps):
-        frames = batch_of(pool, seed, step, config.run.batch)
+    average: list[float] = []
+    while True:
+        step, took = len(average), time.process_time() - started
+        share = took / config.run.budget if config.run.budget else step / config.run.steps
+        if step and (step % 100 == 0 or share >= 1):
+            _tell(both, average, seed, took)
+        if share >= 1:
+            return both, average
+        left, truth, right = batch_of(pool, seed, step, config.run.batch)
+        average.append(distance((left + right) / 2, truth).item())
         for each in both:
-            each.learn(*frames, rate_at(step, steps, asked))
-        if (step + 1) % 100 == 0 or step + 1 == steps:
-            recent = ", ".join(f"{each.name} {np.mean(each.losses[-100:]):.4f}" for each in both)
-            took = spoken(sum(each.seconds for each in both))
-            print(f"seed {seed}, step {step + 1} of {steps}, {took}: mean loss of the last 100: {recent}", flush=True)
-    return both
+            rate = rate_at(round(share * GRAINS), GRAINS, asked) * min(1.0, (step + 1) / WARM_UP)
+            each.learn(left, truth, right, rate)
+
+
+def _tell(both: Sequence[Contestant], average: Sequence[float], seed: int, took: float) -> None:
+    shown = ", ".join(f"{each.name} {np.sum(each.losses[-100:]) / np.sum(average[-100:]):.3f}" for each in both)
+    print(
+        f"seed {seed}, step {len(average)}, {spoken(took)}: loss to the plain average's, last 100: {shown}", flush=True
+    )
 
 
 def table(results: Sequence[Result], average: Scores, config: Config, pairs: int) -> str:
@@ -194,7 +230,7 @@ def table(results: Sequence[Result], average: Scores, config: Config, pairs: int
         f"the same for both networks of a seed; PSNR of {pairs} skip-frame pairs; flow error on {SCENES} synthetic "
         "scenes whose flow is known."
     )
-    lines = ["| network | sees | seed | PSNR, dB | flow error, px | learnt for |", "|---|---|---|---|---|---|"]
+    lines = ["| network | sees | seed | PSNR, dB | flow error, px | processor time |", "|---|---|---|---|---|---|"]
     lines.append(f"| plain average | two frames | | {average.mean:.2f} | | |")
     lines += [
         f"| {each.name} | {SEES[each.name]} | {each.seed} | {each.scores.mean:.2f} | {each.flow_error:.2f} "
@@ -273,7 +309,7 @@ def run(options: argparse.Namespace) -> None:
     print(f"{len(pool)} samples; {len(held_out)} pairs, plain average {held_out.average.mean:.2f} dB", flush=True)
     results = []
     for seed in options.seeds:
-        both = compete(pool, config, seed)
+        both, average = compete(pool, config, seed)
         for each in both:
             save_file(each.weights.named(each.descent.average), options.out / f"{each.name}-{seed}.safetensors")
             results.append(
@@ -283,7 +319,7 @@ def run(options: argparse.Namespace) -> None:
                     scores=each.scores(held_out),
                     flow_error=each.flow_error(scenes),
                     seconds=each.seconds,
-                    losses=tuple(each.losses),
+                    losses=tuple(mine / plain for mine, plain in zip(each.losses, average, strict=True)),
                 )
             )
         if seed == options.seeds[0]:
@@ -298,7 +334,8 @@ def main() -> int:
     parser.add_argument("out", type=Path, help="folder for what comes out")
     parser.add_argument("--pack", type=Path, required=True, help="from tools/pack_data.py")
     parser.add_argument("--clips", type=Path, required=True, help="folder of clips that measure")
-    parser.add_argument("--steps", type=int, default=1500, help="of each network (1500)")
+    parser.add_argument("--steps", type=int, default=4000, help="of each network (4000)")
+    parser.add_argument("--seconds", type=float, default=0.0, help="of the processor, for both, in place of steps")
     parser.add_argument("--batch", type=int, default=8, help="samples of a step (8)")
     parser.add_argument("--crop", type=int, default=128, help="side of a sample, pixels (128)")
     parser.add_argument("--stored", type=int, default=2400, help="samples that are made (2400)")

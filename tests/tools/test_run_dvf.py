@@ -74,7 +74,7 @@ def test_one_command_makes_the_table_and_the_picture(call, tmp_path, capsys):
     with Image.open(tmp_path / "dvf.png") as picture:
         assert picture.width == 1200
     with safe_open(tmp_path / "privileged-2.safetensors", "pt") as file:
-        assert file.get_slice("last.weight").get_shape() == [3, 32, 3, 3]
+        assert file.get_slice("last.weight").get_shape() == [3, 24, 3, 3]
 
 
 def test_the_same_again(call, tmp_path):
@@ -89,6 +89,14 @@ def test_the_same_again(call, tmp_path):
     assert plain[0] != privileged[0]
 
 
+def test_in_a_given_time(call, tmp_path):
+    """Both make the same steps, as many as there is time for, whatever `--steps` is."""
+    assert call("--seconds=2") == 0
+    plain, privileged = json.loads((tmp_path / "dvf.json").read_text())["runs"]
+    assert len(plain["losses"]) == len(privileged["losses"]) > 3
+    assert plain["seconds"] + privileged["seconds"] < 4
+
+
 @pytest.mark.parametrize(
     ("option", "line"),
     [
@@ -96,8 +104,14 @@ def test_the_same_again(call, tmp_path):
         ("--apart=0", "apart (0) must be 2 or more"),
         ("--stored=1", "stored (1) must be 2 or more"),
         ("--frame=7", "frame (7) must be below 7 for "),
+        ("--seconds=-1", "seconds (-1) must be 0 or more"),
         ("--clips=nowhere", "clips (nowhere) must be a folder of clips that measure"),
-        ("--synthetic=1.5", "data.mix.clips (-0.5) must be 0 or more"),
+        ("--synthetic=1.5", "synthetic (1.5) must be above 0, "),
+        ("--synthetic=0", "synthetic (0) must be above 0, "),
+        ("--steps=0", "steps (0) must be 1 or more"),
+        ("--batch=0", "run.batch (0) must be 1 or more"),
+        ("--samples=0", "validation.samples (0) must be 1 or more"),
+        ("--crop=32", "data.crop ([32, 32]) must be a height and a width of 33 or more"),
     ],
 )
 def test_what_is_not_as_it_must_be(call, capsys, option, line):

@@ -69,6 +69,13 @@ def test_the_weight_is_of_left():
     torch.testing.assert_close(dvf(left, right).picture, right)
 
 
+def test_it_begins_close_to_the_plain_average():
+    left, truth, right = frames(96, 112)
+    begun = Dvf()(left, right, edge_map(truth))
+    assert begun.flow.abs().max() < 1.5
+    assert (begun.weight - 0.5).abs().max() < 0.1
+
+
 def test_edges_are_used_and_their_absence_is_a_map_of_zeros():
     left, truth, right = frames(64, 80)
     dvf = network()

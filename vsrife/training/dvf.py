@@ -32,6 +32,9 @@ ANSWER: Final = 4
 REACH: Final = 16.0
 """Pixels of motion that an output of 1 stands for."""
 
+BEGINNING: Final = 0.1
+"""What the last convolution's first weights are multiplied by: the network begins close to the plain average."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class Voxels:
@@ -54,19 +57,20 @@ class Voxels:
 
 
 class Dvf(nn.Module):
-    """An encoder and a decoder with skip connections from 1/4 to 1/16 of the resolution; the answer is at 1/4.
+    """An encoder and a decoder with skip connections from 1/4 to 1/16 of the resolution; the answer is at 1/4. What it
+    sees is halved before.
 
     The edge map has a channel of the input. Without one the channel is 0 everywhere, so both cases have the same
     network, the same number of weights and, from one seed, the same first weights.
     """
 
-    def __init__(self, widths: tuple[int, int, int] = (32, 64, 96)) -> None:
+    def __init__(self, widths: tuple[int, int, int] = (24, 40, 64)) -> None:
         """widths: channels at 1/4, 1/8 and 1/16 of the resolution."""
         super().__init__()
         fine, middle, coarse = widths
         self.encoder = nn.ModuleList(
             (
-                _activated(nn.Conv2d(INPUTS, fine, 8, stride=4, padding=2), fine),
+                _activated(nn.Conv2d(INPUTS, fine, 5, stride=2, padding=2), fine),
                 _activated(nn.Conv2d(fine, middle, 3, stride=2, padding=1), middle),
                 _activated(nn.Conv2d(middle, coarse, 3, stride=2, padding=1), coarse),
             )
@@ -79,6 +83,10 @@ class Dvf(nn.Module):
             )
         )
         self.last = nn.Conv2d(fine, 3, 3, padding=1)
+        assert self.last.bias is not None
+        with torch.no_grad():
+            self.last.weight.mul_(BEGINNING)
+            self.last.bias.zero_()
 
     def forward(self, left: Tensor, right: Tensor, edges: Tensor | None = None) -> Voxels:
         """The frame in the middle.
@@ -94,14 +102,16 @@ class Dvf(nn.Module):
             raise ArgumentError(f"edges ({shown}) must have the size of the frames, {width}x{height}")
         room = (0, -width % MODULUS, 0, -height % MODULUS)
         seen = functional.pad(torch.cat((left, right, edges), 1), room, mode="replicate")
-        answer = resize(self._coarse_answer(seen), ANSWER)[..., :height, :width]
+        answer = resize(self._coarse_answer(resize(seen, 0.5)), ANSWER)[..., :height, :width]
         flow = (REACH * answer[:, :2]).contiguous()
         weight = torch.sigmoid(answer[:, 2:])
         picture = weight * backward_warp(left, -flow) + (1 - weight) * backward_warp(right, flow)
         return Voxels(flow=flow, weight=weight, picture=picture)
 
     def _coarse_answer(self, x: Tensor) -> Tensor:
-        """[N, 3, H / ANSWER, W / ANSWER]: flow in units of REACH, and the weight before its sigmoid."""
+        """Of [N, INPUTS, H / 2, W / 2], [N, 3, H / ANSWER, W / ANSWER]: flow in units of REACH, and the weight before
+        its sigmoid.
+        """
         skipped = []
         for layer in self.encoder:
             x = layer(x)
