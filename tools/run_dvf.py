@@ -60,6 +60,9 @@ POOL: Final = 1
 MEASURED: Final = 2
 """What the seed of those scenes is mixed from."""
 
+LEAST_CROP: Final = 66
+"""Pixels: the loss is taken of halved samples, and needs 33."""
+
 WARM_UP: Final = 50
 """Steps until the learning rate is whole."""
 
@@ -143,7 +146,8 @@ def configured(options: argparse.Namespace) -> Config:
     """What the sources and the optimiser are made from. Raises ArgumentError for what is not as it must be."""
     if not options.clips.is_dir():
         raise ArgumentError(f"clips ({options.clips}) must be a folder of clips that measure")
-    for name, least in (("steps", 1), ("seconds", 0), ("stored", options.batch), ("apart", 2), ("frame", 0)):
+    leasts = {"steps": 1, "seconds": 0, "stored": options.batch, "apart": 2, "frame": 0, "crop": LEAST_CROP}
+    for name, least in leasts.items():
         if getattr(options, name) < least:
             raise ArgumentError(f"{name} ({getattr(options, name):g}) must be {least} or more")
     if not 0 < options.synthetic <= 1:

@@ -42,7 +42,7 @@ def call(data, monkeypatch, tmp_path):
     """The tool with options; its exit status."""
 
     def called(*options: str) -> int:
-        given = [f"--pack={data['pack']}", f"--clips={data['clips']}", "--crop=64", "--batch=2", "--stored=6"]
+        given = [f"--pack={data['pack']}", f"--clips={data['clips']}", "--crop=66", "--batch=2", "--stored=6"]
         monkeypatch.setattr(sys, "argv", ["run_dvf.py", str(tmp_path), *given, "--steps=3", "--samples=2", *options])
         with pytest.raises(SystemExit) as left:
             runpy.run_path(str(ROOT / "tools" / "run_dvf.py"), run_name="__main__")
@@ -111,7 +111,7 @@ def test_in_a_given_time(call, tmp_path):
         ("--steps=0", "steps (0) must be 1 or more"),
         ("--batch=0", "run.batch (0) must be 1 or more"),
         ("--samples=0", "validation.samples (0) must be 1 or more"),
-        ("--crop=32", "data.crop ([32, 32]) must be a height and a width of 33 or more"),
+        ("--crop=65", "crop (65) must be 66 or more"),
     ],
 )
 def test_what_is_not_as_it_must_be(call, capsys, option, line):
