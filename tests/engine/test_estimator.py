@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from tests.network.small import ARCHITECTURES, ENSEMBLE, frames, infer, network
+from tests.network.small import ARCHITECTURES, ENSEMBLE, OWN, frames, infer, network
 from vsrife.engine import estimator as estimator_module
 from vsrife.engine import layers, winograd
 from vsrife.engine.estimator import Estimator
@@ -38,11 +38,11 @@ def assert_same(plain, fast):
 
 
 def canvas(name, scale=1.0):
-    modulus = ARCHITECTURES[name].modulus(scale)
+    modulus = (ARCHITECTURES | OWN)[name].modulus(scale)
     return modulus, 3 * modulus
 
 
-@pytest.mark.parametrize("name", ARCHITECTURES)
+@pytest.mark.parametrize("name", [*ARCHITECTURES, *OWN])
 def test_every_kind_of_network(name):
     assert_same(*found(name, *canvas(name), 0.3))
 
@@ -79,14 +79,14 @@ def test_a_transposed_convolution_as_one_of_stride_1(side):
     assert torch.allclose(pixels, shuffled, rtol=1e-12, atol=1e-12)
 
 
-@pytest.mark.parametrize("name", ["B", "D", "G", "J", "J-lite"])
+@pytest.mark.parametrize("name", ["B", "D", "G", "J", "J-lite", *OWN])
 @pytest.mark.parametrize("scale", [0.25, 0.5, 2.0, 4.0])
 def test_every_scale(name, scale):
     height, width = canvas(name, scale)
     assert_same(*found(name, height, width if scale < 1 else 2 * width, 0.7, scale=scale))
 
 
-@pytest.mark.parametrize("name", ENSEMBLE)
+@pytest.mark.parametrize("name", [*ENSEMBLE, "three blocks", "half answers"])
 def test_ensemble(name):
     assert_same(*found(name, *canvas(name), 0.4, ensemble=True))
 
@@ -100,7 +100,7 @@ def test_the_second_start_of_group_a(ensemble, monkeypatch):
     assert verdicts == [True]
 
 
-@pytest.mark.parametrize("name", ["A", "C", "G-grouped", "J"])
+@pytest.mark.parametrize("name", ["A", "C", "G-grouped", "J", "ends in 2"])
 @pytest.mark.parametrize("band", [1, 700, 5000])
 def test_bands_do_not_show(name, band):
     height, width = canvas(name)
@@ -109,7 +109,7 @@ def test_bands_do_not_show(name, band):
     assert_same(whole, banded)
 
 
-@pytest.mark.parametrize("name", ["A", "D", "J"])
+@pytest.mark.parametrize("name", ["A", "D", "J", "ends in 4"])
 @pytest.mark.parametrize("strips", [2, 5])
 def test_strips_do_not_show(name, strips):
     width, height = canvas(name)

@@ -14,7 +14,7 @@ import pytest
 import torch
 
 from tests.engine.kernels.conftest import host, kernels
-from tests.network.small import ARCHITECTURES, frames, infer, network
+from tests.network.small import ARCHITECTURES, OWN, frames, infer, network
 from vsrife import cuda
 from vsrife.engine import graphs
 from vsrife.engine import interpolator as interpolators
@@ -38,7 +38,7 @@ GRAY8 = PixelFormat(family=Family.GRAY, float_samples=False, bits=8)
 
 
 def canvas_of(name, scale=1.0):
-    modulus = ARCHITECTURES[name].modulus(scale)
+    modulus = (ARCHITECTURES | OWN)[name].modulus(scale)
     return modulus, 2 * modulus
 
 
@@ -61,12 +61,15 @@ def estimated(kernels, name, t=0.5, *, scale=1.0, ensemble=False, motion=1.0, **
     return plain, fast
 
 
-@pytest.mark.parametrize("name", ARCHITECTURES)
+@pytest.mark.parametrize("name", [*ARCHITECTURES, *OWN])
 def test_every_kind_of_network(kernels, name):
     assert_same(*estimated(kernels, name, 0.3))
 
 
-@pytest.mark.parametrize(("name", "scale"), [("B", 0.5), ("G", 0.25), ("J", 0.5)])
+@pytest.mark.parametrize(
+    ("name", "scale"),
+    [("B", 0.5), ("G", 0.25), ("J", 0.5), ("ends in 2", 0.5), ("ends in 2", 2.0), ("ends in 4", 4.0)],
+)
 def test_scales(kernels, name, scale):
     assert_same(*estimated(kernels, name, 0.7, scale=scale))
 
@@ -166,7 +169,7 @@ TIMES = [Fraction(1, 2), Fraction(1, 3), Fraction(3, 4), Fraction(1, 2), Fractio
 
 
 @pytest.mark.parametrize("fmt", [YUV420P8, RGBS, GRAY16], ids=lambda fmt: fmt.name)
-@pytest.mark.parametrize("name", ["A", "J"])
+@pytest.mark.parametrize("name", ["A", "J", "ends in 2", "ends in 4"])
 def test_whole_frames(kernels, replays, name, fmt):
     width, height = 150, 98
     plain = made(Network.of(network(name), CPU, torch.float32), fmt, width, height, TIMES)

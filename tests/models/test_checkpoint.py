@@ -2,6 +2,7 @@ import hashlib
 import io
 import pickle
 import zipfile
+from dataclasses import replace
 
 import pytest
 import torch
@@ -10,13 +11,14 @@ from hypothesis import strategies as st
 from safetensors.torch import save_file
 
 from tests.network import fixtures, papers
-from tests.network.small import ARCHITECTURES, frames, infer, network
+from tests.network.small import ARCHITECTURES, OWN, frames, infer, network
 from tests.network.test_paper import HD, PAPER, answer
 from tests.network.test_paper import small as small_older
 from vsrife.errors import ModelError
 from vsrife.models import checkpoint, store
 from vsrife.models.catalogue import CATALOGUE
-from vsrife.models.checkpoint import architecture_of, files_of, load, read_state
+from vsrife.models.checkpoint import architecture_of, files_of, load, network_of, read_state
+from vsrife.models.metadata import metadata_of
 from vsrife.models.older import older_architecture, variant_in
 from vsrife.network import Architecture, HDArchitecture, Head, IFNet, PaperNet, Taught, Trunk
 
@@ -91,6 +93,65 @@ def test_shapes_alone_give_the_architecture_back(architecture):
     with torch.device("meta"):
         state = IFNet(architecture).state_dict()
     assert architecture_of(state) == architecture
+
+
+@pytest.mark.parametrize("name", [*ARCHITECTURES, *OWN])
+def test_the_metadata_tells_the_scales(name, tmp_path):
+    before = network(name)
+    path = tmp_path / "x.safetensors"
+    save_file(before.state_dict(), path, {"format": "pt", **metadata_of(before.architecture)})
+    after = load(path)
+    assert after.architecture == before.architecture == (ARCHITECTURES | OWN)[name]
+    modulus = before.modulus()
+    left, right = frames(modulus, 3 * modulus)
+    assert torch.equal(infer(before, left, right).flow, infer(after, left, right).flow)
+
+
+powers = st.lists(st.sampled_from([1, 2, 4, 8, 16, 32, 64]), min_size=1, max_size=7, unique=True)
+
+
+@settings(max_examples=40, deadline=None)
+@given(architectures(), powers, st.data())
+def test_shapes_and_metadata_give_any_network_back(architecture, scales, data):
+    """Any number of blocks; three and fewer with a pixel shuffle, else they are the paper's."""
+    widths = data.draw(st.lists(evens, min_size=len(scales), max_size=len(scales)))
+    own = replace(architecture, widths=tuple(widths), scales=tuple(sorted(scales, reverse=True)))
+    with torch.device("meta"):
+        state = IFNet(own).state_dict()
+    if own.shuffled or len(scales) > 3:
+        assert network_of(state, metadata_of(own)) == own
+    else:
+        with pytest.raises(ModelError, match=r"before 4\.0|not a network of RIFE"):
+            network_of(state, metadata_of(own))
+
+
+@pytest.mark.parametrize(
+    ("name", "scales", "complaint"),
+    [
+        ("J", "16 8 4 2", "has 5 blocks, but its metadata names 4 scales (16 8 4 2)"),
+        ("G", "16 8 4 2 1", "has 4 blocks, but its metadata names 5 scales (16 8 4 2 1)"),
+        ("G", "8 4 4 1", "scales ((8, 4, 4, 1)) must be powers of two, at most 64, each less than the one before"),
+        ("G", "1 2 4 8", "scales ((1, 2, 4, 8)) must be powers of two"),
+        ("G", "8 6 2 1", "scales ((8, 6, 2, 1)) must be powers of two"),
+        ("G", "128 4 2 1", "scales ((128, 4, 2, 1)) must be powers of two, at most 64"),
+        ("G", "8 4 2 0", "scales ((8, 4, 2, 0)) must be powers of two"),
+        ("G", "8, 4, 2, 1", "names scales ('8, 4, 2, 1') in its metadata, which must be 1 to 8 whole numbers"),
+        ("G", "", "names scales ('') in its metadata"),
+        ("G", "8 4 2 -1", "names scales ('8 4 2 -1') in its metadata"),
+        ("G", "8 4 2 1\n" * 99, "names scales ("),
+    ],
+)
+def test_metadata_that_contradict_the_shapes_are_an_error(name, scales, complaint, tmp_path):
+    path = tmp_path / "x.safetensors"
+    save_file(network(name).state_dict(), path, {"scales": scales})
+    assert complaint in fails(path)
+
+
+@pytest.mark.parametrize("kind", ["rife", "rife_m", "3.8"])
+def test_scales_of_an_older_network_are_an_error(kind, tmp_path):
+    path = tmp_path / "x.safetensors"
+    save_file(small_older(kind).state_dict(), path, {"scales": "4 2 1"})
+    assert "of before 4.0 by its shapes, whose scales are known, but its metadata names scales (4 2 1)" in fails(path)
 
 
 @pytest.mark.parametrize("name", ARCHITECTURES)

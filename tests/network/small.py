@@ -48,12 +48,24 @@ ARCHITECTURES = {
         widths=(16, 12, 8, 8, 24), scales=(32, 16, 8, 4, 1), trunk=Trunk.RESIDUAL, outputs=52, **HEAD_4
     ),
 }
+OWN = {
+    "ends in 2": Architecture(widths=(16, 12, 8, 8), scales=(16, 8, 4, 2), trunk=Trunk.RESIDUAL, outputs=52, **HEAD_4),
+    "ends in 4": Architecture(widths=(12, 8), scales=(32, 4), trunk=Trunk.RESIDUAL, outputs=52, **HEAD_4),
+    "three blocks": Architecture(widths=(12, 8, 6), scales=(8, 2, 1), trunk=Trunk.RESIDUAL, outputs=24, **HEAD_8),
+    "six blocks": Architecture(
+        widths=(16, 12, 10, 8, 6, 4), scales=(64, 16, 8, 4, 2, 1), trunk=Trunk.RESIDUAL, outputs=52, **HEAD_4
+    ),
+    "masks added": Architecture(widths=(16, 12, 8), scales=(8, 4, 2), trunk=Trunk.RESIDUAL, outputs=52),
+    "half answers": Architecture(widths=(16, 12, 8, 8), scales=(16, 8, 4, 2), trunk=Trunk.LEAKY, outputs=5, **HEAD_4),
+}
+"""Networks of shapes and scales that no public release has: only a file's metadata tells them."""
+
 ENSEMBLE = [name for name, architecture in ARCHITECTURES.items() if architecture.supports_ensemble]
 
 
 def network(name, *, motion=1.0):
     """A seeded network; `motion` scales its flows, which are some pixels at 1."""
-    net = IFNet(ARCHITECTURES[name]).eval().requires_grad_(False)
+    net = IFNet((ARCHITECTURES | OWN)[name]).eval().requires_grad_(False)
     generator = torch.Generator().manual_seed(7)
     for key, value in net.named_parameters():
         value.copy_(torch.randn(value.shape, generator=generator) / max(value[0].numel(), 1) ** 0.5)

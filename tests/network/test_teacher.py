@@ -31,7 +31,8 @@ def test_the_student_is_the_network_alone(name):
     torch.testing.assert_close(lesson.picture, model.network.merge(left, right, expected), atol=1e-5, rtol=0)
     assert torch.equal(lesson.picture, without.picture)
     assert without.teacher is None
-    assert len(lesson.stages) == len(ARCHITECTURES[name].widths)
+    assert len(lesson.stages) == len(lesson.levels) == len(ARCHITECTURES[name].widths)
+    assert len(without.stages) == 1
     assert lesson.teacher.motion.flow.shape == expected.flow.shape
     assert 0 <= lesson.teacher.motion.mask.min() <= lesson.teacher.motion.mask.max() <= 1
 
@@ -128,16 +129,7 @@ def test_a_checkpoint_that_lacks_a_key_is_refused(key):
         model.load_checkpoint(state)
 
 
-def test_a_wrong_canvas_and_scale_are_refused():
+def test_a_wrong_canvas_is_refused():
     model, (left, right) = taught("J"), frames(64, 96)
     with pytest.raises(ArgumentError, match=r"^canvas \(96x64, 96x64\) must be .* multiple of 64"):
         model(left, right, 0.5)
-    with pytest.raises(ArgumentError, match=r"^scale \(3\) must be one of"):
-        model(*frames(64, 64), 0.5, scale=3)
-
-
-def test_a_coarser_look_is_taken_where_it_is_asked_for():
-    model, (left, right) = taught("J"), frames(128, 128)
-    with torch.no_grad():
-        got = model(left, right, 0.5, scale=0.5).stages[-1].motion.flow
-    torch.testing.assert_close(got, infer(model.network, left, right, scale=0.5).flow, atol=1e-5, rtol=1e-5)

@@ -4,8 +4,10 @@ import tomllib
 import pytest
 
 from vsrife.errors import ArgumentError
+from vsrife.models.checkpoint import load
 from vsrife.training.config import CONFIGS, Save, config_of, merged, read_config, read_table, same_run
 from vsrife.training.data.packing import PackSettings
+from vsrife.training.export import export
 from vsrife.training.networks import PRESETS, build_pupil
 
 ERRORS = [
@@ -72,8 +74,11 @@ NETWORKS = [
     ("network.widths=[12, 8, 8, 5]", "network.widths ((12, 8, 8, 5)) must be even and a multiple of groups (1)"),
     ("network.context=8", "network.context (8) must be left out; 4.15.lite has no such number"),
     ("network.outputs=6", "network.outputs (6) must be 5, 20, 24 or 52"),
-    ("network.scales=[8, 4, 4, 1]", "network.scales ((8, 4, 4, 1)) must be (8, 4, 2, 1), as its checkpoint would be"),
-    ("network={preset='4.15.lite', widths=[8, 8], scales=[2, 1]}", "network.widths ((8, 8)) must make a network that"),
+    ("network.scales=[8, 4, 4, 1]", "network.scales ((8, 4, 4, 1)) must be powers of two, at most 64, each less than"),
+    (
+        "network={preset='4.0', widths=[8, 8], scales=[2, 1]}",
+        "network.widths ((8, 8)) must make a network that loads: ",
+    ),
 ]
 
 
@@ -89,6 +94,24 @@ def test_an_error_of_the_network(make, change, expected):
 def test_every_preset_builds_and_is_read_as_what_it_is(make, name):
     """`build_pupil` compares with what the checkpoint reader deduces."""
     assert build_pupil(dataclasses.replace(make().network, preset=name, widths=None, head_width=None)).teacher
+
+
+OWN = [
+    "network={preset='4.26', widths=[16, 12, 8, 8], scales=[16, 8, 4, 2]}",
+    "network={preset='4.22', widths=[16, 12, 8, 8], scales=[8, 4, 2, 1]}",
+    "network={preset='4.26', widths=[8, 8], scales=[8, 2]}",
+    "network={preset='4.6', widths=[8, 8, 8], scales=[8, 4, 2]}",
+]
+
+
+@pytest.mark.parametrize("change", OWN)
+def test_numbers_that_no_public_release_has(make, change, tmp_path):
+    """A network that is trained, written and read again as what it is."""
+    asked = make(change)
+    pupil = build_pupil(asked.network)
+    assert pupil.architecture.scales == asked.network.scales
+    read = load(export(tmp_path, pupil, asked, {}))
+    assert read.architecture == pupil.architecture
 
 
 def test_a_missing_key_and_a_file_that_is_none(tmp_path):

@@ -111,7 +111,7 @@ def test_a_run_is_the_same_on_the_card(everything, tmp_path, monkeypatch, networ
 def test_a_step_is_the_same_on_the_card(everything, monkeypatch, changes):
     def made(device):
         run = trainer(everything(*changes, f"run.device={device!r}", "run.batch=2", "run.graph='off'"))
-        batch = run.samples.batch(0)
+        batch = run.samples.batches(0)
         run.learn(batch)
         return run, batch
 
@@ -127,10 +127,10 @@ def test_a_step_is_the_same_on_the_card(everything, monkeypatch, changes):
 
 def test_a_step_waits_for_nothing(everything, card):
     run = trainer(everything("run.graph='off'", "data.prefetch=0", NETWORK))
-    run.learn(run.samples.batch(0))  # constants are brought there at the first step
+    run.learn(run.samples.batches(0))  # constants are brought there at the first step
     card.waits.clear()
     card.kernels.clear()
-    batch = run.samples.batch(1)
+    batch = run.samples.batches(1)
     assert not card.waits
     making = card.kernels.total()
     run.learn(batch)
@@ -148,7 +148,7 @@ def test_a_step_waits_for_nothing(everything, card):
 
 def test_as_a_graph_a_step_is_a_few_launches(everything, card):
     run = trainer(everything(NETWORK, "data.prefetch=0"))
-    batches = [run.samples.batch(position) for position in range(3)]
+    batches = [run.samples.batches(position) for position in range(3)]
     run.learn(batches[0])
     card.kernels.clear()
     card.waits.clear()
@@ -163,7 +163,7 @@ def test_a_graph_that_cannot_be_captured_is_done_without(everything, card, tmp_p
     def run(name, *changes):
         made = trainer(everything(*changes, "data.prefetch=0", f"run.folder={str(tmp_path / name)!r}"))
         for position in range(2):
-            made.learn(made.samples.batch(position))
+            made.learn(made.samples.batches(position))
         return learnt(made)
 
     expected = run("graph")
@@ -218,7 +218,7 @@ def broken(monkeypatch, change):
 
 def step(config, position=0):
     run = trainer(config)
-    return run.learn(run.samples.batch(position))
+    return run.learn(run.samples.batches(position))
 
 
 def test_it_finds_tensors_of_both_sides(everything, card, monkeypatch):

@@ -216,7 +216,7 @@ def test_nan_stops_it_and_keeps_the_last_good_state(make, monkeypatch, broken):
 class Shifted:
     """Textures that move to the right by 4 pixels: easy to learn, and the plain average blurs them."""
 
-    def draw(self, count, seed):
+    def draw(self, count, seed, *, size=None, position=0):
         generator = torch.Generator().manual_seed(seed)
         wide = torch.nn.functional.interpolate(
             torch.rand((count, 3, 18, 20), generator=generator), size=(72, 80), mode="bicubic"
@@ -227,7 +227,7 @@ class Shifted:
 
 def test_it_learns(make, monkeypatch):
     """From the plain average's loss to well below it, on samples of the same kind that it has not seen."""
-    monkeypatch.setattr(loop, "make_sources", lambda _config, _device: {"synthetic": Shifted()})
+    monkeypatch.setattr(loop, "make_sources", lambda *_: {"synthetic": Shifted()})
     config = make(
         *("run.steps=80", "run.batch=4", "optimiser.rate=3e-3", "optimiser.warm_up=10", "optimiser.ema=0.9"),
         *("loss={reconstruction='l1'}", "save.every=1000", "log.every=60"),
@@ -338,7 +338,7 @@ def test_two_processes_are_one_with_the_double_batch(make, table, tmp_path):
     begin = alone.weights.row.detach().clone()
     halves = [loop.make_samples(config, alone.sources, CPU, Group(rank=rank, world=2), 0) for rank in (0, 1)]
     for position in range(3):
-        alone.learn(concatenate([half.batch(position) for half in halves]))
+        alone.learn((concatenate([half.batches(position)[0] for half in halves]),))
     # AdamW's first steps divide each gradient by its own size, so that rounding of the smallest ones shows.
     with torch.no_grad():
         apart = (alone.weights.row - first).norm() / (alone.weights.row - begin).norm()

@@ -1,4 +1,4 @@
-"""A checkpoint file to a network: read safely, told apart by its shapes, loaded strictly.
+"""A checkpoint file to a network: read safely, told apart by its shapes and its metadata, loaded strictly.
 
 No code in a file is ever run. The bytes that are verified are the bytes that are loaded: a file is read once, whole.
 """
@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from vsrife.errors import ModelError, RifeError
 from vsrife.models import store
 from vsrife.models.catalogue import entry_of_file
+from vsrife.models.metadata import scales_in
 from vsrife.models.older import VARIANT_KEY, older_architecture
 from vsrife.network import Architecture, HDArchitecture, Head, IFNet, PairNetwork, PaperArchitecture, PaperNet, Trunk
 from vsrife.network.paper import build
@@ -141,14 +142,17 @@ def _remedy(path: Path) -> str:
     return f"fetch it again: {command}"
 
 
-def architecture_of(state: Mapping[str, Tensor], *, where: str = "the checkpoint") -> Architecture:
-    """Deduce the architecture from a checkpoint's keys and shapes alone (keys without `module.`).
+def architecture_of(
+    state: Mapping[str, Tensor], *, scales: tuple[int, ...] | None = None, where: str = "the checkpoint"
+) -> Architecture:
+    """Deduce the architecture from a checkpoint's keys and shapes (keys without `module.`).
 
-    The scale lists cannot be read off a shape: five blocks mean 16 8 4 2 1, or 32 16 8 4 1 where the last block is 24
-    wide (4.25.lite); four mean 8 4 2 1.
+    scales: what no shape tells, where the file's metadata does; as many as there are blocks. None means those of the
+        public releases: for five blocks 16 8 4 2 1, or 32 16 8 4 1 where the last one is 24 wide (4.25.lite); for four
+        8 4 2 1.
 
-    Raises ModelError, with `where` as the subject, for anything that is not a network of the 4.x line. A checkpoint
-    that has this far the looks of one may still lack keys: `load` finds that out.
+    Raises ModelError, with `where` as the subject, for anything that is not a network of the 4.x line, and for scales
+    that are not its own. A checkpoint that has this far the looks of one may still lack keys: `load` finds that out.
     """
     if any(key.startswith(("down0.", "conv4.")) for key in state):
         raise ModelError(
@@ -167,19 +171,25 @@ def architecture_of(state: Mapping[str, Tensor], *, where: str = "the checkpoint
     count = 0
     while f"block{count}.conv0.1.0.weight" in state:
         count += 1
-    widths = tuple(size(f"block{index}.conv0.1.0.weight", 0) for index in range(max(count, 4)))
-    if count > 5:
-        raise ModelError(f"{where} has {count} blocks; RIFE 4.x networks have 4 or 5; {CHOOSE}")
-    scales = (8, 4, 2, 1) if count == 4 else (32, 16, 8, 4, 1) if widths[-1] == 24 else (16, 8, 4, 2, 1)
+    widths = tuple(size(f"block{index}.conv0.1.0.weight", 0) for index in range(max(count, 4 if scales is None else 1)))
+    if scales is None:
+        if count > 5:
+            raise ModelError(f"{where} has {count} blocks; RIFE 4.x networks have 4 or 5; {CHOOSE}")
+        scales = (8, 4, 2, 1) if count == 4 else (32, 16, 8, 4, 1) if widths[-1] == 24 else (16, 8, 4, 2, 1)
+    elif len(scales) != count:
+        raise ModelError(
+            f"{where} has {count} blocks, but its metadata names {len(scales)} scales ({' '.join(map(str, scales))}); "
+            f"write the file again, or {CHOOSE}"
+        )
 
     groups = 1
     if "block0.convblock.0.beta" in state:
         trunk = Trunk.RESIDUAL
         groups = widths[0] // max(size("block0.convblock.0.conv.weight", 1), 1)
-        outputs = size("block0.lastconv.0.weight", 1)
     else:
         trunk = Trunk.PRELU if "block0.conv0.0.1.weight" in state else Trunk.LEAKY
-        outputs = size("block0.lastconv.weight", 1)
+    plain = "block0.lastconv.weight" in state  # without a pixel shuffle behind it
+    outputs = size("block0.lastconv.weight" if plain else "block0.lastconv.0.weight", 1)
 
     head, head_width, features = Head.NONE, 0, 0
     for kind, first, last in (
@@ -205,6 +215,33 @@ def architecture_of(state: Mapping[str, Tensor], *, where: str = "the checkpoint
         raise ModelError(f"{where} is not a network of RIFE: {error}; {CHOOSE}") from None
 
 
+def network_of(
+    state: Mapping[str, Tensor],
+    metadata: Mapping[str, str],
+    *,
+    variant: str | None = None,
+    name: str = "",
+    where: str = "the checkpoint",
+) -> Architecture | PaperArchitecture | HDArchitecture:
+    """Which network a checkpoint is: by its keys and shapes, and by its file's metadata where no shape tells.
+
+    metadata: as `metadata_of` writes it; empty for a file that has none. variant, name: as of `older_architecture`.
+    Raises ModelError, with ``where`` as the subject, for what is no network of RIFE, and where one contradicts another.
+    """
+    older = older_architecture(state, variant=variant or metadata.get(VARIANT_KEY), name=name, where=where)
+    scales = scales_in(metadata, where)
+    if older is not None:
+        if scales is not None:
+            raise ModelError(
+                f"{where} is a network of before 4.0 by its shapes, whose scales are known, but its metadata names "
+                f"scales ({' '.join(map(str, scales))}); write the file again without them"
+            )
+        return older
+    if variant is not None:
+        raise ModelError(f"{where} is told by its shapes; leave out variant ({variant})")
+    return architecture_of(state, scales=scales, where=where)
+
+
 def load(path: Path, *, variant: str | None = None) -> IFNet | PairNetwork:
     """The network of a checkpoint file, float32 on the CPU, `eval()`, without gradients: an IFNet for the 4.x line, a
     PairNetwork for the paper's networks and the 3.x line.
@@ -220,15 +257,12 @@ def load(path: Path, *, variant: str | None = None) -> IFNet | PairNetwork:
     state, metadata = _read(path)
     if "block0.conv1.weight" in state and not any(key.startswith("contextnet.") for key in state):
         state |= _rest_of_31(path)
-    older = older_architecture(state, variant=variant or metadata.get(VARIANT_KEY), name=path.name, where=where)
-    if isinstance(older, PaperArchitecture):
-        return _filled(lambda: PaperNet(older), state, path)
-    if isinstance(older, HDArchitecture):
-        return _filled(lambda: build(older), state, path)
-    if variant is not None:
-        raise ModelError(f"{where} is told by its shapes; leave out variant ({variant})")
-    architecture = architecture_of(state, where=where)
-    return _filled(lambda: IFNet(architecture), state, path)
+    found = network_of(state, metadata, variant=variant, name=path.name, where=where)
+    if isinstance(found, PaperArchitecture):
+        return _filled(lambda: PaperNet(found), state, path)
+    if isinstance(found, HDArchitecture):
+        return _filled(lambda: build(found), state, path)
+    return _filled(lambda: IFNet(found), state, path)
 
 
 def files_of(path: Path) -> list[Path]:

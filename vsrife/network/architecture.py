@@ -19,13 +19,25 @@ from enum import StrEnum
 
 from vsrife.errors import ArgumentError
 
-__all__ = ["CONV_STRIDE", "HIDDEN_CHANNELS", "USER_SCALES", "Architecture", "Head", "Trunk", "modulus_at"]
+__all__ = [
+    "COARSEST",
+    "CONV_STRIDE",
+    "HIDDEN_CHANNELS",
+    "USER_SCALES",
+    "Architecture",
+    "Head",
+    "Trunk",
+    "modulus_at",
+]
 
 USER_SCALES = (0.25, 0.5, 1.0, 2.0, 4.0)
 """The values the user's ``scale`` may have: below 1 the flow is looked for at a lower resolution."""
 
 HIDDEN_CHANNELS = 8
 """Channels that a block of groups I to K hands to the next one."""
+
+COARSEST = 64
+"""The largest scale that a block may have; the public releases have at most 32."""
 
 CONV_STRIDE = 4
 """A block halves its input twice before its trunk."""
@@ -67,7 +79,8 @@ class Architecture:
     """Everything that is needed to build a network, deduced from a checkpoint's shapes.
 
     widths: channels of each block's trunk, coarsest block first; even numbers.
-    scales: how much each block's input is reduced at the user's scale 1.
+    scales: how much each block's input is reduced at the user's scale 1: powers of two, each less than the one before.
+        The last one need not be 1.
     trunk: see Trunk.
     groups: of the trunk's convolutions.
     outputs: channels of a block's last layer: 5, or 4 times what it gives after the pixel shuffle (20, 24, 52).
@@ -87,6 +100,11 @@ class Architecture:
         """Raises ArgumentError where the numbers contradict each other."""
         if not self.widths or len(self.widths) != len(self.scales):
             raise ArgumentError(f"scales ({self.scales}) must be one for each of widths ({self.widths})")
+        finer = zip(self.scales, (2 * COARSEST, *self.scales), strict=False)
+        if any(scale < 1 or scale & (scale - 1) or scale >= before for scale, before in finer):
+            raise ArgumentError(
+                f"scales ({self.scales}) must be powers of two, at most {COARSEST}, each less than the one before"
+            )
         if any(width < 2 or width % 2 or width % self.groups for width in self.widths):
             raise ArgumentError(f"widths ({self.widths}) must be even and a multiple of groups ({self.groups})")
         if self.outputs not in (5, 20, 24, 52):

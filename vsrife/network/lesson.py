@@ -10,6 +10,7 @@ from typing import Self
 from torch import Tensor
 
 from vsrife.network.motion import Motion, blended
+from vsrife.network.points import Level
 from vsrife.network.steps import Pair, Step
 
 __all__ = ["Lesson", "Stage"]
@@ -37,12 +38,22 @@ class Stage:
 class Lesson:
     """Everything about one batch that a loss may ask for, with gradients.
 
-    stages: after each of the student's blocks, coarse to fine.
-    picture: float32 [N, 3, H, W], the student's answer: of the last stage, or what its refine network made of that.
+    levels: what each block answers at its own resolution, coarse to fine; () in the paper's networks.
+    stages: after each of the student's blocks, coarse to fine; the last one alone where there is no teacher to compare
+        them with, and () where only the coarse blocks were asked.
+    picture: float32 [N, 3, H, W], the student's answer: of the last stage, or what its refine network made of that;
+        None where only the coarse blocks were asked.
     teacher: after the teacher's block; None where there was none, or no true frame. Its flow is the student's last one
         and a correction, and nothing is detached: its reconstruction teaches the student too, as in the paper's code.
     """
 
-    stages: tuple[Stage, ...]
-    picture: Tensor
+    levels: tuple[Level, ...] = ()
+    stages: tuple[Stage, ...] = ()
+    picture: Tensor | None = None
     teacher: Stage | None = None
+
+    @property
+    def answer(self) -> Tensor:
+        """The picture, where all blocks were asked."""
+        assert self.picture is not None
+        return self.picture

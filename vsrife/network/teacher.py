@@ -5,16 +5,17 @@ from the corrected one.
 paper's own networks have a teacher of their own (`vsrife.network.paper`); this one goes on top of any 4.x network.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
 
 from vsrife.network.architecture import Architecture
 from vsrife.network.blocks import IFBlock
-from vsrife.network.frames import limited
+from vsrife.network.frames import check_canvas, limited
 from vsrife.network.ifnet import IFNet
 from vsrife.network.lesson import Lesson, Stage
+from vsrife.network.points import Frames, Level, flow_of, levels_of, mask_of
 from vsrife.network.steps import Pair, Step, side, together
 
 __all__ = ["TEACHER", "Taught", "teacher_block"]
@@ -38,40 +39,47 @@ class Taught(nn.Module):
     A network of group A is trained without its second start for large motion, which is for inference.
     """
 
-    def __init__(self, network: IFNet) -> None:
+    def __init__(self, network: IFNet, *, detached: bool = False) -> None:
+        """detached: see `levels_of`."""
         super().__init__()
         self.network = network
+        self.detached = detached
         self.teacher = teacher_block(network.architecture)
 
-    def modulus(self, scale: float = 1.0) -> int:
-        """The number that a canvas' width and height must be multiples of at the user's ``scale``."""
-        return self.network.modulus(scale)
+    def modulus(self) -> int:
+        """The number that a canvas' width and height must be multiples of."""
+        return self.network.modulus()
 
     def forward(
-        self, left: Tensor, right: Tensor, t: float | Tensor, truth: Tensor | None = None, *, scale: float = 1.0
+        self,
+        left: Tensor,
+        right: Tensor,
+        t: float | Tensor,
+        truth: Tensor | None = None,
+        *,
+        blocks: int | None = None,
     ) -> Lesson:
-        """The lesson of frames float32 [N, 3, H, W] in 0..1, as `IFNet.forward` takes them.
+        """The lesson of frames float32 [N, 3, H, W] in 0..1, as `IFNet.forward` takes them at a scale of 1.
 
         t: a number, or a tensor [N] or [N, 1, 1, 1].
         truth: the true frame at ``t``; None leaves the teacher out. (A teacher that is to have no privilege is given
             zeros: the losses take the true frame apart.)
-        Raises ArgumentError for a canvas or a scale that the network does not take.
+        blocks: ask the first ones alone, which make no picture; None asks all.
+        Raises ArgumentError for a canvas that the network does not take.
         """
-        network, architecture = self.network, self.network.architecture
-        network.check_options(scale=scale, ensemble=False)
-        features = network.encode(left), network.encode(right)
-        network.check_pair(left, right, *features, scale=scale)
-        frames = pair = Pair.of(limited(left), limited(right), t, *features)
-        known: Step | None = None
-        stages: list[Stage] = []
-        for index, reduction in enumerate(architecture.scales):
-            answer = network.step(index, pair, known, reduction / scale)
-            known = together(known, answer, adds_masks=architecture.adds_masks)
-            pair = frames.warped(known.flow)
-            stages.append(Stage.of(known, pair))
-        assert known is not None
-        teacher = None if truth is None else self._corrected(frames, pair, known, truth)
-        return Lesson(stages=tuple(stages), picture=stages[-1].picture, teacher=teacher)
+        network = self.network
+        check_canvas(left, right, modulus=self.modulus(), scale=1.0)
+        frames = Frames.of(network, left, right, t)
+        levels = levels_of(network, frames, blocks=blocks, detached=self.detached)
+        if blocks is not None and blocks < len(network.architecture.widths):
+            return Lesson(levels=levels)
+        known = (
+            [self._step(levels)] if truth is None else [self._step(levels[:end]) for end in range(1, len(levels) + 1)]
+        )
+        pairs = [frames.pair(with_features=truth is not None).warped(step.flow) for step in known]
+        stages = tuple(Stage.of(step, pair) for step, pair in zip(known, pairs, strict=True))
+        teacher = None if truth is None else self._corrected(frames, pairs[-1], known[-1], truth)
+        return Lesson(levels=levels, stages=stages, picture=stages[-1].picture, teacher=teacher)
 
     def checkpoint(self) -> dict[str, Tensor]:
         """The weights as a checkpoint holds them: the network's own keys, and the teacher's under `teacher.`."""
@@ -83,11 +91,15 @@ class Taught(nn.Module):
         prefixed = {key if key.startswith(TEACHER) else f"network.{key}": value for key, value in state.items()}
         self.load_state_dict(prefixed, strict=True)
 
-    def _corrected(self, frames: Pair, pair: Pair, student: Step, truth: Tensor) -> Stage:
+    def _step(self, levels: Sequence[Level]) -> Step:
+        """What levels have come to together, at full resolution."""
+        return Step(flow=flow_of(levels), mask=mask_of(levels, adds_masks=self.network.architecture.adds_masks))
+
+    def _corrected(self, frames: Frames, pair: Pair, student: Step, truth: Tensor) -> Stage:
         """What the teacher makes of the student's answer; ``pair`` is the frames as that warps them."""
         architecture = self.network.architecture
         true = side(limited(truth), self.network.encode(truth))
         x = torch.cat((*pair.images, *true, pair.time_like(truth), student.mask, student.flow), 1)
         answer = self.teacher(x.to(self.network.dtype)).float()
         step = together(student, Step.of(answer, architecture.answer_scale), adds_masks=architecture.adds_masks)
-        return Stage.of(step, frames.warped(step.flow))
+        return Stage.of(step, frames.pair(with_features=False).warped(step.flow))

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-__all__ = ["backward_warp", "resize", "resize_flow", "swapped"]
+__all__ = ["backward_warp", "resize", "resize_flow", "sampled", "swapped"]
 
 
 def backward_warp(image: Tensor, flow: Tensor) -> Tensor:
@@ -27,8 +27,12 @@ def backward_warp(image: Tensor, flow: Tensor) -> Tensor:
     # One pixel is 2 / (size - 1) of the sampler's coordinates. A single column or row has nowhere else to sample.
     grid_x = x.view(1, 1, width) + flow[:, 0] / max((width - 1) / 2, 0.5)
     grid_y = y.view(1, height, 1) + flow[:, 1] / max((height - 1) / 2, 0.5)
-    grid = torch.stack((grid_x, grid_y), dim=-1)
-    return functional.grid_sample(image.float(), grid, mode="bilinear", padding_mode="border", align_corners=True)
+    return sampled(image.float(), torch.stack((grid_x, grid_y), dim=-1))
+
+
+def sampled(image: Tensor, grid: Tensor) -> Tensor:
+    """Sample ``image`` [N, C, H, W] at places [N, h, w, 2], (x, y) in the sampler's own coordinates, as above."""
+    return functional.grid_sample(image, grid, mode="bilinear", padding_mode="border", align_corners=True)
 
 
 def resize(x: Tensor, factor: float) -> Tensor:

@@ -1,6 +1,7 @@
 """What of a configuration does not go together with the network it asks for, or with the processes there are."""
 
 from vsrife.errors import ArgumentError
+from vsrife.network import Architecture
 from vsrife.training.config import Config
 from vsrife.training.networks import Pupil
 from vsrife.training.parallel import Group
@@ -16,6 +17,21 @@ def check(config: Config, pupil: Pupil, group: Group) -> None:
             f"data.crop ({list(config.data.crop)}) must be multiples of {modulus} for this network; "
             f"{[side - side % modulus or modulus for side in config.data.crop]} would be"
         )
+    for each in config.data.also:
+        if any(side % modulus for side in each.crop):
+            raise ArgumentError(f"data.also.crop ({list(each.crop)}) must be multiples of {modulus} for this network")
+        if each.batch % group.world:
+            raise ArgumentError(f"data.also.batch ({each.batch}) must be a multiple of the {group.world} processes")
+        if each.blocks and not isinstance(pupil.architecture, Architecture):
+            raise ArgumentError(f"data.also.blocks ({each.blocks}) must be 0 for {config.network.preset}")
+        if each.blocks and each.blocks >= len(pupil.architecture.widths):
+            raise ArgumentError(
+                f"data.also.blocks ({each.blocks}) must be below the network's {len(pupil.architecture.widths)}, or 0"
+            )
+        if each.blocks and "synthetic" not in config.data.used:
+            raise ArgumentError(
+                f"data.also.blocks ({each.blocks}) must be 0 without synthetic samples, which know flow"
+            )
     if config.run.batch % group.world:
         raise ArgumentError(f"run.batch ({config.run.batch}) must be a multiple of the {group.world} processes")
     if pupil.any_time:

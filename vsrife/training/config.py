@@ -11,7 +11,9 @@ from pathlib import Path
 from typing import Any, Final, Literal
 
 from vsrife.errors import ArgumentError
+from vsrife.training.data.ring import RingSettings
 from vsrife.training.data.shots import ShotSettings
+from vsrife.training.data.stock import Stock
 from vsrife.training.data.synthetic import SyntheticSettings
 from vsrife.training.settings import as_plain, filled
 
@@ -26,6 +28,7 @@ SOURCES: Final = ("synthetic", "clips", "vimeo")
 _FREE: Final = (
     *("run.budget", "run.fit", "run.device", "run.graph", "run.folder", "log", "save", "validation"),
     *("data.pack", "data.pictures", "data.cutouts", "data.clips", "data.vimeo", "data.prefetch", "data.threads"),
+    "data.ring.folder",
 )
 """What may change when a run is carried on: it does not change what is learnt, nor does where the same data lie."""
 
@@ -72,10 +75,11 @@ class Run:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Network:
-    """preset: see `networks.PRESETS`. All others but the last three take the place of one number of it.
+    """preset: see `networks.PRESETS`. Those from `widths` to `context` take the place of one number of it.
 
-    teacher: whether there is a privileged teacher. privileged: whether it sees the true frame. batch_norm: behind every
-    convolution of the blocks; for the ablation.
+    weights: of a file, to begin with. contrast: see `initial.look_for_contrast`, 0 for torch's own random weights.
+    detached: see `points.levels_of`. teacher: whether there is a privileged teacher. privileged: whether it sees the
+    true frame. batch_norm: behind every convolution of the blocks; for the ablation.
     """
 
     preset: str = "4.26"
@@ -88,22 +92,36 @@ class Network:
     head_width: int | None = None
     features: int | None = None
     context: int | None = None
+    weights: Path | None = None
+    contrast: float = 0.0
+    detached: bool = False
     teacher: bool = True
     privileged: bool = True
     batch_norm: bool = False
 
+    def __post_init__(self) -> None:
+        _at_least("network.contrast", self.contrast, 0)
+        if self.weights is not None and self.contrast:
+            raise ArgumentError(f"network.contrast ({self.contrast:g}) must be 0 where network.weights is given")
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Loss:
-    """reconstruction: how pictures are compared. All others are weights; flow: of samples whose flow is known."""
+    """reconstruction: how pictures are compared. Those after it are weights; flow: of samples whose flow is known.
+
+    flow_first: the share of the steps, from the first one on, in which the known flow alone is learnt.
+    """
 
     reconstruction: Literal["laplacian", "l1", "charbonnier"] = "laplacian"
     distillation: float = 0.01
     census: float = 0.0
     flow: float = 0.0
     smoothness: float = 0.0
+    flow_first: float = 0.0
 
     def __post_init__(self) -> None:
+        if not 0 <= self.flow_first < 1:
+            raise ArgumentError(f"loss.flow_first ({self.flow_first:g}) must be from 0 to below 1; it is a share")
         for name in ("distillation", "census", "flow", "smoothness"):
             _at_least(f"loss.{name}", getattr(self, name), 0)
 
@@ -158,11 +176,33 @@ class Mix:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Also:
+    """More samples of each step, of another size: those that a block's trunk of 8x8 cells and more needs, say.
+
+    crop: height and width. batch: samples, over all processes. blocks: the first ones alone are taught, by known flow
+    alone, so that all samples are synthetic; 0 teaches all blocks on samples from all sources.
+    """
+
+    crop: tuple[int, ...]
+    batch: int = 1
+    blocks: int = 0
+
+    def __post_init__(self) -> None:
+        if len(self.crop) != 2 or min(self.crop) < 33:
+            raise ArgumentError(f"data.also.crop ({list(self.crop)}) must be a height and a width of 33 or more")
+        _at_least("data.also.batch", self.batch, 1)
+        _at_least("data.also.blocks", self.blocks, 0)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Data:
     """pack: from tools/pack_data.py, or, without one, folders: pictures and cutouts for synthetic motion, clips.
 
-    vimeo: Vimeo90K in its own layout. crop: height and width. synthetic, shots (of clips and Vimeo90K): the fields of
-    SyntheticSettings and ShotSettings but height and width. prefetch: batches made ahead. threads: to decode Vimeo90K.
+    vimeo: Vimeo90K in its own layout. crop: height and width. also: more samples of each step.
+    synthetic, shots (of clips and Vimeo90K): the fields of SyntheticSettings and ShotSettings but height and width.
+    ring: of synthetic scenes that a process of its own makes and each of which gives several samples; without it every
+    sample is a scene, made when it is needed.
+    prefetch: batches made ahead. threads: to decode Vimeo90K.
     """
 
     pack: Path | None = None
@@ -171,9 +211,11 @@ class Data:
     clips: Path | None = None
     vimeo: Path | None = None
     crop: tuple[int, ...] = (256, 256)
+    also: tuple[Also, ...] = ()
     mix: tuple[Mix, ...] = (Mix(synthetic=1.0),)
     synthetic: Mapping[str, Any] = field(default_factory=dict)
     shots: Mapping[str, Any] = field(default_factory=dict)
+    ring: RingSettings | None = None
     prefetch: int = 2
     threads: int = 8
 
@@ -187,6 +229,11 @@ class Data:
         if self.pack and (self.pictures or self.cutouts or self.clips):
             raise ArgumentError(f"data.pack ({self.pack}) must stand alone; leave out pictures, cutouts and clips")
         _ = self.synthetic_settings, self.shot_settings
+        if self.ring and not any(self.crop[0] <= each[0] and self.crop[1] <= each[1] for each in self.ring.frames):
+            raise ArgumentError(
+                f"data.ring.frames ({[list(each) for each in self.ring.frames]}) must hold crops of "
+                f"data.crop ({list(self.crop)}); add a larger one"
+            )
         needs = {
             "synthetic": ("data.pictures", self.pack or self.pictures),
             "clips": ("data.clips", self.pack or self.clips),
@@ -200,6 +247,16 @@ class Data:
             folder = getattr(self, key)
             if folder is not None and not folder.is_dir():
                 raise ArgumentError(f"data.{key} ({folder}) must be a folder; it is not there or no folder")
+
+    @property
+    def crop_size(self) -> tuple[int, int]:
+        """Height and width."""
+        return self.crop[0], self.crop[1]
+
+    @property
+    def stock(self) -> Stock:
+        """The pictures of synthetic scenes."""
+        return Stock(pack=self.pack, pictures=self.pictures, cutouts=self.cutouts)
 
     @property
     def synthetic_settings(self) -> SyntheticSettings:

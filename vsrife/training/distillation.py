@@ -37,7 +37,7 @@ class Losses:
 
 def student_reconstruction(lesson: Lesson, truth: Tensor, distance: Reconstruction = laplacian) -> Tensor:
     """How far the student's answer is from the true frame [N, 3, H, W]."""
-    return distance(lesson.picture, truth)
+    return distance(lesson.answer, truth)
 
 
 def teacher_reconstruction(lesson: Lesson, truth: Tensor, distance: Reconstruction = laplacian) -> Tensor:

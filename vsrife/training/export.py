@@ -12,7 +12,7 @@ from safetensors.torch import save
 
 import vsrife
 from vsrife.errors import RifeError
-from vsrife.models.older import VARIANT_KEY
+from vsrife.models.metadata import metadata_of
 from vsrife.network import PaperArchitecture
 from vsrife.training.config import Config
 from vsrife.training.networks import Pupil
@@ -41,7 +41,7 @@ def export(folder: Path, pupil: Pupil, config: Config, facts: Mapping[str, Any])
         "software": {"vsrife": vsrife.__version__, "torch": torch.__version__},
         **facts,
     }
-    _replace(path, save(state, {VARIANT_KEY: "large"} if _is_large(pupil) else None))
+    _replace(path, save(state, metadata_of(pupil.architecture)))
     _replace(folder / "config.json", (json.dumps(about, indent=1) + "\n").encode())
     return path
 

@@ -6,6 +6,7 @@ up, which CUDA leaves open.
 """
 
 import contextlib
+import functools
 import math
 import time
 from collections import deque
@@ -29,7 +30,7 @@ from vsrife.training.objective import PARTS, objective
 from vsrife.training.optimiser import Descent, rate_at
 from vsrife.training.parallel import Group
 from vsrife.training.record import Record, spoken
-from vsrife.training.replay import Replay
+from vsrife.training.replay import Batches, Replay, Teach
 from vsrife.training.signals import signals
 from vsrife.training.sources import make_samples, make_sources
 from vsrife.training.state import ROWS, Snapshot, largest_state, read_carry, read_state, write_carry, write_state
@@ -69,9 +70,10 @@ class Trainer:
         self._prepare_folder()
         self.record = Record(config.run.folder if group.leads else None)
         self._resume()
-        self.sources = make_sources(config, device)
+        self.sources = make_sources(config, device, group, self.record.say)
         self.samples = self._samples()
-        self._teach = self._as_graph() if self._can_be_graph() else self._launched
+        self._blocks = (None, *(each.blocks or None for each in config.data.also))
+        self._teach = {flow_alone: self._teaching(flow_alone) for flow_alone in (False, True)}
         asked = config.validation
         self.held_out = (
             HeldOut(asked.clips, samples=asked.samples, multi=asked.multi) if asked.clips and group.leads else None
@@ -110,9 +112,9 @@ class Trainer:
         batches = iter(self.samples)
         with signals(self.ask_to_stop), contextlib.closing(batches):  # type: ignore[type-var]
             while self.step < last and not stopped:
-                batch = next(batches)
-                lesson = self.learn(batch)
-                self._shown(batch, lesson)
+                given = next(batches)
+                lesson = self.learn(given)
+                self._shown(given[0], lesson)
                 del lesson
                 # Numbers are read a step late, so that the device always has work queued.
                 stopped = self._read(keep=1)
@@ -126,10 +128,10 @@ class Trainer:
         self.record.close()
         return self._end()
 
-    def learn(self, batch: Batch) -> Lesson:
-        """One step on a batch; its numbers are read later."""
+    def learn(self, batches: Batches) -> Lesson:
+        """One step; its numbers are read later."""
         self.pupil.module.train()
-        lesson, parts = self.teach(batch)
+        lesson, parts = self.teach(batches)
         rate = rate_at(self.step, self.config.run.steps, self.config.optimiser)
         stop = torch.full_like(parts[:1], float(self._asked_to_stop or self._budget_is_used()))
         told = torch.cat((parts, stop))
@@ -146,19 +148,39 @@ class Trainer:
         self._unread.append((self.step, told, event))
         return lesson
 
-    def teach(self, batch: Batch) -> tuple[Lesson, Tensor]:
-        """Forward and backward: the gradient is in the row; the lesson and the PARTS of the loss, without gradients.
+    def teach(self, batches: Batches) -> tuple[Lesson, Tensor]:
+        """Forward and backward: the gradient is in the row. Returns the first batch's lesson and the PARTS of the loss,
+        without gradients.
 
-        As a graph they lie where those of the next batch will.
+        As a graph they lie where those of the next step will.
         """
-        return self._teach(batch)
+        return self._teach[self._flow_alone()](batches)
 
-    def _launched(self, batch: Batch) -> tuple[Lesson, Tensor]:
+    def _flow_alone(self) -> bool:
+        return self.step < round(self.config.loss.flow_first * self.config.run.steps)
+
+    def _launched(self, batches: Batches, *, flow_alone: bool) -> tuple[Lesson, Tensor]:
+        """The gradient of all batches together; the total is of all, each other number that of the first."""
+        first: tuple[Lesson, Tensor] | None = None
+        for batch, blocks in zip(batches, self._blocks, strict=True):
+            lesson = self._lesson(batch, blocks)
+            parts = objective(lesson, batch, self.config.loss, flow_alone=flow_alone)
+            parts[0].backward()  # type: ignore[no-untyped-call]
+            if first is None:
+                first = lesson, parts.detach()
+            else:
+                first[1][0] += parts[0].detach()
+        assert first is not None
+        return first
+
+    def _lesson(self, batch: Batch, blocks: int | None) -> Lesson:
         t = batch.t if self.pupil.any_time else 0.5
-        lesson: Lesson = self.weights(batch.left, batch.right, t, self.pupil.seen_by_teacher(batch.truth))
-        parts = objective(lesson, batch, self.config.loss)
-        parts[0].backward()  # type: ignore[no-untyped-call]
-        return lesson, parts.detach()
+        lesson: Lesson
+        if blocks is None:
+            lesson = self.weights(batch.left, batch.right, t, self.pupil.seen_by_teacher(batch.truth))
+        else:
+            lesson = self.weights(batch.left, batch.right, t, blocks=blocks)
+        return lesson
 
     def forget_numbers(self) -> None:
         """Of steps that nobody wants to hear of."""
@@ -169,7 +191,7 @@ class Trainer:
         self.pupil.module.eval()
         with torch.inference_mode():
             lesson: Lesson = self.weights.call_with(self.descent.average, left, right, t)
-        return lesson.picture
+        return lesson.answer
 
     def snapshot(self) -> Snapshot:
         """All that is needed to carry on."""
@@ -265,8 +287,9 @@ class Trainer:
         asked = self.config.run.graph == "auto" and self.device.type == "cuda"
         return asked and not any(True for _ in self.pupil.module.buffers())
 
-    def _as_graph(self) -> Replay:
-        return Replay(self._launched, self.weights.row, self.record.say)
+    def _teaching(self, flow_alone: bool) -> Teach:
+        launched = functools.partial(self._launched, flow_alone=flow_alone)
+        return Replay(launched, self.weights.row, self.record.say) if self._can_be_graph() else launched
 
     def _fit(self) -> None:
         self._set_steps(fitted_steps(self, self.config.run.fit - (time.monotonic() - self._begun)))

@@ -10,10 +10,11 @@ import torch
 from torch import Tensor, nn
 
 from vsrife.errors import ArgumentError, RifeError
-from vsrife.models.checkpoint import architecture_of
-from vsrife.models.older import older_architecture
+from vsrife.models.checkpoint import network_of
+from vsrife.models.metadata import metadata_of
 from vsrife.network import Architecture, Head, IFNet, PaperArchitecture, PaperNet, Taught, Trunk
 from vsrife.training.config import Network
+from vsrife.training.initial import begin_with, look_for_contrast
 
 __all__ = ["PRESETS", "Pupil", "build_pupil"]
 
@@ -124,9 +125,17 @@ def build_pupil(asked: Network) -> Pupil:
     architecture = _architecture(asked)
     module: Taught | PaperNet
     if isinstance(architecture, PaperArchitecture):
+        for name in ("weights", "contrast", "detached"):
+            if getattr(asked, name):
+                raise ArgumentError(f"network.{name} ({getattr(asked, name)}) must be left out for {asked.preset}")
         module = PaperNet(architecture, teacher=asked.teacher)
     else:
-        module = Taught(IFNet(architecture))
+        network = IFNet(architecture)
+        if asked.contrast:
+            look_for_contrast(network, asked.contrast)
+        if asked.weights:
+            begin_with(network, asked.weights)
+        module = Taught(network, detached=asked.detached)
         if not asked.teacher:
             module.teacher.requires_grad_(False)
     if asked.batch_norm:
@@ -160,13 +169,8 @@ def _architecture(asked: Network) -> Architecture | PaperArchitecture:
 def _check_readable(pupil: Pupil) -> None:
     """Raise ArgumentError where the weights would be read as another network."""
     architecture = pupil.architecture
-    state = pupil.weights()
     try:
-        if isinstance(architecture, PaperArchitecture):
-            name = "large.safetensors" if architecture.large else ""
-            found: object = older_architecture(state, variant=None, name=name)
-        else:
-            found = architecture_of(state)
+        found = network_of(pupil.weights(), metadata_of(architecture) or {})
     except RifeError as error:
         raise ArgumentError(f"network.widths ({architecture.widths}) must make a network that loads: {error}") from None
     if found != architecture:

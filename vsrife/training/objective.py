@@ -11,6 +11,7 @@ from vsrife.network import Lesson
 from vsrife.training.config import Loss
 from vsrife.training.data.batch import Batch
 from vsrife.training.distillation import Reconstruction, privileged
+from vsrife.training.known_flow import known_flow
 from vsrife.training.losses import census, charbonnier, end_point_error, l1, laplacian, smoothness
 
 __all__ = ["PARTS", "objective"]
@@ -23,15 +24,19 @@ _DISTANCES: Final[Mapping[str, Reconstruction]] = MappingProxyType(
 )
 
 
-def objective(lesson: Lesson, batch: Batch, asked: Loss) -> Tensor:
-    """Each of PARTS, float32 [7]; gradients flow from the first one. What has no weight is 0 and is not computed."""
+def objective(lesson: Lesson, batch: Batch, asked: Loss, *, flow_alone: bool = False) -> Tensor:
+    """Each of PARTS, float32 [7]; gradients flow from the first one. What has no weight is 0 and is not computed.
+
+    flow_alone: leave all but the known flow out, which counts fully then; so it is for a lesson without a picture.
+    """
+    if flow_alone or lesson.picture is None:
+        return _of_flow_alone(lesson, batch, 1.0 if flow_alone else asked.flow)
     losses = privileged(lesson, batch.truth, weight=asked.distillation, distance=_DISTANCES[asked.reconstruction])
     nothing = torch.zeros_like(losses.student)
-    flow = lesson.stages[-1].motion.flow
     extra = (
-        census(lesson.picture, batch.truth) if asked.census else nothing,
-        end_point_error(flow, batch.flow, batch.visible * batch.known) if asked.flow else nothing,
-        smoothness(flow, batch.truth) if asked.smoothness else nothing,
+        census(lesson.answer, batch.truth) if asked.census else nothing,
+        _flow(lesson, batch) if asked.flow else nothing,
+        smoothness(lesson.stages[-1].motion.flow, batch.truth) if asked.smoothness else nothing,
     )
     weights = (asked.census, asked.flow, asked.smoothness)
     total = losses.total
@@ -39,3 +44,17 @@ def objective(lesson: Lesson, batch: Batch, asked: Loss) -> Tensor:
         if weight:
             total = total + weight * part
     return torch.stack((total, losses.student, losses.teacher, losses.distillation, *extra))
+
+
+def _of_flow_alone(lesson: Lesson, batch: Batch, weight: float) -> Tensor:
+    error = _flow(lesson, batch)
+    nothing = torch.zeros_like(error)
+    return torch.stack([{"total": weight * error, "flow": error}.get(name, nothing) for name in PARTS])
+
+
+def _flow(lesson: Lesson, batch: Batch) -> Tensor:
+    """Of every block that answers at a resolution of its own; else of the last stage."""
+    weight = batch.visible * batch.known
+    if lesson.levels:
+        return known_flow(lesson.levels, batch.flow, weight)
+    return end_point_error(lesson.stages[-1].motion.flow, batch.flow, weight)

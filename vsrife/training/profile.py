@@ -63,7 +63,7 @@ def profile(trainer: Trainer, steps: int) -> Profile:
     """
     device = trainer.device
     gradient = torch.zeros_like(trainer.weights.row)
-    kept = trainer.samples.batch(trainer.samples.state.position)
+    kept = trainer.samples.batches(trainer.samples.state.position)
     batches = iter(trainer.samples)
 
     def whole_step() -> None:
@@ -75,7 +75,7 @@ def profile(trainer: Trainer, steps: int) -> Profile:
         trainer.weights.row.grad = None
 
     def make() -> None:
-        trainer.samples.batch(trainer.samples.state.position)
+        trainer.samples.batches(trainer.samples.state.position)
 
     def update() -> None:
         trainer.weights.row.grad = gradient.clone()

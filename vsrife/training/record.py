@@ -71,7 +71,7 @@ class Record:
             return
         last = lesson.stages[-1]
         shown = {
-            "prediction": lesson.picture,
+            "prediction": lesson.answer,
             "truth": batch.truth,
             "flow": flow_picture(last.motion.flow[:, :2]),
             "mask": last.motion.mask,

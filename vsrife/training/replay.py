@@ -1,7 +1,7 @@
 """Forward and backward of a step as one CUDA graph: two thousand launches become one.
 
-Nothing in them depends on the host: batches have one size, no number is asked for, and nothing is random. What does,
-the mean over processes and the update, is a dozen operations and stays outside.
+Nothing in them depends on the host: batches have the same sizes at each step, no number is asked for, and nothing is
+random. What does, the mean over processes and the update, is a dozen operations and stays outside.
 """
 
 from collections.abc import Callable
@@ -15,17 +15,19 @@ from vsrife import cuda
 from vsrife.network import Lesson
 from vsrife.training.data.batch import Batch
 
-__all__ = ["Replay"]
+__all__ = ["Batches", "Replay", "Teach"]
 
-Teach = Callable[[Batch], tuple[Lesson, Tensor]]
-"""Forward and backward of a batch: the gradient is in the row's `grad`; the lesson and numbers."""
+Batches = tuple[Batch, ...]
+
+Teach = Callable[[Batches], tuple[Lesson, Tensor]]
+"""Forward and backward of a step's batches: gradients are in the row's `grad`; the first one's lesson, numbers."""
 
 _WARM: Final = 3
 """Times that it is done before, outside of the graph: libraries choose algorithms and get their memory then."""
 
 
 class Replay:
-    """`Teach`, captured at the first batch and replayed for that and every other.
+    """`Teach`, captured at the first step and replayed for that and every other.
 
     What it answers, without autograd's graph, and the gradient lie in the same memory each time: they are to be used,
     by work on the current stream, before the next call. Where it cannot be captured it is done launch by launch,
@@ -35,27 +37,30 @@ class Replay:
     def __init__(self, teach: Teach, row: Tensor, report: Callable[[str], None]) -> None:
         """row: the leaf whose gradient `teach` makes; nothing but that and its answer may be changed by it."""
         self._teach, self._row, self._report = teach, row, report
-        self._inputs: Batch | None = None
+        self._inputs: Batches | None = None
         self._stream: torch.cuda.Stream | None = None
         self._graph: tuple[Callable[[], None], tuple[Lesson, Tensor, Tensor]] | None = None
         self._retries = cuda.Retries()
 
-    def __call__(self, batch: Batch) -> tuple[Lesson, Tensor]:
+    def __call__(self, batches: Batches) -> tuple[Lesson, Tensor]:
         """As `Teach`."""
         if self._graph is None and self._retries.due():
-            self._capture(batch)
+            self._capture(batches)
         if self._graph is None or self._inputs is None:
-            return self._teach(batch)
-        given = batch.tensors()
-        for name, into in self._inputs.tensors().items():
-            into.copy_(given[name])
+            return self._teach(batches)
+        for inputs, batch in zip(self._inputs, batches, strict=True):
+            given = batch.tensors()
+            for name, into in inputs.tensors().items():
+                into.copy_(given[name])
         replay, (lesson, numbers, gradient) = self._graph
         replay()
         self._row.grad = gradient
         return lesson, numbers
 
-    def _capture(self, batch: Batch) -> None:
-        self._inputs = Batch(**{name: each.clone() for name, each in batch.tensors().items()})
+    def _capture(self, batches: Batches) -> None:
+        self._inputs = tuple(
+            Batch(**{name: each.clone() for name, each in batch.tensors().items()}) for batch in batches
+        )
         before = torch.cuda.current_stream()
         stream = self._stream = self._stream or cuda.own_stream(self._row.device)
         try:

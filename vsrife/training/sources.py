@@ -1,20 +1,18 @@
 """The samples that a configuration asks for: its folders read, its sources made, and mixed as it says."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
 import torch
 from torch import Tensor
 
-from vsrife.errors import ArgumentError
 from vsrife.training.config import Config
-from vsrife.training.data.bank import make_bank
 from vsrife.training.data.batch import Source
 from vsrife.training.data.clips import find_clips, read_clip, split_shots
 from vsrife.training.data.packing import open_pack
-from vsrife.training.data.pictures import read_picture
-from vsrife.training.data.samples import Samples, SamplesState, Stage
+from vsrife.training.data.ring import Plan, Ring, Rings, RingSettings
+from vsrife.training.data.samples import Part, Samples, SamplesState, Stage
 from vsrife.training.data.shots import ResidentShots, Shots, Windows
 from vsrife.training.data.synthetic import Synthetic
 from vsrife.training.data.vimeo import Vimeo
@@ -22,12 +20,17 @@ from vsrife.training.parallel import Group
 
 __all__ = ["make_samples", "make_sources"]
 
+KNOWING: Final = ("synthetic",)
+"""The sources whose flow is known."""
+
 _UNKNOWN: Final = 10**9
 """Steps of a run whose number is not found yet: it is at its beginning, where the first shares hold."""
 
 
-def make_sources(config: Config, device: torch.device) -> dict[str, Source]:
+def make_sources(config: Config, device: torch.device, group: Group, say: Callable[[str], None]) -> dict[str, Source]:
     """Every source that is used at any time, by name; what they read is read here, and lies on `device`.
+
+    `say` is told, in a line each, what a user should know.
 
     Raises ArgumentError, which names folder or file, for data that are not as they must be.
     """
@@ -35,11 +38,10 @@ def make_sources(config: Config, device: torch.device) -> dict[str, Source]:
     pack = None if data.pack is None else open_pack(data.pack)
     sources: dict[str, Source] = {}
     if "synthetic" in data.used:
-        bank = make_bank(
-            pack.pictures() if pack else _pictures(data.pictures),
-            pack.cutouts() if pack else _pictures(data.cutouts, alpha=True),
-        )
-        sources["synthetic"] = Synthetic(bank.to(device), data.synthetic_settings)
+        if data.ring:
+            sources["synthetic"] = _rings(config, data.ring, group, say)
+        else:
+            sources["synthetic"] = Synthetic(data.stock.bank().to(device), data.synthetic_settings)
     if "clips" in data.used:
         found = pack.shots() if pack else _shots(data.clips)
         sources["clips"] = Windows(ResidentShots([shot.to(device) for shot in found]), data.shot_settings, device)
@@ -59,10 +61,13 @@ def make_samples(
         Stage(start=round(mix.start * steps), weights={name: mix.weights[name] for name in sources})
         for mix in config.data.mix
     ]
+    synthetic = sources.get("synthetic")
+    if isinstance(synthetic, Rings):
+        synthetic.follow([(part.crop, _plan(part, stages, group)) for part in parts_of(config, group)])
     return Samples(
         sources,
         stages,
-        size=config.run.batch // group.world,
+        parts=parts_of(config, group),
         device=device,
         state=SamplesState(seed=config.run.seed, position=position),
         prefetch=config.data.prefetch,
@@ -71,15 +76,47 @@ def make_samples(
     )
 
 
-def _pictures(folder: Path | None, *, alpha: bool = False) -> Iterator[Tensor]:
-    if folder is None:
-        return
-    found = sorted(path for path in folder.iterdir() if path.is_file() and not path.name.startswith("."))
-    if not found:
-        key = "cutouts" if alpha else "pictures"
-        raise ArgumentError(f"data.{key} ({folder}) must be a folder with pictures; it holds none")
-    for path in found:
-        yield read_picture(path, alpha=alpha)
+def _plan(part: Part, stages: Sequence[Stage], group: Group) -> Plan:
+    """How many synthetic samples of a part all processes together take at each step."""
+    rates = []
+    for stage in stages:
+        share = 1.0 if part.sources else stage.weights["synthetic"] / sum(stage.weights.values())
+        rates.append((stage.start, share * part.count * group.world))
+    return Plan(rates=tuple(sorted(rates)))
+
+
+def parts_of(config: Config, group: Group) -> list[Part]:
+    """What each step of one process is made of: `run.batch` samples of `data.crop`, and what `data.also` adds."""
+    also = [
+        Part(
+            count=each.batch // group.world,
+            crop=(each.crop[0], each.crop[1]),
+            sources=KNOWING if each.blocks else None,
+        )
+        for each in config.data.also
+    ]
+    return [Part(count=config.run.batch // group.world, crop=(config.data.crop[0], config.data.crop[1])), *also]
+
+
+def _rings(config: Config, settings: RingSettings, group: Group, say: Callable[[str], None]) -> Rings:
+    """A ring for each size of frame, in a folder of its own; of several processes one makes its scenes."""
+    folder = settings.folder or config.run.folder / "ring"
+    return Rings(
+        [
+            Ring(
+                folder / f"{height}x{width}",
+                (height, width),
+                settings,
+                config.data.synthetic_settings,
+                config.data.stock,
+                size=config.data.crop_size,
+                seed=config.run.seed,
+                makes=group.leads,
+                say=say,
+            )
+            for height, width in settings.frames
+        ]
+    )
 
 
 def _shots(folder: Path | None) -> Iterator[Tensor]:

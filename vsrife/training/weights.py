@@ -65,13 +65,13 @@ class Weights:
             name: _shaped(parts[at], self._shapes[name]) for name, at in zip(self._shapes, self._parts, strict=True)
         }
 
-    def __call__(self, *arguments: Any) -> Any:
+    def __call__(self, *arguments: Any, **options: Any) -> Any:
         """Call the module, its convolutions in `dtype`."""
         used = self.views(self.row.to(self.dtype))
         if self._exact and self.dtype != torch.float32:
             whole = self.views(self.row)
             used |= {name: whole[name] for name in self._exact}
-        return torch.func.functional_call(self.module, used, arguments)
+        return torch.func.functional_call(self.module, used, arguments, options)
 
     def call_with(self, row: Tensor, *arguments: Any) -> Any:
         """As calling, with other weights in the place of `row`."""

@@ -119,7 +119,7 @@ GATHER = [
     # Every block of every layout. Groups A and B answer at half of what their block reads.
     *(Gather(net=NETS[name], canvas=(64, 192), block=block)
       for name, blocks in [("C", range(4)), ("E", (0, 2, 3)), ("G", range(4)), ("I", (1, 3)), ("J", range(5)),
-                           ("J-lite", (4,))]
+                           ("J-lite", (4,)), ("ends in 2", (1, 3)), ("ends in 4", (1,))]
       for block in blocks),
     *(Gather(net=NETS["A"], canvas=(64, 96), block=block, scales=(8, 4, 2, 1)) for block in range(4)),
     # The types of numbers.
@@ -227,6 +227,8 @@ SYNTHESIS = [
     *(Synthesis(fmt=gray(), size=size) for size in [(1, 1), (1, 40), (99, 1), (641, 3)]),
     *(Synthesis(fmt=yuv(1, 1, 8), size=(70, 38), net=net)
       for net in (NETS["A"], of_type(NETS["C"], BRAIN), Net(scales=(64, 32, 16, 8, 4)))),
+    *(Synthesis(fmt=fmt, size=size, net=NETS[name])
+      for name in ("ends in 2", "ends in 4") for fmt, size in [(yuv(1, 1), (134, 70)), (gray(), (99, 5))]),
     *(Synthesis(fmt=yuv(1, 1, 32, floats=True), size=(70, 38), reach=reach, nan=nan)
       for reach, nan in [(300.0, 0.0), (1e30, 0.0), (3.0, 0.05)]),
     Synthesis(fmt=gray(32, floats=True), size=(4100, 5), reach=10.0),

@@ -57,10 +57,10 @@ EVERY = [
       for channels, residual, slopes in [(192, True, False), (90, False, True), (45, True, True), (12, False, False)]),
     *(Variant.epilogue(number, 16, residual=False, slopes=slopes, joins=True)
       for number in (HALF, BRAIN, FLOAT) for slopes in (False, True)),
-    *(variant for name in ("A", "C", "J") for variant in gathers(name, HALF)),
+    *(variant for name in ("A", "C", "J", "ends in 2") for variant in gathers(name, HALF)),
     *(gathers(name, HALF)[-1] for name in ("E", "G", "I")),
     *(gathers(name, dtype)[-1] for name, dtype in [("C", FLOAT), ("E", BRAIN), ("J", BRAIN), ("J", FLOAT)]),
-    *(synthesis(name, HALF, U8, 3, 1, 1) for name in ("A", "C", "J")),
+    *(synthesis(name, HALF, U8, 3, 1, 1) for name in ("A", "C", "J", "ends in 2", "ends in 4")),
     *(synthesis("J", dtype, sample, 3, *subsampling)
       for dtype, sample, *subsampling in [(HALF, U16, 0, 0), (FLOAT, FLOAT, 0, 0), (BRAIN, U8, 1, 0),
                                           (HALF, HALF, 4, 4), (HALF, U8, 2, 0), (HALF, U8, 0, 1)]),

@@ -8,7 +8,7 @@ import torch
 
 from vsrife.errors import ArgumentError, RifeError
 from vsrife.training.data.batch import Batch, without_motion
-from vsrife.training.data.samples import Samples, SamplesState, Stage
+from vsrife.training.data.samples import Part, Samples, SamplesState, Stage
 
 CPU = torch.device("cpu")
 
@@ -19,7 +19,7 @@ class Marked:
     def __init__(self, mark: float) -> None:
         self.mark = mark
 
-    def draw(self, count: int, seed: int) -> Batch:
+    def draw(self, count: int, seed: int, *, size=None, position=0) -> Batch:
         frames = torch.rand((count, 3, 3, 2, 3), generator=torch.Generator().manual_seed(seed))
         batch = without_motion(frames, torch.full((count,), 0.5))
         batch.truth[:] = self.mark
@@ -27,7 +27,7 @@ class Marked:
 
 
 class Broken:
-    def draw(self, count: int, seed: int) -> Batch:
+    def draw(self, count: int, seed: int, *, size=None, position=0) -> Batch:
         raise RifeError("picture (a.png) must be a picture file")
 
 
@@ -36,7 +36,7 @@ def samples(size: int = 8, position: int = 0, seed: int = 1, stages: list[Stage]
     return Samples(
         sources,
         stages or [Stage(weights={"synthetic": 0.7, "clips": 0.3})],
-        size=size,
+        parts=[Part(count=size, crop=(2, 3))],
         device=CPU,
         state=SamplesState(seed=seed, position=position),
         **options,
@@ -44,7 +44,7 @@ def samples(size: int = 8, position: int = 0, seed: int = 1, stages: list[Stage]
 
 
 def first(reader: Samples, count: int) -> list[Batch]:
-    return list(itertools.islice(reader, count))
+    return [batches[0] for batches in itertools.islice(reader, count)]
 
 
 def share(batch: Batch) -> float:
@@ -98,7 +98,7 @@ def test_a_fault_of_a_source_reaches_the_reader_and_no_thread_stays(prefetch: in
     reader = Samples(
         {"broken": Broken()},
         [Stage(weights={"broken": 1})],
-        size=2,
+        parts=[Part(count=2, crop=(2, 3))],
         device=CPU,
         state=SamplesState(seed=1),
         prefetch=prefetch,
@@ -125,7 +125,7 @@ def test_time_that_readers_waited_is_counted() -> None:
 @pytest.mark.parametrize(
     ("size", "stages", "message"),
     [
-        (0, [Stage(weights={"clips": 1})], r"^size \(0\) must be at least 1"),
+        (0, [Stage(weights={"clips": 1})], r"^count \(0\) must be at least 1"),
         (1, [Stage(start=5, weights={"clips": 1})], r"^stages must have one with start 0"),
         (1, [Stage(weights={"films": 1})], r"^weights \(films\) must name a source; there are: synthetic, clips$"),
         (1, [Stage(weights={"clips": 0})], r"must be at least 0 and not all 0$"),

@@ -7,7 +7,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-__all__ = ["Draws", "mixed_seed"]
+__all__ = ["GOLDEN", "Draws", "mixed_seed"]
+
+GOLDEN: Final = 0.6180339887498949
+"""Its multiples, without their whole part, fall evenly into any intervals: shares hold in any run of numbers."""
 
 _LARGEST: Final = 2**63 - 1
 

@@ -5,19 +5,15 @@ from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import Final
 
 import torch
 
 from vsrife import cuda
 from vsrife.errors import ArgumentError
 from vsrife.training.data.batch import Batch, Source, concatenate
-from vsrife.training.data.draws import mixed_seed
+from vsrife.training.data.draws import GOLDEN, mixed_seed
 
-__all__ = ["Samples", "SamplesState", "Stage"]
-
-_GOLDEN: Final = 0.6180339887498949
-"""Its multiples, without their whole part, fall evenly into any intervals: the sources' shares hold in every batch."""
+__all__ = ["Part", "Samples", "SamplesState", "Stage"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -29,6 +25,18 @@ class Stage:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Part:
+    """Samples of one size that each step has: `count` of them, of height and width `crop`.
+
+    sources: the names of those that they are drawn from; None means all.
+    """
+
+    count: int
+    crop: tuple[int, int]
+    sources: tuple[str, ...] | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class SamplesState:
     """All that is needed to carry on: the seed, and how many batches were read."""
 
@@ -37,10 +45,10 @@ class SamplesState:
 
 
 class Samples:
-    """An endless iterable of batches of `size` samples on `device`.
+    """An endless iterable of what a step learns from, on `device`: a batch for each part.
 
-    Batch n depends on the seed, n, the sources and the stages alone, not on what was read before: carry on elsewhere
-    with `state`. Of `world` processes, each reads every `world`-th batch, from `rank` on.
+    What step n gets depends on the seed, n, the sources, the stages and the parts alone, not on what was read before:
+    carry on elsewhere with `state`. Of `world` processes, each reads every `world`-th of them, from `rank` on.
     """
 
     def __init__(
@@ -48,7 +56,7 @@ class Samples:
         sources: Mapping[str, Source],
         stages: Sequence[Stage],
         *,
-        size: int,
+        parts: Sequence[Part],
         device: torch.device,
         state: SamplesState,
         prefetch: int = 2,
@@ -58,10 +66,10 @@ class Samples:
         """prefetch: batches made ahead by a thread, on a stream of its own on a CUDA device; 0 makes each when it is
         read. Raises ArgumentError for stages that name no source, have no weight or do not begin at 0.
         """
-        _check(sources, stages, size)
+        _check(sources, stages, parts)
         self._sources = dict(sources)
         self._stages = list(stages)
-        self._size = size
+        self._parts = tuple(parts)
         self._device = device
         self._state = state
         self._prefetch = prefetch
@@ -75,73 +83,86 @@ class Samples:
         """Where the next batch is; batches made ahead but not read do not count."""
         return self._state
 
-    def batch(self, position: int) -> Batch:
-        """Make the batch that this process reads at a position."""
+    def batches(self, position: int) -> tuple[Batch, ...]:
+        """Make what this process reads at a position."""
+        return tuple(self._batch(index, part, position) for index, part in enumerate(self._parts))
+
+    def _batch(self, index: int, part: Part, position: int) -> Batch:
         number = position * self._world + self._rank
-        counts = self._counts(position, number)
-        parts = [
-            self._sources[name].draw(count, mixed_seed(self._state.seed, number, index))
-            for index, (name, count) in enumerate(counts.items())
+        counts = self._counts(part, position, number)
+        seeds = [mixed_seed(self._state.seed, number, index * len(counts) + place) for place in range(len(counts))]
+        drawn = [
+            self._sources[name].draw(count, seed, size=part.crop, position=position)
+            for (name, count), seed in zip(counts.items(), seeds, strict=True)
             if count
         ]
-        return concatenate([part.to(self._device) for part in parts])
+        return concatenate([each.to(self._device) for each in drawn])
 
-    def __iter__(self) -> Iterator[Batch]:
+    def __iter__(self) -> Iterator[tuple[Batch, ...]]:
         if not self._prefetch:
             while True:
                 started = time.perf_counter()
-                batch = self.batch(self._state.position)
+                batches = self.batches(self._state.position)
                 self.waited += time.perf_counter() - started
                 self._advance()
-                yield batch
+                yield batches
         yield from self._made_ahead()
 
-    def _made_ahead(self) -> Iterator[Batch]:
+    def _made_ahead(self) -> Iterator[tuple[Batch, ...]]:
         if self._stream:
             self._stream.wait_stream(torch.cuda.current_stream(self._device))  # what the sources were loaded by
-        pending: deque[Future[tuple[Batch, torch.cuda.Event | None]]] = deque()
+        pending: deque[Future[tuple[tuple[Batch, ...], torch.cuda.Event | None]]] = deque()
         pool = ThreadPoolExecutor(1, thread_name_prefix="samples")
         try:
             while True:
                 while len(pending) <= self._prefetch:
                     pending.append(pool.submit(self._made, self._state.position + len(pending)))
                 started = time.perf_counter()
-                batch, ready = pending.popleft().result()
+                batches, ready = pending.popleft().result()
                 self.waited += time.perf_counter() - started
                 if ready:
                     stream = torch.cuda.current_stream(self._device)
                     stream.wait_event(ready)
-                    for tensor in batch.tensors().values():
+                    for tensor in (each for batch in batches for each in batch.tensors().values()):
                         tensor.record_stream(stream)
                 self._advance()
-                yield batch
+                yield batches
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
 
-    def _made(self, position: int) -> tuple[Batch, torch.cuda.Event | None]:
+    def _made(self, position: int) -> tuple[tuple[Batch, ...], torch.cuda.Event | None]:
         if not self._stream:
-            return self.batch(position), None
+            return self.batches(position), None
         with torch.cuda.stream(self._stream):
-            batch = self.batch(position)
-            return batch, self._stream.record_event()
+            batches = self.batches(position)
+            return batches, self._stream.record_event()
 
     def _advance(self) -> None:
         self._state = SamplesState(seed=self._state.seed, position=self._state.position + 1)
 
-    def _counts(self, position: int, number: int) -> dict[str, int]:
+    def _counts(self, part: Part, position: int, number: int) -> dict[str, int]:
         """Samples from each source, in the sources' order."""
         stage = max((stage for stage in self._stages if stage.start <= position), key=lambda stage: stage.start)
-        weights = torch.tensor([stage.weights.get(name, 0.0) for name in self._sources], dtype=torch.float64)
+        shares = [
+            stage.weights.get(name, 0.0) if part.sources is None else float(name in part.sources)
+            for name in self._sources
+        ]
+        weights = torch.tensor(shares, dtype=torch.float64)
         limits = (weights / weights.sum()).cumsum(0)
-        places = (torch.arange(self._size, dtype=torch.float64) + float(number * self._size)) * _GOLDEN % 1.0
+        places = (torch.arange(part.count, dtype=torch.float64) + float(number * part.count)) * GOLDEN % 1.0
         chosen = torch.searchsorted(limits, places, right=True).clamp(max=int(weights.nonzero().max()))
         counts = torch.bincount(chosen, minlength=len(self._sources)).tolist()
         return dict(zip(self._sources, counts, strict=True))
 
 
-def _check(sources: Mapping[str, Source], stages: Sequence[Stage], size: int) -> None:
-    if size < 1:
-        raise ArgumentError(f"size ({size}) must be at least 1; it is the number of samples in a batch")
+def _check(sources: Mapping[str, Source], stages: Sequence[Stage], parts: Sequence[Part]) -> None:
+    for part in parts:
+        if part.count < 1:
+            raise ArgumentError(f"count ({part.count}) must be at least 1; it is the number of samples in a batch")
+        if part.sources is not None and not set(part.sources) & set(sources):
+            raise ArgumentError(
+                f"sources ({', '.join(part.sources)}) must name one that there is: {', '.join(sources)}"
+            )
     if not any(stage.start == 0 for stage in stages):
         raise ArgumentError("stages must have one with start 0; it says what the first batch is mixed from")
     for stage in stages:

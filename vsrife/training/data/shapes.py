@@ -38,7 +38,9 @@ def draw_alpha(draws: Draws, count: int, size: int) -> Tensor:
     place = torch.stack((along.expand(size, -1), along.view(-1, 1).expand(-1, size)))
     largest = 0.46 * size
     parts = []
-    for kind, shape in enumerate(_SHAPES):
+    # Where there are fewer cards than kinds, any kinds that follow each other in the list.
+    first = draws.number(len(_SHAPES)) if count < len(_SHAPES) else 0
+    for kind, shape in enumerate((*_SHAPES[first:], *_SHAPES[:first])):
         number = (count + kind) // len(_SHAPES)
         if not number:
             continue
@@ -114,4 +116,3 @@ _SHAPES: Final[tuple[Callable[[Draws, _Plane], Tensor], ...]] = (
     *(_fence, _line, _ring, _window),
     *(_blob, _ellipse, _polygon, _polygon),
 )
-"""The last ones come first where there are fewer cards than kinds."""

@@ -95,8 +95,15 @@ class Windows:
         return int(self._starts[self.settings.spans[0]][-1])
 
     @torch.no_grad()
-    def draw(self, count: int, seed: int) -> Batch:
-        """`count` samples; every window of a span is as likely as any other."""
+    def draw(
+        self,
+        count: int,
+        seed: int,
+        *,
+        size: tuple[int, int] | None = None,
+        position: int = 0,  # noqa: ARG002 - only sources whose samples change in the course of a run read it
+    ) -> Batch:
+        """`count` samples; every window of a span is as likely as any other. `position` changes nothing."""
         host = Draws(seed, torch.device("cpu"))
         spans = [self.settings.spans[n] for n in host.integers(count, high=len(self.settings.spans)).tolist()]
         starts, between, down, across = host.uniform(4, count).tolist()
@@ -108,7 +115,7 @@ class Windows:
             places += [(shot, first), (shot, first + middle), (shot, first + span)]
             t.append(middle / span)
         crops = []
-        crop = (self.settings.height, self.settings.width)
+        crop = size or (self.settings.height, self.settings.width)
         for index, frame in enumerate(self._shots.read(places)):
             share_of = (down[index // 3], across[index // 3])
             rows, columns = crop_places(share_of, (frame.shape[1], frame.shape[2]), crop)

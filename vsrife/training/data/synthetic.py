@@ -5,6 +5,7 @@ some hundred operations, however many samples it has, and there is no work per p
 a scene, and shades that pass over it, are drawn for those scenes alone that have them.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -16,14 +17,17 @@ from vsrife.network.warp import backward_warp
 from vsrife.training.data.bank import Bank
 from vsrife.training.data.batch import Batch, concatenate
 from vsrife.training.data.compression import code
-from vsrife.training.data.draws import Draws, mixed_seed
+from vsrife.training.data.draws import GOLDEN, Draws, mixed_seed
 from vsrife.training.data.layers import Look, draw_backgrounds, draw_cards
 from vsrife.training.data.light import draw_changes
-from vsrife.training.data.motion import draw_camera, pixel_places
+from vsrife.training.data.motion import draw_camera
 from vsrife.training.data.overlays import draw_overlays
+from vsrife.training.data.scenes import Scenes, lands_inside
 from vsrife.training.data.shades import draw_shades
 
 __all__ = ["Synthetic", "SyntheticSettings"]
+
+_OF: Final = 1_000_000  # parts in which a share is drawn as a whole number, on the host
 
 _SHARES: Final = (
     *("any_time", "lettered", "scrolled", "blurred", "drifting", "shaded", "noisy", "compressed"),
@@ -37,6 +41,7 @@ class SyntheticSettings:
 
     height, width: of the frames, pixels, at least 32.
     layers: before the background, at most; a batch has as many samples of each number from 1 up. 0 for none.
+    motion: how far things move, of what is usual for frames of that size: up to 80 pixels at a longer side of 256.
     any_time: with t anywhere in 0..1; the others are at 1/2.
     lettered: of the layers, not the samples: those that are writing, as signs are.
     scrolled: in which the foremost layer is credits, text that moves evenly up or along.
@@ -52,6 +57,7 @@ class SyntheticSettings:
     height: int = 224
     width: int = 224
     layers: int = 6
+    motion: float = 1.0
     any_time: float = 0.5
     lettered: float = 0.12
     scrolled: float = 0.02
@@ -71,7 +77,7 @@ class SyntheticSettings:
             if not 0 <= share <= 1:
                 of = "layers" if name == "lettered" else "samples"
                 raise ArgumentError(f"{name} ({share}) must be from 0 to 1; it is a share of the {of}")
-        for name, least in (("height", 32), ("width", 32), ("layers", 0)):
+        for name, least in (("height", 32), ("width", 32), ("layers", 0), ("motion", 0)):
             number = getattr(self, name)
             if number < least:
                 raise ArgumentError(f"{name} ({number}) must be at least {least}; give a larger number")
@@ -79,8 +85,8 @@ class SyntheticSettings:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class _View:
-    """Scenes as they look at left, truth and right: picture [N, 3, 3, H, W] (channel, time), each layer's share of each
-    pixel [N, K, 3, H, W], and way [N, K, 2, H, W], u of `Motion` at each pixel of the truth.
+    """Scenes as they look at F times: picture [N, 3, F, H, W] (channel, time), each layer's share of each pixel
+    [N, K, F, H, W], and way [N, K, 2, F - 2, H, W], u of `Motion` at each pixel of all but the first and last time.
     """
 
     picture: Tensor
@@ -99,56 +105,91 @@ class Synthetic:
         self.settings = settings or SyntheticSettings()
 
     @torch.no_grad()
-    def draw(self, count: int, seed: int) -> Batch:
-        """`count` samples, without gradients; the last ones are those with motion blur."""
-        blurred = round(self.settings.blurred * count)
+    def draw(
+        self,
+        count: int,
+        seed: int,
+        *,
+        size: tuple[int, int] | None = None,
+        position: int = 0,  # noqa: ARG002 - only sources whose samples change in the course of a run read it
+    ) -> Batch:
+        """`count` samples, without gradients; the last ones are those with motion blur. `position` changes nothing."""
+        settings = self.settings
+        size = size or (settings.height, settings.width)
+        blurred = round(settings.blurred * count)
         groups = [(number, blur) for number, blur in ((count - blurred, False), (blurred, True)) if number]
-        device = self.bank.backgrounds.device
-        return concatenate(
-            [self._scenes(*group, Draws(mixed_seed(seed, index), device)) for index, group in enumerate(groups)]
-        )
+        batches = []
+        for index, (number, blur) in enumerate(groups):
+            draws = Draws(mixed_seed(seed, index), self.bank.backgrounds.device)
+            t = torch.where(draws.chance(number, of=settings.any_time), draws.uniform(number), 0.5)
+            scenes = self._scenes(_cards(number, settings.layers), blur, settings.faded, t[:, None], size, draws)
+            batches.append(scenes.batch())
+        return concatenate(batches)
 
-    def _scenes(self, count: int, blur: bool, draws: Draws) -> Batch:
+    @torch.no_grad()
+    def scene(self, number: int, seed: int, times: Sequence[float]) -> Scenes:
+        """Scene `number` of an endless row, at several times between its inputs, without gradients: [1, T, ...].
+
+        Of scenes in a row as many have each number of cards and as many are blurred as in a batch. What a scene is
+        depends on its number, the seed and how many times there are.
+        """
         settings = self.settings
         size = (settings.height, settings.width)
+        device = self.bank.backgrounds.device
+        draws = Draws(mixed_seed(seed, number), device)
+        t = torch.tensor([list(times)]).to(device, non_blocking=True)
+        cards = 1 + number % settings.layers if settings.layers else 0
+        blur = number * GOLDEN % 1.0 < settings.blurred
+        if draws.number(_OF) < settings.faded * _OF:
+            return self._scenes([cards, cards], blur, 1.0, t.expand(2, -1), size, draws)[:1]
+        return self._scenes([cards], blur, 0.0, t, size, draws)
+
+    def _scenes(
+        self, cards: Sequence[int], blur: bool, faded: float, t: Tensor, size: tuple[int, int], draws: Draws
+    ) -> Scenes:
+        """Scenes with so many cards each, the most first, at t [N, T]."""
+        settings = self.settings
+        count = len(cards)
         longer = float(max(size))
-        t = torch.where(draws.chance(count, of=settings.any_time), draws.uniform(count), 0.5)
-        times = torch.stack((torch.zeros_like(t), t, torch.ones_like(t)), dim=1)
-        camera = draw_camera(draws, count, longer)
+        times = torch.cat((torch.zeros_like(t[:, :1]), t, torch.ones_like(t[:, :1])), dim=1)
+        camera = draw_camera(draws, count, longer, settings.motion)
         # Nothing is smeared over more than 12 pixels.
         shutter = torch.minimum(draws.uniform(count, low=0.05, high=0.5), 12 / camera.distance.clamp(min=1.0))
         looks = [draw_backgrounds(draws, self.bank, camera, longer).look(*size, times, shutter if blur else None)]
-        heads = _heads(count, settings.layers)
+        heads = _heads(cards)
         if heads:
             scenes = torch.cat([torch.arange(head) for head in heads]).to(draws.device, non_blocking=True)
             scrolled = _foremost(heads).to(draws.device, non_blocking=True)[draws.chosen(count, of=settings.scrolled)]
-            cards = draw_cards(draws, self.bank, camera.of(scenes), longer, settings.lettered, scrolled)
+            layers = draw_cards(draws, self.bank, camera.of(scenes), longer, settings.lettered, scrolled)
             lasting = None
             if blur:
-                fastest = 2 * cards.motion.shift.norm(dim=1).clamp(min=1.0)
+                fastest = 2 * layers.motion.shift.norm(dim=1).clamp(min=1.0)
                 lasting = torch.minimum(shutter[scenes], 12 / fastest)
-            looks.append(cards.look(*size, times[scenes], lasting))
+            looks.append(layers.look(*size, times[scenes], lasting))
         view = _view(looks, heads, count)
         through = draw_shades(draws, count, longer, settings.shaded).fall(view.picture, times)
-        changes = draw_changes(draws, count, settings.drifting, settings.noisy, settings.faded)
+        changes = draw_changes(draws, count, settings.drifting, settings.noisy, faded)
         overlay = draw_overlays(draws, self.bank, count, size, settings.titled, settings.marked, settings.barred)
-        left, truth, right = (
-            _over(overlay, changes.lit(view.picture[:, :, frame], moment)) for frame, moment in enumerate(times.T)
-        )
-        frames = torch.stack((changes.noisy(draws, left), truth, changes.noisy(draws, right)), dim=1)
+        seen = [_over(overlay, changes.lit(view.picture[:, :, frame], moment)) for frame, moment in enumerate(times.T)]
+        for frame in (0, -1):
+            seen[frame] = changes.noisy(draws, seen[frame])
+        frames = torch.stack(seen, dim=1)
         coded = draws.chosen(count, of=settings.compressed)
         if len(coded):
             frames[coded] = code(draws, frames[coded])
-        return _batch(frames, view, through, overlay[:, 3:], changes.followed, t.view(-1, 1, 1, 1))
+        return _moving(frames, t, view, through, overlay[:, 3:], changes.followed)
 
 
-def _heads(count: int, most: int) -> list[int]:
-    """How many scenes have a first, a second ... card: as many scenes have each number of cards from 1 to `most`. The
-    scenes with the most come first, so that those with an n-th card are the batch's head.
+def _cards(count: int, most: int) -> list[int]:
+    """How many cards each of `count` scenes has: as many scenes have each number from 1 to `most`, the most first."""
+    return sorted((1 + index * most // count for index in range(count)), reverse=True) if most else [0] * count
+
+
+def _heads(cards: Sequence[int]) -> list[int]:
+    """How many scenes have a first, a second ... card. The scenes with the most come first, so that those with an n-th
+    card are the batch's head.
     """
-    numbers = [1 + index * most // count for index in range(count)] if most else []
-    heads = [sum(number > index for number in numbers) for index in range(most)]
-    return [head for head in heads if head]
+    return [sum(number > index for number in cards) for index in range(max(cards))]
 
 
 def _foremost(heads: list[int]) -> Tensor:
@@ -163,7 +204,7 @@ def _view(looks: list[Look], heads: list[int], count: int) -> _View:
     _, _, frames, height, width = background.pictures.shape
     picture = background.pictures.new_zeros((count, 3, frames, height, width))
     shares = picture.new_zeros((count, 1 + len(heads), frames, height, width))
-    way = picture.new_zeros((count, 1 + len(heads), 2, height, width))
+    way = picture.new_zeros((count, 1 + len(heads), 2, frames - 2, height, width))
     clear = picture.new_ones((count, 1, frames, height, width))
     end = sum(heads)
     for index in reversed(range(1, 1 + len(heads))):
@@ -174,10 +215,10 @@ def _view(looks: list[Look], heads: list[int], count: int) -> _View:
         picture[:head] += seen[:, :3]
         shares[:head, index] = seen[:, 3]
         clear[:head] -= seen[:, 3:]
-        way[:head, index] = looks[1].way[part, :, 1]
+        way[:head, index] = looks[1].way[part, :, 1:-1]
     picture += background.pictures[:, :3] * clear
     shares[:, 0] = clear[:, 0]
-    way[:, 0] = background.way[:, :, 1]
+    way[:, 0] = background.way[:, :, 1:-1]
     return _View(picture=picture.clamp_(0.0, 1.0), shares=shares, way=way)
 
 
@@ -185,40 +226,40 @@ def _over(overlay: Tensor, picture: Tensor) -> Tensor:
     return overlay[:, :3] + picture * (1 - overlay[:, 3:])
 
 
-def _batch(frames: Tensor, view: _View, through: Tensor, still: Tensor, followed: Tensor, t: Tensor) -> Batch:
-    """The samples whose left, truth, right are `frames` [N, 3, 3, H, W].
+def _moving(frames: Tensor, t: Tensor, view: _View, through: Tensor, still: Tensor, followed: Tensor) -> Scenes:
+    """The scenes that look like `frames` [N, T + 2, 3, H, W] at 0, t [N, T] and 1.
 
-    through: [N, 1, 3, H, W], how much of a pixel is as its surface alone would have it, but for what lies over the
+    through: [N, 1, T + 2, H, W], how much of a pixel is as its surface alone would have it, but for what lies over the
     scene and stands still, which has the share `still` [N, 1, H, W]. followed: [N, 1, 1, 1], 0 where the surface is
-    not known. t: [N, 1, 1, 1].
+    not known.
     """
     through = through * (1 - still.unsqueeze(2))
-    share, surface = view.shares[:, :, 1].max(1, keepdim=True)
-    way = view.way.gather(1, surface.unsqueeze(2).expand(-1, -1, 2, -1, -1))[:, 0]
-    known = share * through[:, :, 1] * followed
-    stands = still > known
-    way = torch.where(stands, 0.0, way * followed)
-    flows = (-2 * t * way, 2 * (1 - t) * way)
-    seen = [
-        _seen(view.shares[:, :, frame] * through[:, :, frame], surface, flow) * followed
-        for frame, flow in ((0, flows[0]), (2, flows[1]))
-    ]
-    left, truth, right = (frames[:, frame].contiguous() for frame in range(3))
-    return Batch(
-        left=left,
-        right=right,
-        truth=truth,
-        t=t.clone(),
-        flow=torch.cat(flows, dim=1),
-        visible=torch.where(stands, still, torch.cat(seen, dim=1)),
-        known=torch.where(stands, still, known),
+    motion, visible, known = [], [], []
+    for truth in range(t.shape[1]):
+        share, surface = view.shares[:, :, 1 + truth].max(1, keepdim=True)
+        way = view.way[:, :, :, truth].gather(1, surface.unsqueeze(2).expand(-1, -1, 2, -1, -1))[:, 0]
+        way = way * followed
+        time = t[:, truth].view(-1, 1, 1, 1)
+        own = share * through[:, :, 1 + truth] * followed
+        stands = still > own
+        way = torch.where(stands, 0.0, way)
+        seen = [
+            _seen(view.shares[:, :, frame] * through[:, :, frame], surface, flow) * followed
+            for frame, flow in ((0, -2 * time * way), (-1, 2 * (1 - time) * way))
+        ]
+        motion.append(2 * way)
+        visible.append(torch.where(stands, still, torch.cat(seen, dim=1)))
+        known.append(torch.where(stands, still, own))
+    return Scenes(
+        frames=frames,
+        t=t,
+        motion=torch.stack(motion, dim=1),
+        visible=torch.stack(visible, dim=1),
+        known=torch.stack(known, dim=1),
     )
 
 
 def _seen(shares: Tensor, surface: Tensor, flow: Tensor) -> Tensor:
     """The share that a pixel's surface has of the place in a frame that its flow points to; 0 outside of the frame."""
-    height, width = surface.shape[-2:]
     share = backward_warp(shares, flow).gather(1, surface)
-    away = (pixel_places(height, width, flow.device) + flow).abs()
-    inside = (away[:, :1] <= (width - 1) / 2 + 1e-3) & (away[:, 1:] <= (height - 1) / 2 + 1e-3)
-    return share.clamp(0.0, 1.0) * inside
+    return share.clamp(0.0, 1.0) * lands_inside(flow)

@@ -1,0 +1,114 @@
+import pytest
+import torch
+
+from tests.network.small import ARCHITECTURES, frames
+from vsrife.network import IFNet
+from vsrife.network.frames import limited
+from vsrife.network.points import Frames, flow_of, levels_of, mask_of
+from vsrife.network.steps import Pair, together
+
+EVERY = pytest.mark.parametrize("name", ARCHITECTURES)
+
+
+def network(name):
+    torch.manual_seed(5)
+    return IFNet(ARCHITECTURES[name])
+
+
+def pair(name, batch=2):
+    side = ARCHITECTURES[name].modulus(1.0)
+    return frames(2 * side, 3 * side, batch=batch)
+
+
+def defined(net, left, right, t):
+    """What is known after each block, as IFNet defines it: whole frames are warped, then reduced."""
+    whole = warped = Pair.of(limited(left), limited(right), t, net.encode(left), net.encode(right))
+    known, found = None, []
+    for index, scale in enumerate(net.architecture.scales):
+        known = together(known, net.step(index, warped, known, scale), adds_masks=net.architecture.adds_masks)
+        warped = whole.warped(known.flow)
+        found.append(known)
+    return found
+
+
+def numbers(flow, mask):
+    """One number that every pixel counts in differently."""
+    weights = torch.linspace(-1, 1, flow.numel()).view_as(flow).sin()
+    return (flow * weights).mean() + (mask.sigmoid() * weights[:, :1]).mean()
+
+
+def gradients(net, number):
+    net.zero_grad()
+    number.backward()
+    return {name: value.grad.clone() for name, value in net.named_parameters() if value.grad is not None}
+
+
+@EVERY
+def test_the_answers_are_the_networks_own(name):
+    net, (left, right) = network(name), pair(name)
+    t = torch.tensor([0.25, 0.6])
+    with torch.no_grad():
+        levels, expected = levels_of(net, Frames.of(net, left, right, t)), defined(net, left, right, t)
+    assert len(levels) == len(expected)
+    for end, known in enumerate(expected, start=1):
+        torch.testing.assert_close(flow_of(levels[:end]), known.flow, atol=2e-4, rtol=1e-4)
+        mask = mask_of(levels[:end], adds_masks=net.architecture.adds_masks)
+        torch.testing.assert_close(mask, known.mask, atol=2e-4, rtol=1e-4)
+
+
+@EVERY
+def test_the_gradients_are_the_networks_own(name):
+    net, (left, right) = network(name), pair(name)
+    got = levels_of(net, Frames.of(net, left, right, 0.4))
+    mine = gradients(net, numbers(flow_of(got), mask_of(got, adds_masks=net.architecture.adds_masks)))
+    last = defined(net, left, right, 0.4)[-1]
+    expected = gradients(net, numbers(last.flow, last.mask))
+    assert mine.keys() == expected.keys()
+    for key, value in expected.items():
+        apart = (mine[key] - value).norm() / value.norm().clamp_min(1e-6)
+        assert apart < 2e-3, f"{key}: {apart:.1e}"
+
+
+@pytest.mark.parametrize("name", ["A", "J", "J-lite"])
+def test_a_flow_at_a_levels_own_resolution_is_its_own_and_the_others_in_the_middle_of_its_cells(name):
+    net, (left, right) = network(name), pair(name, 1)
+    with torch.no_grad():
+        levels = levels_of(net, Frames.of(net, left, right, 0.5))
+    for end, level in enumerate(levels[1:], start=1):
+        scale, expected = level.scale, flow_of(levels[:end])
+        if scale > 1:
+            cells = expected.unflatten(-1, (-1, scale)).unflatten(-3, (-1, scale))
+            middle = slice(scale // 2 - 1, scale // 2 + 1)
+            expected = cells[:, :, :, middle, :, middle].mean((3, 5))
+        torch.testing.assert_close(flow_of(levels[: end + 1], scale), expected + level.flow, atol=1e-4, rtol=1e-4)
+
+
+def test_the_first_blocks_alone():
+    net, (left, right) = network("J"), pair("J", 1)
+    with torch.no_grad():
+        frames_ = Frames.of(net, left, right, 0.5)
+        some, every = levels_of(net, frames_, blocks=3), levels_of(net, frames_)
+    assert [level.scale for level in some] == [16, 8, 4]
+    for one, other in zip(some, every, strict=False):
+        assert torch.equal(one.flow, other.flow)
+
+
+def test_where_a_block_samples_may_be_a_constant():
+    """The flow is the same, and a coarse block's gradient comes by sums alone: none of it through a later block."""
+    net, (left, right) = network("J"), pair("J", 1)
+    free = levels_of(net, Frames.of(net, left, right, 0.5))
+    bound = levels_of(net, Frames.of(net, left, right, 0.5), detached=True)
+    assert torch.equal(free[-1].flow, bound[-1].flow)
+    key = "block0.lastconv.0.bias"
+    through = gradients(net, free[-1].flow.square().mean())[key]
+    around = gradients(net, bound[-1].flow.square().mean())[key]
+    # Hidden channels and masks are handed on either way; the flow's own channels are not sampled through.
+    assert through[:16].abs().sum() > 0
+    assert (around[:16] == 0).all()
+
+
+def test_autocast_rounds_no_flow():
+    net, (left, right) = network("J"), pair("J", 1)
+    with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
+        levels = levels_of(net, Frames.of(net, left, right, 0.5))
+        assert flow_of(levels).dtype == torch.float32

@@ -1,0 +1,202 @@
+"""A 4.x network with gradients, where no block computes more than it reads: how networks of that line are trained.
+
+`IFNet.forward` warps whole frames and reduces them for each block. Reducing by s = 4, 8, 16, ... bilinearly is the mean
+of the four pixels at the centre of each cell of s x s pixels, so a block needs the flow and the warped frames at those
+points alone. The answers are those of `IFNet`, but for the order in which sums are taken.
+
+A block's answer stays at its own resolution, where a loss can compare it, and is brought to other places by a product
+with two constant matrices, whose gradient is a product too.
+"""
+
+import functools
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from vsrife.network.frames import as_time, limited
+from vsrife.network.ifnet import IFNet
+from vsrife.network.steps import Pair
+from vsrife.network.warp import resize, sampled
+
+__all__ = ["Frames", "Level", "flow_of", "levels_of", "mask_of"]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Level:
+    """What one block answers, float32, at its own resolution.
+
+    flow: [N, 4, h, w], as in Motion, in pixels of the canvas; to be added to that of the levels before.
+    mask: [N, 1, h, w], before the sigmoid.
+    hidden: [N, 8, h, w], channels for the next block; None where there are none, or no next block.
+    scale: pixels of the canvas per pixel of the level.
+    """
+
+    flow: Tensor
+    mask: Tensor
+    hidden: Tensor | None
+    scale: int
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Height and width of the canvas."""
+        height, width = self.flow.shape[-2:]
+        return height * self.scale, width * self.scale
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Frames:
+    """Both frames of N pairs as blocks sample them, in one batch: the left ones, then the right ones.
+
+    rgb: [2 N, 3, H, W] in 0..1, without gradients. features: [2 N, E, H, W], or None in a network that has none. Both
+    float32. time: [N, 1, 1, 1]; 0 is left, 1 is right.
+    """
+
+    rgb: Tensor
+    features: Tensor | None
+    time: Tensor
+
+    @classmethod
+    def of(cls, network: IFNet, left: Tensor, right: Tensor, t: float | Tensor) -> "Frames":
+        """left, right: [N, 3, H, W]; t: a number, or a tensor [N] or [N, 1, 1, 1]."""
+        both = torch.cat((limited(left), limited(right)))
+        features = network.encode(both)
+        time = as_time(t, left.device).expand(len(left), 1, 1, 1)
+        return cls(rgb=both, features=None if features is None else features.float(), time=time)
+
+    def pair(self, *, with_features: bool) -> Pair:
+        """The same as whole frames."""
+        left, right = zip(*(image.chunk(2) for image in self.images[: None if with_features else 1]), strict=True)
+        return Pair(left=left, right=right, time=self.time)
+
+    @property
+    def images(self) -> list[Tensor]:
+        """The frames and, where there are any, their features."""
+        return [self.rgb] if self.features is None else [self.rgb, self.features]
+
+    def as_they_are(self, scale: int) -> list[Tensor]:
+        """Left and right frame, left and right features, each at 1 / ``scale`` of its size: what block 0 takes."""
+        return _sides([resize(image, 1 / scale) for image in self.images])
+
+    def warped(self, flow: Tensor, scale: int) -> list[Tensor]:
+        """As `as_they_are`, sampled where ``flow`` [N, 4, ...], which is that at the points of cells, tells."""
+        size = self.rgb.shape[-2:]
+        grid = torch.cat([_grid(flow[:, side : side + 2], size, scale) for side in (0, 2)])
+        return _sides([_means(sampled(image, grid), scale) for image in self.images])
+
+
+def levels_of(
+    network: IFNet, frames: Frames, *, blocks: int | None = None, detached: bool = False
+) -> tuple[Level, ...]:
+    """What the network's first ``blocks`` blocks answer, coarse to fine; None: all of them.
+
+    detached: where a block samples is a constant for its gradient, so that each block learns from what is compared at
+        its own level and at those after it by sums alone (as in "RAFT", Teed and Deng, ECCV 2020, section 3.3).
+    """
+    architecture = network.architecture
+    levels: list[Level] = []
+    for index, scale in enumerate(architecture.scales[:blocks]):
+        x = torch.cat(_inputs(levels, frames, scale, adds_masks=architecture.adds_masks, detached=detached), 1)
+        answer: Tensor = network.get_submodule(f"block{index}")(x.to(network.dtype)).float()
+        growth = scale * architecture.answer_scale
+        wanted = architecture.hidden > 0 and index < len(architecture.scales) - 1
+        levels.append(
+            Level(
+                flow=answer[:, :4] * growth,
+                mask=answer[:, 4:5],
+                hidden=answer[:, 5:] if wanted else None,
+                scale=growth,
+            )
+        )
+    return tuple(levels)
+
+
+def flow_of(levels: Sequence[Level], scale: int = 1) -> Tensor:
+    """The flow of all levels together, in pixels of the canvas.
+
+    scale: 1 is at every pixel, [N, 4, H, W] as in Motion; that of the last level is at its resolution, what it answers
+        itself and the coarser levels in the middle of its pixels.
+    """
+    if scale == levels[-1].scale:
+        return _sum([resize(level.flow, level.scale / scale) for level in levels])
+    return _sum([_at_points(level, level.flow, scale) for level in levels])
+
+
+def mask_of(levels: Sequence[Level], scale: int = 1, *, adds_masks: bool) -> Tensor:
+    """The mask of all levels together before the sigmoid, [N, 1, H / scale, W / scale]."""
+    return _sum([resize(level.mask, level.scale / scale) for level in (levels if adds_masks else levels[-1:])])
+
+
+def _inputs(levels: list[Level], frames: Frames, scale: int, *, adds_masks: bool, detached: bool) -> list[Tensor]:
+    """The parts of a block's input, in the order in which checkpoints have them."""
+    if not levels:
+        sides = frames.as_they_are(scale)
+        return [*sides, frames.time.expand(-1, -1, *sides[0].shape[-2:])]
+    flow = _sum([_at_points(level, level.flow, scale) for level in levels])
+    if detached:
+        flow = flow.detach()
+    parts = frames.warped(flow, scale)
+    parts += [frames.time.expand(-1, -1, *parts[0].shape[-2:]), mask_of(levels, scale, adds_masks=adds_masks)]
+    last = levels[-1]
+    if last.hidden is not None:
+        parts.append(resize(last.hidden, last.scale / scale))
+    return [*parts, _means(flow, scale) / scale]
+
+
+def _at_points(level: Level, x: Tensor, scale: int) -> Tensor:
+    """Channels of a level [N, C, h, w] at the points of cells of ``scale``, enlarged bilinearly."""
+    if level.scale == 1:
+        return x
+    height, width = level.size
+    down, across = (_enlarging(length, level.scale, scale, x.device) for length in (height, width))
+    with torch.autocast(x.device.type, enabled=False):  # it would round products of matrices
+        return down @ (x @ across.T)
+
+
+def _means(points: Tensor, scale: int) -> Tensor:
+    """The mean over each cell's four points; at scale 1 a cell is its one point."""
+    return points if scale == 1 else functional.avg_pool2d(points, 2)
+
+
+def _sides(images: Sequence[Tensor]) -> list[Tensor]:
+    return [half for image in images for half in image.chunk(2)]
+
+
+def _sum(parts: Sequence[Tensor]) -> Tensor:
+    return functools.reduce(torch.add, parts)
+
+
+@functools.cache
+def _enlarging(length: int, level: int, scale: int, device: torch.device) -> Tensor:
+    """What brings ``length // level`` numbers to the points of cells of ``scale``, bilinearly: [points, numbers]."""
+    with torch.inference_mode(mode=False):
+        numbers = torch.eye(length // level, device=device)
+        return _points(
+            functional.interpolate(numbers[None], scale_factor=level, mode="linear")[0], scale
+        ).T.contiguous()
+
+
+@functools.cache
+def _places(length: int, scale: int, device: torch.device) -> Tensor:
+    """Where the points of cells of ``scale`` are in the sampler's own coordinates, as `backward_warp` has them."""
+    with torch.inference_mode(mode=False):
+        return _points(torch.linspace(-1.0, 1.0, length, device=device), scale)
+
+
+def _points(x: Tensor, scale: int) -> Tensor:
+    """Of [..., length] the numbers at points: all at scale 1, else the middle two of each ``scale``."""
+    if scale <= 2:
+        return x
+    middle = scale // 2
+    cells = x.view(*x.shape[:-1], -1, scale)
+    return cells[..., middle - 1 : middle + 1].flatten(-2)
+
+
+def _grid(flow: Tensor, size: torch.Size, scale: int) -> Tensor:
+    """Where a flow [N, 2, ...] at the points of cells leads to, in the sampler's own coordinates: [N, ..., 2]."""
+    height, width = size
+    x = _places(width, scale, flow.device) + flow[:, 0] / max((width - 1) / 2, 0.5)
+    y = _places(height, scale, flow.device)[:, None] + flow[:, 1] / max((height - 1) / 2, 0.5)
+    return torch.stack((x, y), dim=-1)
