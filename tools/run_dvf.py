@@ -29,15 +29,16 @@ from torch import Tensor
 from vsrife.errors import ArgumentError, RifeError
 from vsrife.network.warp import resize
 from vsrife.training.config import Config, Data, Mix, Optimiser, Run, Validation
-from vsrife.training.data import Batch, SamplesState, Source, Stage, find_clips
-from vsrife.training.data import Samples as Mixed
+from vsrife.training.data import Batch, Samples, SamplesState, Source, Stage, find_clips
 from vsrife.training.data.augment import augment
 from vsrife.training.data.clips import open_clip
 from vsrife.training.data.draws import Draws, mixed_seed
+from vsrife.training.data.samples import Part
 from vsrife.training.dvf import Dvf, Voxels, edge_map
 from vsrife.training.evaluation.samples import pictures
 from vsrife.training.losses import end_point_error, laplacian
 from vsrife.training.optimiser import Descent, rate_at
+from vsrife.training.parallel import Group
 from vsrife.training.record import flow_picture, spoken
 from vsrife.training.sources import make_sources
 from vsrife.training.validation import HeldOut, Scores
@@ -172,7 +173,7 @@ def configured(options: argparse.Namespace) -> Config:
             synthetic={"any_time": 0.0},
             shots={"spans": [2, 4]},
         ),
-        optimiser=Optimiser(rate=2e-3, least=1e-5, warm_up=0, ema=0.995),
+        optimiser=Optimiser(rate=1e-3, least=1e-5, warm_up=0, ema=0.995),
         validation=Validation(clips=options.clips, samples=options.samples),
     )
 
@@ -181,10 +182,11 @@ def stored(sources: Mapping[str, Source], config: Config, count: int) -> Tensor:
     """Samples to learn from, made once: uint8 [count, 3, 3, H, W], left, truth, right."""
     weights = {name: config.data.mix[0].weights[name] for name in sources}
     state = SamplesState(seed=mixed_seed(POOL))
-    mixed = Mixed(sources, [Stage(weights=weights)], size=MADE_AT_ONCE, device=DEVICE, state=state, prefetch=0)
+    part = Part(count=MADE_AT_ONCE, crop=config.data.crop_size)
+    mixed = Samples(sources, [Stage(weights=weights)], parts=[part], device=DEVICE, state=state, prefetch=0)
     parts = []
     for number in range(-(-count // MADE_AT_ONCE)):
-        batch = mixed.batch(number)
+        (batch,) = mixed.batches(number)
         frames = torch.stack((batch.left, batch.truth, batch.right), 1)
         parts.append((frames * 255).round().to(torch.uint8))
     return torch.cat(parts)[:count]
@@ -305,7 +307,7 @@ def run(options: argparse.Namespace) -> None:
     config = configured(options)
     frames = frames_of(options.shown or find_clips(options.clips)[0], options.frame, options.apart)
     options.out.mkdir(parents=True, exist_ok=True)
-    sources = make_sources(config, DEVICE)
+    sources = make_sources(config, DEVICE, Group(), print)
     pool = stored(sources, config, options.stored)
     scenes = sources["synthetic"].draw(SCENES, mixed_seed(MEASURED))
     del sources  # of gigabytes

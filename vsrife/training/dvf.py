@@ -32,6 +32,9 @@ ANSWER: Final = 4
 REACH: Final = 16.0
 """Pixels of motion that an output of 1 stands for."""
 
+CONTRAST: Final = 20.0
+"""What the first convolution's first weights, blind to even colour, are multiplied by; see `initial`."""
+
 BEGINNING: Final = 0.1
 """What the last convolution's first weights are multiplied by: the network begins close to the plain average."""
 
@@ -84,7 +87,10 @@ class Dvf(nn.Module):
         )
         self.last = nn.Conv2d(fine, 3, 3, padding=1)
         assert self.last.bias is not None
+        first = next(self.encoder.parameters())
         with torch.no_grad():
+            first -= first.mean((2, 3), keepdim=True)
+            first *= CONTRAST
             self.last.weight.mul_(BEGINNING)
             self.last.bias.zero_()
 
