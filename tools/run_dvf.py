@@ -232,15 +232,16 @@ def _tell(both: Sequence[Contestant], average: Sequence[float], seed: int, took:
 def table(results: Sequence[Result], average: Scores, config: Config, pairs: int) -> str:
     """Markdown: the plain average, then each network and seed."""
     about = (
-        f"{config.run.steps} steps of {config.run.batch} samples of {config.data.crop[1]}x{config.data.crop[0]}, "
-        f"the same for both networks of a seed; PSNR of {pairs} skip-frame pairs; flow error on {SCENES} synthetic "
-        "scenes whose flow is known."
+        f"{config.run.batch} samples of {config.data.crop[1]}x{config.data.crop[0]} a step, "
+        f"the same for both networks of a seed; PSNR of {pairs} skip-frame pairs; "
+        f"flow error on {SCENES} synthetic scenes whose flow is known."
     )
-    lines = ["| network | sees | seed | PSNR, dB | flow error, px | processor time |", "|---|---|---|---|---|---|"]
-    lines.append(f"| plain average | two frames | | {average.mean:.2f} | | |")
+    titles = ("network", "sees", "seed", "PSNR, dB", "flow error, px", "steps", "processor time")
+    lines = [f"| {' | '.join(titles)} |", "|---" * len(titles) + "|"]
+    lines.append(f"| plain average | two frames | | {average.mean:.2f} | | | |")
     lines += [
         f"| {each.name} | {SEES[each.name]} | {each.seed} | {each.scores.mean:.2f} | {each.flow_error:.2f} "
-        f"| {spoken(each.seconds)} |"
+        f"| {len(each.losses)} | {spoken(each.seconds)} |"
         for each in results
     ]
     clips = ["| clip | plain average | " + " | ".join(f"{each.name}, seed {each.seed}" for each in results) + " |"]

@@ -95,6 +95,8 @@ def test_in_a_given_time(call, tmp_path):
     plain, privileged = json.loads((tmp_path / "dvf.json").read_text())["runs"]
     assert len(plain["losses"]) == len(privileged["losses"]) > 3
     assert plain["seconds"] + privileged["seconds"] < 4
+    steps = [line.split(" | ")[5] for line in (tmp_path / "dvf.md").read_text().splitlines() if "| 1 |" in line]
+    assert steps == [str(len(plain["losses"]))] * 2
 
 
 @pytest.mark.parametrize(

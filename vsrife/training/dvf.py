@@ -89,8 +89,7 @@ class Dvf(nn.Module):
         assert self.last.bias is not None
         first = next(self.encoder.parameters())
         with torch.no_grad():
-            first -= first.mean((2, 3), keepdim=True)
-            first *= CONTRAST
+            first.sub_(first.mean((2, 3), keepdim=True)).mul_(CONTRAST)
             self.last.weight.mul_(BEGINNING)
             self.last.bias.zero_()
 
