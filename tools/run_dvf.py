@@ -41,7 +41,7 @@ from vsrife.training.optimiser import Descent, rate_at
 from vsrife.training.parallel import Group
 from vsrife.training.record import flow_picture, spoken
 from vsrife.training.sources import make_sources
-from vsrife.training.validation import HeldOut, Scores
+from vsrife.training.validation import Answer, HeldOut, Scores
 from vsrife.training.weights import Weights
 
 DEVICE: Final = torch.device("cpu")
@@ -113,10 +113,14 @@ class Contestant:
     def scores(self, held_out: HeldOut) -> Scores:
         """Of skip-frame pairs, the privileged network with the edges of the true frames and nothing else of them."""
         if not self.sees_edges:
-            return held_out.scores(lambda left, right, _t: self.answer(left, right, None).picture, DEVICE, 1)
+            return held_out.scores(self._untold, DEVICE, 1)
         return held_out.told_scores(
             lambda left, right, _t, edges: self.answer(left, right, edges).picture, edge_map, DEVICE, 1
         )
+
+    def _untold(self, left: Tensor, right: Tensor, _t: float) -> Answer:
+        answer = self.answer(left, right, None)
+        return Answer(answer.picture, answer.both)
 
     def flow_error(self, scenes: Batch) -> float:
         """Pixels between its flow and the true one, where that is known."""
@@ -312,7 +316,7 @@ def run(options: argparse.Namespace) -> None:
     pool = stored(sources, config, options.stored)
     scenes = sources["synthetic"].draw(SCENES, mixed_seed(MEASURED))
     del sources  # of gigabytes
-    held_out = HeldOut(options.clips, samples=options.samples, multi=2)
+    held_out = HeldOut.of_clips(options.clips, samples=options.samples, multi=2)
     print(f"{len(pool)} samples; {len(held_out)} pairs, plain average {held_out.average.mean:.2f} dB", flush=True)
     results = []
     for seed in options.seeds:

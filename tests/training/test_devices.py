@@ -135,7 +135,7 @@ def test_a_step_waits_for_nothing(everything, card):
     making = card.kernels.total()
     run.learn(batch)
     assert not card.waits
-    assert run.weights.row.device == batch.left.device == CARD
+    assert run.weights.row.device == batch[0].left.device == CARD
     assert making > 0
     assert 0 < card.kernels.total() - making < 1800
 
@@ -209,9 +209,9 @@ def broken(monkeypatch, change):
     """A loss that does something to a batch first."""
     objective = loop.objective
 
-    def changed(lesson, batch, asked):
+    def changed(lesson, batch, asked, **options):
         change(lesson, batch)
-        return objective(lesson, batch, asked)
+        return objective(lesson, batch, asked, **options)
 
     monkeypatch.setattr(loop, "objective", changed)
 

@@ -10,7 +10,7 @@ from vsrife.network.warp import backward_warp
 from vsrife.training.dvf import REACH, Dvf, edge_map
 from vsrife.training.evaluation.metrics import psnr
 from vsrife.training.losses import laplacian
-from vsrife.training.validation import HeldOut
+from vsrife.training.validation import Answer, HeldOut
 
 
 def network(seed: int = 1) -> Dvf:
@@ -127,7 +127,7 @@ def held_out(tmp_path_factory):
 
     folder = tmp_path_factory.mktemp("held_out")
     save_clip(moving_square(5, 83, 115), folder / "square.y4m")
-    return HeldOut(folder, samples=4, multi=2)
+    return HeldOut.of_clips(folder, samples=4, multi=2)
 
 
 def test_a_measurement_tells_what_it_is_asked_to_and_nothing_else_of_the_true_frame(held_out):
@@ -140,7 +140,7 @@ def test_a_measurement_tells_what_it_is_asked_to_and_nothing_else_of_the_true_fr
 
     def predict(left, right, t):
         plain.append((left, right, t))
-        return (left + right) / 2
+        return Answer((left + right) / 2, left.new_zeros((1, 4, *left.shape[-2:])))
 
     def predict_told(left, right, t, edges):
         told.append((left, right, t, edges))

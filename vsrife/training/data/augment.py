@@ -2,10 +2,11 @@
 
 import torch
 from torch import Tensor
+from torch.nn.functional import interpolate
 
 from vsrife.training.data.draws import Draws
 
-__all__ = ["augment", "crop_places"]
+__all__ = ["augment", "crop_places", "zoom_window", "zoomed"]
 
 
 def augment(frames: Tensor, t: Tensor, draws: Draws) -> tuple[Tensor, Tensor]:
@@ -25,6 +26,23 @@ def augment(frames: Tensor, t: Tensor, draws: Draws) -> tuple[Tensor, Tensor]:
         frames = torch.where(turned, frames.transpose(-1, -2), frames)
     frames = torch.where(backwards.view(shape), frames.flip(1), frames)
     return frames, torch.where(backwards, 1 - t, t)
+
+
+def zoomed(part: Tensor, size: tuple[int, int]) -> Tensor:
+    """A part of a frame, uint8 [C, h, w], brought to a height and width, filtered where it gets smaller; where it has
+    that size already, the same tensor.
+    """
+    if tuple(part.shape[1:]) == size:
+        return part
+    made = interpolate(part[None].float(), size, mode="bilinear", antialias=True)[0]
+    return made.round_().clamp_(0, 255).to(torch.uint8)
+
+
+def zoom_window(factor: float, frame: tuple[int, int], crop: tuple[int, int]) -> tuple[int, int]:
+    """Height and width of what is enlarged by `factor` to make a crop; within the frame, and of the crop's shape."""
+    factor = max(factor, *(side / whole for side, whole in zip(crop, frame, strict=True)))
+    height, width = (min(whole, round(side / factor)) for side, whole in zip(crop, frame, strict=True))
+    return height, width
 
 
 def crop_places(share: tuple[float, float], frame: tuple[int, int], crop: tuple[int, int]) -> tuple[slice, slice]:

@@ -1,15 +1,18 @@
 """A source of samples from shots: runs of consecutive frames without a cut or a repeated frame."""
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from vsrife.errors import ArgumentError
-from vsrife.training.data.augment import augment, crop_places
+from vsrife.training.data.augment import augment, crop_places, zoom_window, zoomed
 from vsrife.training.data.batch import Batch, without_motion
+from vsrife.training.data.colours import Colours
 from vsrife.training.data.draws import Draws, mixed_seed
 
 __all__ = ["ResidentShots", "ShotSettings", "Shots", "Windows"]
@@ -52,12 +55,17 @@ class ResidentShots:
 class ShotSettings:
     """height, width: of the crop. spans: frames from left to right, each as likely as it is often in the list; at least
     2. any_time: the truth is any frame between them; else the middle one, and then every span must be even.
+    zoomed: share of the samples that are a part of the frame of another size, brought to the crop's; zoom: by what, the
+    least and the most. coloured: share of those whose colours change, see `Colours`.
     """
 
     height: int = 224
     width: int = 224
     spans: tuple[int, ...] = (2,)
     any_time: bool = False
+    zoomed: float = 0.0
+    zoom: tuple[float, ...] = (0.5, 1.5)
+    coloured: float = 0.0
 
     def __post_init__(self) -> None:
         if not self.spans or min(self.spans) < 2:
@@ -66,6 +74,12 @@ class ShotSettings:
             )
         if not self.any_time and any(span % 2 for span in self.spans):
             raise ArgumentError(f"spans ({self.spans}) must be even without any_time; take 2 or 4, or set any_time")
+        for name in ("zoomed", "coloured"):
+            share = getattr(self, name)
+            if not 0 <= share <= 1:
+                raise ArgumentError(f"{name} ({share}) must be from 0 to 1; it is a share of the samples")
+        if len(self.zoom) != 2 or not 0.1 <= self.zoom[0] <= self.zoom[1] <= 10:
+            raise ArgumentError(f"zoom ({list(self.zoom)}) must be the least and the most, of 0.1 to 10")
 
 
 class Windows:
@@ -116,15 +130,29 @@ class Windows:
             t.append(middle / span)
         crops = []
         crop = size or (self.settings.height, self.settings.width)
+        factors = self._zooms(count, seed)
         for index, frame in enumerate(self._shots.read(places)):
             share_of = (down[index // 3], across[index // 3])
-            rows, columns = crop_places(share_of, (frame.shape[1], frame.shape[2]), crop)
-            crops.append(frame[:, rows, columns])
+            whole = (frame.shape[1], frame.shape[2])
+            rows, columns = crop_places(share_of, whole, zoom_window(factors[index // 3], whole, crop))
+            crops.append(zoomed(frame[:, rows, columns], crop))
         frames = torch.stack(crops).view(count, 3, 3, *crop).to(self.device, non_blocking=True)
         times = torch.tensor(t).to(self.device, non_blocking=True)
         if self._prepare:
             frames, times = self._prepare(frames, times, Draws(mixed_seed(seed, 1), self.device))
-        return without_motion(frames.float() / 255, times)
+        frames = frames.float() / 255
+        if self.settings.coloured:
+            random = np.random.default_rng(mixed_seed(seed, 3))
+            frames = Colours.drawn(random, count, self.settings.coloured).frames(frames)
+        return without_motion(frames, times)
+
+    def _zooms(self, count: int, seed: int) -> list[float]:
+        """By how much each sample is enlarged; as many are as much larger as smaller, on a logarithmic scale."""
+        draws = Draws(mixed_seed(seed, 2), torch.device("cpu"))
+        low, high = (math.log(factor) for factor in self.settings.zoom)
+        changed = draws.chance(count, of=self.settings.zoomed)
+        factors: list[float] = torch.where(changed, draws.uniform(count, low=low, high=high).exp(), 1.0).tolist()
+        return factors
 
     def _window(self, span: int, share: float) -> tuple[int, int]:
         """Shot and first frame of the window at `share` of all windows of that span."""
