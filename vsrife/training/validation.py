@@ -40,6 +40,9 @@ class Answer(NamedTuple):
 Predict = Callable[[Tensor, Tensor, float], Answer]
 """left, right: float32 [1, 3, H, W] in 0..1; a time; answers the frame at that time and where it came from."""
 
+Told = Callable[[Tensor, Tensor, float, Tensor], Tensor]
+"""left, right, time, what is told of the true frame [1, C, H, W]; answers the frame at that time."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class Pair:
@@ -147,6 +150,25 @@ class HeldOut:
             decibels, flow = (float(np.mean(each)) for each in zip(*found, strict=True))
             sizes.append(Size(name=name, side=side, psnr=decibels, flow=flow))
         return Scores(clips=clips, sizes=tuple(sizes))
+
+    def told_scores(
+        self, predict: Told, tell: Callable[[Tensor], Tensor], device: torch.device, modulus: int
+    ) -> Scores:
+        """As `scores`, without sizes, for an experiment: the network is told something of the true frame.
+
+        tell: of the true frame, float32 [1, 3, H, W] in 0..1 and not padded, makes [1, C, H, W]; the network gets
+        nothing else of it.
+        """
+
+        def scored(pair: Pair, t: float, truth: Picture) -> float:
+            height, width = truth.shape[-2:]
+            room = (0, -width % modulus, 0, -height % modulus)
+            left, right = (_on(device, each, room) for each in (pair.left, pair.right))
+            told = pad(tell(_on(device, truth, (0, 0, 0, 0))), room)
+            shown = predict(left, right, t, told)[0, :, :height, :width]
+            return psnr(truth, (shown.clamp(0, 1) * 255).round().to(torch.uint8).cpu().numpy())
+
+        return Scores(clips=_by_clip((pair, scored(pair, t, truth)) for pair, t, truth in self._all()))
 
     def _all(self) -> Iterator[tuple[Pair, float, Picture]]:
         for pair in self._pairs:
