@@ -3,14 +3,18 @@
 from dataclasses import replace
 from fractions import Fraction
 
+import numpy as np
 import pytest
 import torch
+import vapoursynth as vs
+from safetensors.torch import save_file
 
 from tests.engine.test_fused import CPU, RGBS, YUV420P8, largest_step, made, picture
 from tests.network.small import OWN, infer, network
 from vsrife.cli.bench.work import work_of
 from vsrife.engine.interpolator import Interpolator
 from vsrife.engine.networks import Network
+from vsrife.models.metadata import metadata_of
 
 TIMES = [Fraction(1, 2), Fraction(1, 3)]
 
@@ -43,6 +47,27 @@ def test_a_whole_frame_is_the_plain_network_s(name, size):
     difference = (torch.stack(frames[0]) - expected).abs().amax(0)
     assert difference[inside].max() < 2e-5
     assert expected.std() > 0.05
+
+
+def test_a_call_runs_what_the_file_s_metadata_tell(tmp_path):
+    """The scales are in no shape: a reader that did not know them would take those of four blocks, 8 4 2 1."""
+    width, height = 97, 131
+    path = tmp_path / "own.safetensors"
+    save_file(network("ends in 2").state_dict(), path, metadata_of(OWN["ends in 2"]))
+    sources = [picture(RGBS, width, height, number, 4.0 * number).layer.views for number in range(2)]
+
+    def filled(n, f):
+        frame = f.copy()
+        for plane, values in enumerate(sources[n]):
+            np.copyto(np.asarray(frame[plane]), values.numpy())
+        return frame
+
+    blank = vs.core.std.BlankClip(width=width, height=height, format=vs.RGBS, length=2)
+    made_by_call = vs.core.rife.RIFE(blank.std.ModifyFrame(blank, filled), model=str(path), sc=0, skip=0)
+    with made_by_call.get_frame(1) as frame:
+        planes = torch.stack([torch.from_numpy(np.asarray(frame[plane]).copy()) for plane in range(3)])
+    expected, inside = by_definition("ends in 2", width, height, 0.5)
+    assert (planes - expected).abs().amax(0)[inside].max() < 2e-5
 
 
 @pytest.mark.parametrize("name", ["ends in 2", "ends in 4"])
