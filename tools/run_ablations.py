@@ -53,7 +53,7 @@ def main() -> int:
             print("stopped; the same command goes on")
             return 1
         if group.leads:
-            average = held_out_sets(runs[BASE].validation)[0].average.mean
+            average = held_out_sets(runs[BASE])[0].average.mean
             print(report(outcomes, runs, options.out, average))
     except RifeError as error:
         print(f"run_ablations: {error}", file=sys.stderr)

@@ -165,7 +165,10 @@ def lent(options: argparse.Namespace) -> int:
         made = exported(run, trainer.pupil)
         trainer.carried = lambda: returned.take(run, made)
         if group.leads:
-            print(f"a failure costs what was learnt since the last compact state: {config.save.seconds:g} s at most")
+            print(
+                "a failure costs what was learnt since the last compact state, of which there is one every "
+                f"{config.save.seconds:g} s, or after a validation that is under way then"
+            )
         trainer.run()
     finally:
         group.leave()

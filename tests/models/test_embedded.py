@@ -104,7 +104,7 @@ def test_a_damaged_one_is_one_line(weights):
 
 def test_doctor_says_which_model_runs_and_why(weights):
     found = list(doctor._models())
-    assert [each.subject for each in found] == ["models", "in the package", "default"]
+    assert [each.subject for each in found] == ["models", "own model", "default"]
     assert found[1].text == f'model="base": {weights / "base.safetensors"}'
     assert found[2].sound is False
     assert found[2].text.startswith("a call without model runs 4.0, an official network, since this package carries no")

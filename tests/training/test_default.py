@@ -28,7 +28,8 @@ pytestmark = pytest.mark.slow
 
 SETTINGS = [
     *("run.steps=2", "run.batch=2", "run.device=cpu", "run.precision=float32", "optimiser.warm_up=1"),
-    *("network.widths=[12, 8, 8, 8, 4]", "network.head_width=4", "data.crop=[64, 64]", "validation.samples=1"),
+    *("network.widths=[12, 8, 8, 4]", "network.head_width=4", "data.crop=[64, 64]", "validation.samples=1"),
+    *("data.also=[]", "data.ring={scenes=4, first=2, frames=[[64, 64]], times=1}"),
 ]
 
 
@@ -118,7 +119,7 @@ def test_one_command_remakes_the_model(data, tmp_path, monkeypatch, capsys):
         assert str(data).encode() not in each.read_bytes()
         assert str(tmp_path).encode() not in each.read_bytes()
     monkeypatch.setattr(store, "EMBEDDED", weights)
-    assert checkpoint.load(store.locate()).architecture.widths == (12, 8, 8, 8, 4)
+    assert checkpoint.load(store.locate()).architecture.widths == (12, 8, 8, 4)
 
     # Beside it a model by another name may lie, which is no default.
     assert call(*ANY, "--name=base") == 0

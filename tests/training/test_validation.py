@@ -7,14 +7,17 @@ import numpy as np
 import pytest
 import torch
 
+from tests.training.data.test_held_out import pack
 from vsrife.models import checkpoint
 from vsrife.network import IFNet
 from vsrife.training import loop
-from vsrife.training.config import Validation
+from vsrife.training.config import Validation, config_of
 from vsrife.training.growth import Size, warning
 from vsrife.training.loop import Trainer
 from vsrife.training.parallel import Group
-from vsrife.training.validation import Answer, HeldOut, Pair, early_steps, is_due
+from vsrife.training.validation import Answer, HeldOut, Pair, early_steps, held_out_sets, is_due
+
+__all__ = ["pack"]  # a fixture
 
 CPU = torch.device("cpu")
 
@@ -71,6 +74,29 @@ def test_without_sizes_there_are_none():
 
 
 SIDES = {"128": 128, "256": 256, "384": 384, "whole": 488}
+
+
+@pytest.mark.slow
+def test_shots_of_the_pack_that_are_not_trained_on_are_a_set(pack, folders, tmp_path):
+    """Beside the clips, and alone; the first set is the one that is measured in several sizes."""
+    table = {
+        "run": {"folder": str(tmp_path), "steps": 5},
+        "optimiser": {"warm_up": 1},
+        "data": {"pack": str(pack.folder), "held_out": ["b.y4m/0000", "a.y4m/0000"]},
+        "validation": {"samples": 2, "sizes": [48]},
+    }
+    (alone,) = held_out_sets(config_of(table))
+    assert (alone.name, len(alone)) == ("scenes", 4)
+    predict = averaged(lambda *_: 2.0)
+    scores = alone.scores(predict, CPU, 32)
+    assert scores.clips == pytest.approx(alone.average.clips, abs=0.02)
+    assert set(scores.clips) == {"b.y4m/0000", "a.y4m/0000"}
+    assert [size.name for size in scores.sizes] == ["48", "whole"]
+    table["validation"]["clips"] = str(folders["held_out"])
+    clips, scenes = held_out_sets(config_of(table))
+    assert [each.name for each in (clips, scenes)] == ["held_out", "scenes"]
+    assert clips.scores(predict, CPU, 32).sizes
+    assert not scenes.scores(predict, CPU, 32).sizes
 
 
 def sizes(*flows: float) -> list[Size]:

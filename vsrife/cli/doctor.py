@@ -247,7 +247,7 @@ def _models() -> Iterator[Finding]:
     yield Finding("models", str(store.cache_folder()))
     default, why = store.default_model()
     for name, path in store.embedded_models().items():
-        yield Finding("in the package", f'model="{name}": {path}')
+        yield Finding("own model", f'model="{name}": {path}')
     try:
         path = store.locate()
         expected = store.expected_sha256(path)

@@ -78,7 +78,7 @@ class Trainer:
         self.samples = self._samples()
         self._blocks = (None, *(each.blocks or None for each in config.data.also))
         self._teach = {flow_alone: self._teaching(flow_alone) for flow_alone in (False, True)}
-        self.held_out = held_out_sets(config.validation) if group.leads else ()
+        self.held_out = held_out_sets(config) if group.leads else ()
         self._unread: deque[tuple[int, Tensor, torch.cuda.Event | None]] = deque()
         self._saved: int | None = None
         self._asked_to_stop = False
@@ -250,7 +250,7 @@ class Trainer:
         self.exposed = max(self.exposed, since)
         self.record.say(
             f"compact state of step {self.step}: {size / 1e6:.1f} MB in {self.config.run.folder / 'carry'}, "
-            f"{spoken(since)} after the one before"
+            f"{spoken(since)} since the last one or the beginning"
         )
         self.carried()
 

@@ -19,14 +19,14 @@ _TAKES_MEMORY: Final = frozenset(
 _VIEWS: Final = frozenset(("detach", "alias", "_unsafe_view", "_reshape_alias", "lift_fresh"))
 
 
-class Traffic(TorchDispatchMode):
+class Traffic(TorchDispatchMode):  # type: ignore[no-untyped-call] # torch's own initialisers have no types
     """Counts what is done while it is entered; backward too.
 
     launches: operations. bytes: of their operands and results.
     """
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.launches = 0
         self.bytes = 0
 
@@ -60,6 +60,7 @@ def _size(tensor: Tensor) -> int:
 
 def counted(action: Callable[[], object]) -> Traffic:
     """What an action does."""
-    with Traffic() as traffic:
+    traffic = Traffic()
+    with traffic:
         action()
     return traffic

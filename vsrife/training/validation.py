@@ -14,7 +14,9 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
-from vsrife.training.config import Validation
+from vsrife.training.config import Config, Validation
+from vsrife.training.data.held_out import held_out_triplets
+from vsrife.training.data.packing import open_pack
 from vsrife.training.evaluation.clips import skip_frame
 from vsrife.training.evaluation.metrics import Picture, psnr
 from vsrife.training.evaluation.samples import pictures
@@ -23,6 +25,9 @@ from vsrife.training.growth import Size
 __all__ = ["Answer", "HeldOut", "Pair", "Scores", "early_steps", "held_out_sets", "is_due", "validated"]
 
 MIDDLE: Final = 0.5
+
+SCENES: Final = "scenes"
+"""The name of the set of shots of the pack."""
 
 
 class Answer(NamedTuple):
@@ -34,6 +39,9 @@ class Answer(NamedTuple):
 
 Predict = Callable[[Tensor, Tensor, float], Answer]
 """left, right: float32 [1, 3, H, W] in 0..1; a time; answers the frame at that time and where it came from."""
+
+Told = Callable[[Tensor, Tensor, float, Tensor], Tensor]
+"""left, right, time, what is told of the true frame [1, C, H, W]; answers the frame at that time."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -143,20 +151,50 @@ class HeldOut:
             sizes.append(Size(name=name, side=side, psnr=decibels, flow=flow))
         return Scores(clips=clips, sizes=tuple(sizes))
 
+    def told_scores(
+        self, predict: Told, tell: Callable[[Tensor], Tensor], device: torch.device, modulus: int
+    ) -> Scores:
+        """As `scores`, without sizes, for an experiment: the network is told something of the true frame.
+
+        tell: of the true frame, float32 [1, 3, H, W] in 0..1 and not padded, makes [1, C, H, W]; the network gets
+        nothing else of it.
+        """
+
+        def scored(pair: Pair, t: float, truth: Picture) -> float:
+            height, width = truth.shape[-2:]
+            room = (0, -width % modulus, 0, -height % modulus)
+            left, right = (_on(device, each, room) for each in (pair.left, pair.right))
+            told = pad(tell(_on(device, truth, (0, 0, 0, 0))), room)
+            shown = predict(left, right, t, told)[0, :, :height, :width]
+            return psnr(truth, (shown.clamp(0, 1) * 255).round().to(torch.uint8).cpu().numpy())
+
+        return Scores(clips=_by_clip((pair, scored(pair, t, truth)) for pair, t, truth in self._all()))
+
     def _all(self) -> Iterator[tuple[Pair, float, Picture]]:
         for pair in self._pairs:
             for t, truth in pair.truths:
                 yield pair, t, truth
 
 
-def held_out_sets(asked: Validation) -> tuple[HeldOut, ...]:
+def held_out_sets(config: Config) -> tuple[HeldOut, ...]:
     """What a run is measured on, the set that its best is known by first; empty where it is not measured.
 
-    Raises ArgumentError as `skip_frame`.
+    The clips of `validation.clips`, then, as `SCENES`, the shots of the pack that are not trained on. The first set is
+    measured in several sizes. Raises ArgumentError as `skip_frame` and `held_out_triplets`.
     """
-    if asked.clips is None:
-        return ()
-    return (HeldOut.of_clips(asked.clips, samples=asked.samples, multi=asked.multi, sizes=asked.sizes),)
+    asked, data = config.validation, config.data
+    found: list[HeldOut] = []
+    if asked.clips is not None:
+        found.append(HeldOut.of_clips(asked.clips, samples=asked.samples, multi=asked.multi, sizes=asked.sizes))
+    if data.pack is not None and data.held_out:
+        pairs = [
+            Pair(
+                clip=each.shot, left=_array(each.left), right=_array(each.right), truths=((MIDDLE, _array(each.truth)),)
+            )
+            for each in held_out_triplets(open_pack(data.pack), data.held_out, asked.samples)
+        ]
+        found.append(HeldOut(SCENES, pairs, sizes=() if found else asked.sizes))
+    return tuple(found)
 
 
 def validated(sets: Sequence[HeldOut], scores: Sequence[Scores], best: float) -> str:
@@ -185,6 +223,11 @@ def early_steps(asked: Validation) -> list[int]:
         found.append(step)
         step *= 2
     return found
+
+
+def _array(frame: Tensor) -> Picture:
+    picture: Picture = frame.contiguous().numpy()
+    return picture
 
 
 def _on(device: torch.device, picture: Picture, room: tuple[int, int, int, int]) -> Tensor:
