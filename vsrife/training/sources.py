@@ -10,6 +10,7 @@ from torch import Tensor
 from vsrife.training.config import Config
 from vsrife.training.data.batch import Source
 from vsrife.training.data.clips import find_clips, read_clip, split_shots
+from vsrife.training.data.labels import LabelFolder
 from vsrife.training.data.packing import open_pack
 from vsrife.training.data.ring import Plan, Ring, Rings, RingSettings
 from vsrife.training.data.samples import Part, Samples, SamplesState, Stage
@@ -44,7 +45,9 @@ def make_sources(config: Config, device: torch.device, group: Group, say: Callab
             sources["synthetic"] = Synthetic(data.stock.bank().to(device), data.synthetic_settings)
     if "clips" in data.used:
         found = pack.shots() if pack else _shots(data.clips)
-        sources["clips"] = Windows(ResidentShots([shot.to(device) for shot in found]), data.shot_settings, device)
+        shots = ResidentShots([shot.to(device) for shot in found])
+        labels = LabelFolder(data.labels, pack).read(device) if pack and data.labels else None
+        sources["clips"] = Windows(shots, data.shot_settings, device, labels=labels)
     if "vimeo" in data.used:
         assert data.vimeo is not None
         vimeo: Shots = Vimeo(data.vimeo, threads=data.threads)

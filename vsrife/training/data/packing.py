@@ -76,6 +76,24 @@ class Pack:
         """Runs of frames without a cut or a repeated frame: uint8 [F, 3, h, w]."""
         return self._decoded((f"{CLIPS}/",), decode_sequence)
 
+    def shot_names(self) -> list[str]:
+        """What `shots` gives, by name and in its order."""
+        return list(self._names((f"{CLIPS}/",)))
+
+    def shot(self, name: str) -> Tensor:
+        """One of `shots`, by its name."""
+        file = self._names((name,))[name]
+        with safe_open(self.folder / file, "numpy") as shard:
+            return decode_sequence(shard.get_tensor(name).tobytes())
+
+    def _names(self, kinds: tuple[str, ...]) -> dict[str, str]:
+        """The entries of some kinds in their order, and the file of each."""
+        names: dict[str, str] = {}
+        for file in self.about["files"]:
+            with safe_open(self.folder / file, "numpy") as shard:
+                names.update((key, file) for key in shard.keys() if key.startswith(kinds))  # noqa: SIM118
+        return names
+
     def _decoded(self, kinds: tuple[str, ...], decoder: Callable[[bytes], Tensor]) -> Iterator[Tensor]:
         with ThreadPoolExecutor() as pool:
             yield from pool.map(decoder, self._entries(kinds))

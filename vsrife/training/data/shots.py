@@ -1,6 +1,6 @@
 """A source of samples from shots: runs of consecutive frames without a cut or a repeated frame."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -8,9 +8,10 @@ import torch
 from torch import Tensor
 
 from vsrife.errors import ArgumentError
-from vsrife.training.data.augment import augment, crop_places
-from vsrife.training.data.batch import Batch, without_motion
+from vsrife.training.data.augment import Turn, crop_places
+from vsrife.training.data.batch import Batch, with_motion, without_motion
 from vsrife.training.data.draws import Draws, mixed_seed
+from vsrife.training.data.labels import Labels
 
 __all__ = ["ResidentShots", "ShotSettings", "Shots", "Windows"]
 
@@ -52,14 +53,18 @@ class ResidentShots:
 class ShotSettings:
     """height, width: of the crop. spans: frames from left to right, each as likely as it is often in the list; at least
     2. any_time: the truth is any frame between them; else the middle one, and then every span must be even.
+    labelled: share of the samples that are windows with labels, whose truth is in the middle, where there are labels.
     """
 
     height: int = 224
     width: int = 224
     spans: tuple[int, ...] = (2,)
     any_time: bool = False
+    labelled: float = 0.5
 
     def __post_init__(self) -> None:
+        if not 0 <= self.labelled <= 1:
+            raise ArgumentError(f"labelled ({self.labelled}) must be from 0 to 1; it is a share of the samples")
         if not self.spans or min(self.spans) < 2:
             raise ArgumentError(
                 f"spans ({self.spans}) must be numbers of at least 2; use 2 for a frame and its next but one"
@@ -71,12 +76,24 @@ class ShotSettings:
 class Windows:
     """Windows of shots, cropped at random and augmented as the paper does, on `device`."""
 
-    def __init__(self, shots: Shots, settings: ShotSettings, device: torch.device, *, augmented: bool = True) -> None:
-        """Raises ArgumentError when the crop does not fit, or no shot is as long as the longest span."""
+    def __init__(
+        self,
+        shots: Shots,
+        settings: ShotSettings,
+        device: torch.device,
+        *,
+        augmented: bool = True,
+        labels: Labels | None = None,
+    ) -> None:
+        """labels: of these shots, on `device`; what they do not tell is not known.
+
+        Raises ArgumentError when the crop does not fit, or no shot is as long as the longest span.
+        """
         self.settings = settings
         self.device = device
         self._shots = shots
-        self._prepare: Callable[[Tensor, Tensor, Draws], tuple[Tensor, Tensor]] | None = augment if augmented else None
+        self._augmented = augmented
+        self._labels = labels
         height, width = shots.smallest
         if settings.height > height or settings.width > width:
             raise ArgumentError(
@@ -109,22 +126,37 @@ class Windows:
         starts, between, down, across = host.uniform(4, count).tolist()
         places: list[tuple[int, int]] = []
         t = []
-        for span, start, share in zip(spans, starts, between, strict=True):
-            shot, first = self._window(span, start)
-            middle = 1 + int(share * (span - 1)) if self.settings.any_time else span // 2
+        labelled = self._labelled(host, spans)
+        for span, start, share, known in zip(spans, starts, between, labelled, strict=True):
+            shot, first = known[int(start * len(known))] if known else self._window(span, start)
+            middle = 1 + int(share * (span - 1)) if self.settings.any_time and not known else span // 2
             places += [(shot, first), (shot, first + middle), (shot, first + span)]
             t.append(middle / span)
-        crops = []
+        crops, parts = [], []
         crop = size or (self.settings.height, self.settings.width)
         for index, frame in enumerate(self._shots.read(places)):
             share_of = (down[index // 3], across[index // 3])
             rows, columns = crop_places(share_of, (frame.shape[1], frame.shape[2]), crop)
             crops.append(frame[:, rows, columns])
+            parts.append((rows, columns))
         frames = torch.stack(crops).view(count, 3, 3, *crop).to(self.device, non_blocking=True)
         times = torch.tensor(t).to(self.device, non_blocking=True)
-        if self._prepare:
-            frames, times = self._prepare(frames, times, Draws(mixed_seed(seed, 1), self.device))
-        return without_motion(frames.float() / 255, times)
+        turn = None
+        if self._augmented:
+            turn = Turn.drawn(Draws(mixed_seed(seed, 1), self.device), count, square=crop[0] == crop[1])
+            frames, times = turn.frames(frames, times)
+        frames = frames.float() / 255
+        if self._labels is None:
+            return without_motion(frames, times)
+        flow, trust = self._labels.motion(places, parts[::3])
+        return with_motion(frames, times, *(turn.motion(flow, trust) if turn else (flow, trust)))
+
+    def _labelled(self, host: Draws, spans: Sequence[int]) -> list[Sequence[tuple[int, int]]]:
+        """For each sample the windows that it is one of, shot and first frame; none where it may be any."""
+        if self._labels is None:
+            return [()] * len(spans)
+        wanted = host.chance(len(spans), of=self.settings.labelled).tolist()
+        return [self._labels.windows(span) if each else () for span, each in zip(spans, wanted, strict=True)]
 
     def _window(self, span: int, share: float) -> tuple[int, int]:
         """Shot and first frame of the window at `share` of all windows of that span."""
