@@ -74,6 +74,18 @@ def test_predictions_flows_and_averages_are_those_of_upstream(kind):
             assert papers.error(f"{key}|flow", None, predictions[0].motion.flow) < FLOWS, key
 
 
+@pytest.mark.parametrize("scale", [1.0, 0.5])
+def test_the_flow_alone_is_that_of_the_whole_network(scale):
+    """3.1 tells its flow without its fusion network, which is most of its work; frames beyond 0..1 are limited."""
+    net = build(HD["3.1"])
+    left, right = (torch.rand(2, 3, 128, 64, generator=torch.Generator().manual_seed(n)) * 1.2 - 0.1 for n in (1, 2))
+    with torch.inference_mode():
+        (whole,) = net.interpolate(left, right, scale=scale)
+        assert torch.equal(net.flow(left, right, scale=scale), whole.motion.flow)
+    with pytest.raises(ArgumentError, match=r"^canvas \(64x127, 64x127\) must be one size"):
+        net.flow(left[:, :, :-1], right[:, :, :-1], scale=scale)
+
+
 def test_parity_can_tell_the_strides_apart():
     """RIFE's shapes are RIFE-Large's: only the answer shows a mistake."""
     net = papers.seeded_network("rife")

@@ -27,7 +27,8 @@ SOURCES: Final = ("synthetic", "clips", "vimeo")
 
 _FREE: Final = (
     *("run.budget", "run.fit", "run.device", "run.graph", "run.folder", "run.start", "log", "save", "validation"),
-    *("data.pack", "data.pictures", "data.cutouts", "data.clips", "data.vimeo", "data.prefetch", "data.threads"),
+    *("data.pack", "data.pictures", "data.cutouts", "data.clips", "data.labels", "data.vimeo"),
+    *("data.prefetch", "data.threads"),
     "data.ring.folder",
 )
 """What may change when a run is carried on: it does not change what is learnt, nor does where the same data lie."""
@@ -201,6 +202,7 @@ class Data:
     """pack: from tools/pack_data.py, or, without one, folders: pictures and cutouts for synthetic motion, clips.
 
     held_out: shots of the pack that are not trained on, as "big-buck-bunny-trailer.mp4/0003".
+    labels: flows of the pack's clips, from tools/label_clips.py.
     vimeo: Vimeo90K in its own layout. crop: height and width. also: more samples of each step.
     synthetic, shots (of clips and Vimeo90K): the fields of SyntheticSettings and ShotSettings but height and width.
     ring: of synthetic scenes that a process of its own makes and each of which gives several samples; without it every
@@ -213,6 +215,7 @@ class Data:
     cutouts: Path | None = None
     clips: Path | None = None
     held_out: tuple[str, ...] = ()
+    labels: Path | None = None
     vimeo: Path | None = None
     crop: tuple[int, ...] = (256, 256)
     also: tuple[Also, ...] = ()
@@ -234,6 +237,8 @@ class Data:
             raise ArgumentError(f"data.pack ({self.pack}) must stand alone; leave out pictures, cutouts and clips")
         if self.held_out and not self.pack:
             raise ArgumentError(f"data.held_out ({list(self.held_out)}) must be shots of a pack; set data.pack")
+        if self.labels and not self.pack:
+            raise ArgumentError(f"data.labels ({self.labels}) must be labels of data.pack, which is missing; set it")
         _ = self.synthetic_settings, self.shot_settings
         if self.ring and not any(self.crop[0] <= each[0] and self.crop[1] <= each[1] for each in self.ring.frames):
             raise ArgumentError(
@@ -249,7 +254,7 @@ class Data:
             if name in self.used and folder is None:
                 pack = "" if name == "vimeo" else ", or data.pack"
                 raise ArgumentError(f"{key} (missing) must be a folder, because data.mix uses {name}; set it{pack}")
-        for key in ("pack", "pictures", "cutouts", "clips", "vimeo"):
+        for key in ("pack", "pictures", "cutouts", "clips", "labels", "vimeo"):
             folder = getattr(self, key)
             if folder is not None and not folder.is_dir():
                 raise ArgumentError(f"data.{key} ({folder}) must be a folder; it is not there or no folder")

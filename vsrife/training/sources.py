@@ -11,6 +11,7 @@ from vsrife.training.config import Config
 from vsrife.training.data.batch import Source
 from vsrife.training.data.clips import find_clips, read_clip, split_shots
 from vsrife.training.data.held_out import without
+from vsrife.training.data.labels import LabelFolder
 from vsrife.training.data.packing import open_pack
 from vsrife.training.data.pool import Pool
 from vsrife.training.data.ring import Plan, Ring, Rings, RingSettings
@@ -49,7 +50,9 @@ def make_sources(config: Config, device: torch.device, group: Group, say: Callab
             sources["synthetic"] = Synthetic(data.stock.bank().to(device), data.synthetic_settings)
     if "clips" in data.used:
         found = without(pack, data.held_out) if pack else _shots(data.clips)
-        sources["clips"] = Windows(ResidentShots([shot.to(device) for shot in found]), data.shot_settings, device)
+        shots = ResidentShots([shot.to(device) for shot in found])
+        labels = LabelFolder(data.labels, pack).read(device) if pack and data.labels else None
+        sources["clips"] = Windows(shots, data.shot_settings, device, labels=labels)
     if "vimeo" in data.used:
         assert data.vimeo is not None
         vimeo: Shots = Vimeo(data.vimeo, threads=data.threads)

@@ -52,6 +52,10 @@ def test_what_was_packed_comes_back(data: Path, packed: Path) -> None:
     original = read_picture(data / "textures" / "000.png")
     assert (pictures[1].float() - original.float()).abs().mean() < 2
     assert sorted(tuple(shot.shape) for shot in shots) == [(4, 3, 64, 96), (4, 3, 66, 82), (5, 3, 66, 98)]
+    assert pack.shot_names() == [
+        f"clips_train/{name}" for name in ("large.y4m/0000 cut", "large.y4m/0000 halved", "small.y4m/0000")
+    ]
+    assert all(torch.equal(pack.shot(name), shot) for name, shot in zip(pack.shot_names(), shots, strict=True))
     small = next(shot for shot in shots if shot.shape[3] == 98)
     assert (small.float() - torch.stack(moving_square(5, 66, 98)).float()).abs().mean() < 3
     assert pack.about["counts"]["clips_train"] == {

@@ -7,9 +7,10 @@ import torch
 from torch import Tensor, nn
 
 from vsrife.network.blocks import prelu_conv
+from vsrife.network.frames import limited
 from vsrife.network.motion import Motion
 from vsrife.network.paper.architecture import FRAMES, HDArchitecture, HDVersion
-from vsrife.network.paper.pair import PairNetwork, Prediction
+from vsrife.network.paper.pair import MIDDLE, PairNetwork, Prediction
 from vsrife.network.paper.refine import ContextNet, RefineNet, as_residual, prelu_deconv
 from vsrife.network.steps import Pair, Step, together
 from vsrife.network.warp import resize, resize_flow
@@ -153,8 +154,7 @@ class HDFusionNet(PairNetwork):
         self, left: Tensor, right: Tensor, t: float | Tensor, *, scale: float, ensemble: bool
     ) -> tuple[Prediction, ...]:
         """See PairNetwork."""
-        half = self._half_flow(Pair.of(resize(left, scale), resize(right, scale), t))
-        half = resize_flow(half, 1 / scale)
+        half = self._half_flow(left, right, t, scale)
         from_left = self.contextnet(left.to(self.dtype), half[:, :2])
         from_right = self.contextnet(right.to(self.dtype), half[:, 2:])
         flow = resize_flow(half, 2.0)
@@ -163,8 +163,18 @@ class HDFusionNet(PairNetwork):
         motion = Motion(flow=flow, mask=torch.sigmoid(answer[:, 3:4]))
         return (Prediction(motion=motion, residual=as_residual(answer[:, :3])),)
 
-    def _half_flow(self, frames: Pair) -> Tensor:
-        """The flow in pixels of half the frames' size, at that size."""
+    def flow(self, left: Tensor, right: Tensor, *, scale: float = 1.0) -> Tensor:
+        """The flow of `interpolate` alone, float32 [N, 4, H, W], for a fraction of its cost: nothing is fused.
+
+        Raises ArgumentError as `interpolate` does.
+        """
+        self.check_options(scale=scale, ensemble=False)
+        self.check_pair(left, right, MIDDLE, scale=scale)
+        return resize_flow(self._half_flow(limited(left), limited(right), MIDDLE, scale), 2.0)
+
+    def _half_flow(self, left: Tensor, right: Tensor, t: float | Tensor, scale: float) -> Tensor:
+        """The flow in pixels of half the frames' size, at that size; looked for at ``scale`` times the frames' size."""
+        frames = Pair.of(resize(left, scale), resize(right, scale), t)
         total: Tensor | None = None
         for index, reduction in enumerate(SCALES):
             if total is None:
@@ -177,7 +187,7 @@ class HDFusionNet(PairNetwork):
             correction = resize_flow(answer, reduction)
             total = correction if total is None else total + correction
         assert total is not None
-        return total
+        return resize_flow(total, 1 / scale)
 
 
 def build(architecture: HDArchitecture) -> HDNet | HDFusionNet:

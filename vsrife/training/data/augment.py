@@ -1,4 +1,7 @@
-"""The paper's augmentations of real frames, on whole batches."""
+"""The paper's augmentations of real frames, on whole batches, and what they make of a flow."""
+
+from dataclasses import dataclass
+from typing import Self
 
 import torch
 from torch import Tensor
@@ -6,26 +9,72 @@ from torch.nn.functional import interpolate
 
 from vsrife.training.data.draws import Draws
 
-__all__ = ["augment", "crop_places", "zoom_window", "zoomed"]
+__all__ = ["Turn", "augment", "crop_places", "zoom_window", "zoomed", "zoomed_flow"]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Turn:
+    """How each of N samples is turned, booleans [N] on their device, in this order.
+
+    across: mirrored, so that left and right change sides. down: mirrored, so that top and bottom do.
+    exchanged: columns become rows, which only a square allows. backwards: in time.
+    """
+
+    across: Tensor
+    down: Tensor
+    exchanged: Tensor
+    backwards: Tensor
+
+    @classmethod
+    def drawn(cls, draws: Draws, count: int, *, square: bool) -> Self:
+        """Each for half of the samples; `exchanged` for none where the samples are no squares."""
+        across, down, exchanged, backwards = (draws.chance(count, of=0.5) for _ in range(4))
+        # With the two flips, exchanging rows and columns makes all eight positions of a square.
+        return cls(across=across, down=down, exchanged=exchanged & square, backwards=backwards)
+
+    def frames(self, frames: Tensor, t: Tensor) -> tuple[Tensor, Tensor]:
+        """frames: [N, 3, 3, H, W] of any dtype: left, truth, right. t: [N]. New tensors of those shapes; a sample that
+        goes backwards has left and right exchanged and 1 - t.
+        """
+        frames = self._in_place(frames)
+        frames = torch.where(_beside(self.backwards, frames), frames.flip(1), frames)
+        return frames, torch.where(self.backwards, 1 - t, t)
+
+    def motion(self, flow: Tensor, visible: Tensor, zoom: Tensor | float = 1.0) -> tuple[Tensor, Tensor]:
+        """The motion of samples that `frames` turns, as `Batch` tells it: flow [N, 4, H, W], visible [N, 2, H, W].
+
+        zoom: a number, or [N]: by how much the frames, and the places of `flow` with them, were enlarged already; a
+        flow is as many times longer. New tensors of those shapes.
+        """
+        flow, visible = self._in_place(flow), self._in_place(visible)
+        if isinstance(zoom, Tensor):
+            zoom = zoom.view(-1, 1, 1, 1)
+        signs = zoom * torch.stack((1.0 - 2.0 * self.across, 1.0 - 2.0 * self.down), 1).repeat(1, 2)[..., None, None]
+        flow = flow * signs
+        flow = torch.where(_beside(self.exchanged, flow), flow[:, [1, 0, 3, 2]], flow)
+        flow = torch.where(_beside(self.backwards, flow), flow[:, [2, 3, 0, 1]], flow)
+        return flow, torch.where(_beside(self.backwards, visible), visible.flip(1), visible)
+
+    def _in_place(self, field: Tensor) -> Tensor:
+        """[N, ..., H, W] with its pixels where they go."""
+        field = torch.where(_beside(self.across, field), field.flip(-1), field)
+        field = torch.where(_beside(self.down, field), field.flip(-2), field)
+        if field.shape[-1] == field.shape[-2]:
+            field = torch.where(_beside(self.exchanged, field), field.transpose(-1, -2), field)
+        return field
 
 
 def augment(frames: Tensor, t: Tensor, draws: Draws) -> tuple[Tensor, Tensor]:
-    """Flips both ways, quarter turns and time reversal, each for half of the samples.
+    """Flips both ways, quarter turns and time reversal, each for half of the samples, see `Turn`.
 
-    frames: [N, 3, 3, H, W] of any dtype: left, truth, right. t: [N]. Returns new tensors of those shapes; a sample
-    whose time is reversed has left and right exchanged and 1 - t. Quarter turns need H = W and are left out otherwise.
+    frames: [N, 3, 3, H, W] of any dtype: left, truth, right. t: [N]. Returns new tensors of those shapes.
     """
-    count = len(frames)
-    shape = (count, 1, 1, 1, 1)
-    across, down, turned = (draws.chance(*shape, of=0.5) for _ in range(3))
-    backwards = draws.chance(count, of=0.5)
-    frames = torch.where(across, frames.flip(-1), frames)
-    frames = torch.where(down, frames.flip(-2), frames)
-    if frames.shape[-1] == frames.shape[-2]:
-        # With the two flips, exchanging rows and columns makes all eight positions of a square.
-        frames = torch.where(turned, frames.transpose(-1, -2), frames)
-    frames = torch.where(backwards.view(shape), frames.flip(1), frames)
-    return frames, torch.where(backwards, 1 - t, t)
+    return Turn.drawn(draws, len(frames), square=frames.shape[-1] == frames.shape[-2]).frames(frames, t)
+
+
+def _beside(condition: Tensor, field: Tensor) -> Tensor:
+    """A condition [N] as it meets every value of a sample of a field [N, ...]."""
+    return condition.view(-1, *[1] * (field.dim() - 1))
 
 
 def zoomed(part: Tensor, size: tuple[int, int]) -> Tensor:
@@ -36,6 +85,16 @@ def zoomed(part: Tensor, size: tuple[int, int]) -> Tensor:
         return part
     made = interpolate(part[None].float(), size, mode="bilinear", antialias=True)[0]
     return made.round_().clamp_(0, 255).to(torch.uint8)
+
+
+def zoomed_flow(flow: Tensor, visible: Tensor, size: tuple[int, int]) -> tuple[Tensor, Tensor]:
+    """A flow [N, 4, h, w] and what is visible, [N, 2, h, w], of parts that `zoomed` brings to a height and width."""
+    height, width = flow.shape[-2:]
+    if (height, width) == size:
+        return flow, visible
+    flow, visible = (interpolate(each, size, mode="bilinear", antialias=True) for each in (flow, visible))
+    longer = [size[1] / width, size[0] / height]
+    return torch.cat([flow[:, axis : axis + 1] * longer[axis % 2] for axis in range(4)], dim=1), visible
 
 
 def zoom_window(factor: float, frame: tuple[int, int], crop: tuple[int, int]) -> tuple[int, int]:

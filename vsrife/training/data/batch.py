@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import avg_pool2d
 
-__all__ = ["Batch", "Source", "concatenate"]
+__all__ = ["Batch", "Source", "concatenate", "with_motion", "without_motion"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -20,7 +20,8 @@ class Batch:
     flow: [N, 4, H, W] in pixels, for each pixel of `truth`: (dx, dy) to its place in left, then to that in right.
     visible: [N, 2, H, W] in 0..1: how much of what the pixel shows is to be seen at that place of left, of right.
     known: [N, 1, H, W] in 0..1: the share of the pixel's colour that comes from the surface whose flow is told; 0 where
-        flow and visible are not known (then both are 0), as for every sample of a clip.
+        flow and visible are not known (then both are 0), as in every sample of a clip without labels.
+    Of a clip with labels `visible` is how far the flow to that side is believed, and `known` 1 where either is.
     """
 
     left: Tensor
@@ -76,14 +77,23 @@ def concatenate(batches: Sequence[Batch]) -> Batch:
 def without_motion(frames: Tensor, t: Tensor) -> Batch:
     """A batch of clips, whose motion nobody knows: frames [N, 3, 3, H, W] float32 (left, truth, right), t [N]."""
     count, _, _, height, width = frames.shape
+    return with_motion(
+        frames, t, frames.new_zeros((count, 4, height, width)), frames.new_zeros((count, 2, height, width))
+    )
+
+
+def with_motion(frames: Tensor, t: Tensor, flow: Tensor, visible: Tensor) -> Batch:
+    """A batch of clips whose motion was found: as `without_motion`, with the flow [N, 4, H, W] and how far it is
+    believed, [N, 2, H, W]. It is known where either side is.
+    """
     left, truth, right = (frames[:, index].contiguous() for index in range(3))
-    motion = frames.new_zeros((count, 7, height, width))
+    known = (visible > 0).any(1, keepdim=True)
     return Batch(
         left=left,
         right=right,
         truth=truth,
-        t=t.to(frames).view(count, 1, 1, 1),
-        flow=motion[:, :4].contiguous(),
-        visible=motion[:, 4:6].contiguous(),
-        known=motion[:, 6:].contiguous(),
+        t=t.to(frames).view(len(frames), 1, 1, 1),
+        flow=(flow * known).contiguous(),
+        visible=visible.contiguous(),
+        known=known.to(frames),
     )

@@ -1,7 +1,7 @@
 """A source of samples from shots: runs of consecutive frames without a cut or a repeated frame."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -10,10 +10,11 @@ import torch
 from torch import Tensor
 
 from vsrife.errors import ArgumentError
-from vsrife.training.data.augment import augment, crop_places, zoom_window, zoomed
-from vsrife.training.data.batch import Batch, without_motion
+from vsrife.training.data.augment import Turn, crop_places, zoom_window, zoomed, zoomed_flow
+from vsrife.training.data.batch import Batch, with_motion, without_motion
 from vsrife.training.data.colours import Colours
 from vsrife.training.data.draws import Draws, mixed_seed
+from vsrife.training.data.labels import Labels
 
 __all__ = ["ResidentShots", "ShotSettings", "Shots", "Windows"]
 
@@ -57,6 +58,7 @@ class ShotSettings:
     2. any_time: the truth is any frame between them; else the middle one, and then every span must be even.
     zoomed: share of the samples that are a part of the frame of another size, brought to the crop's; zoom: by what, the
     least and the most. coloured: share of those whose colours change, see `Colours`.
+    labelled: share of the samples that are windows with labels, whose truth is in the middle, where there are labels.
     """
 
     height: int = 224
@@ -66,8 +68,11 @@ class ShotSettings:
     zoomed: float = 0.0
     zoom: tuple[float, ...] = (0.5, 1.5)
     coloured: float = 0.0
+    labelled: float = 0.5
 
     def __post_init__(self) -> None:
+        if not 0 <= self.labelled <= 1:
+            raise ArgumentError(f"labelled ({self.labelled}) must be from 0 to 1; it is a share of the samples")
         if not self.spans or min(self.spans) < 2:
             raise ArgumentError(
                 f"spans ({self.spans}) must be numbers of at least 2; use 2 for a frame and its next but one"
@@ -85,12 +90,24 @@ class ShotSettings:
 class Windows:
     """Windows of shots, cropped at random and augmented as the paper does, on `device`."""
 
-    def __init__(self, shots: Shots, settings: ShotSettings, device: torch.device, *, augmented: bool = True) -> None:
-        """Raises ArgumentError when the crop does not fit, or no shot is as long as the longest span."""
+    def __init__(
+        self,
+        shots: Shots,
+        settings: ShotSettings,
+        device: torch.device,
+        *,
+        augmented: bool = True,
+        labels: Labels | None = None,
+    ) -> None:
+        """labels: of these shots, on `device`; what they do not tell is not known.
+
+        Raises ArgumentError when the crop does not fit, or no shot is as long as the longest span.
+        """
         self.settings = settings
         self.device = device
         self._shots = shots
-        self._prepare: Callable[[Tensor, Tensor, Draws], tuple[Tensor, Tensor]] | None = augment if augmented else None
+        self._augmented = augmented
+        self._labels = labels
         height, width = shots.smallest
         if settings.height > height or settings.width > width:
             raise ArgumentError(
@@ -123,12 +140,13 @@ class Windows:
         starts, between, down, across = host.uniform(4, count).tolist()
         places: list[tuple[int, int]] = []
         t = []
-        for span, start, share in zip(spans, starts, between, strict=True):
-            shot, first = self._window(span, start)
-            middle = 1 + int(share * (span - 1)) if self.settings.any_time else span // 2
+        labelled = self._labelled(host, spans)
+        for span, start, share, known in zip(spans, starts, between, labelled, strict=True):
+            shot, first = known[int(start * len(known))] if known else self._window(span, start)
+            middle = 1 + int(share * (span - 1)) if self.settings.any_time and not known else span // 2
             places += [(shot, first), (shot, first + middle), (shot, first + span)]
             t.append(middle / span)
-        crops = []
+        crops, parts = [], []
         crop = size or (self.settings.height, self.settings.width)
         factors = self._zooms(count, seed)
         for index, frame in enumerate(self._shots.read(places)):
@@ -136,15 +154,35 @@ class Windows:
             whole = (frame.shape[1], frame.shape[2])
             rows, columns = crop_places(share_of, whole, zoom_window(factors[index // 3], whole, crop))
             crops.append(zoomed(frame[:, rows, columns], crop))
+            parts.append((rows, columns))
         frames = torch.stack(crops).view(count, 3, 3, *crop).to(self.device, non_blocking=True)
         times = torch.tensor(t).to(self.device, non_blocking=True)
-        if self._prepare:
-            frames, times = self._prepare(frames, times, Draws(mixed_seed(seed, 1), self.device))
+        turn = None
+        if self._augmented:
+            turn = Turn.drawn(Draws(mixed_seed(seed, 1), self.device), count, square=crop[0] == crop[1])
+            frames, times = turn.frames(frames, times)
         frames = frames.float() / 255
         if self.settings.coloured:
             random = np.random.default_rng(mixed_seed(seed, 3))
             frames = Colours.drawn(random, count, self.settings.coloured).frames(frames)
-        return without_motion(frames, times)
+        if self._labels is None:
+            return without_motion(frames, times)
+        flow, trust = self._motion(self._labels, places, parts[::3], crop)
+        return with_motion(frames, times, *(turn.motion(flow, trust) if turn else (flow, trust)))
+
+    def _motion(
+        self,
+        labels: Labels,
+        places: Sequence[tuple[int, int]],
+        parts: Sequence[tuple[slice, slice]],
+        crop: tuple[int, int],
+    ) -> tuple[Tensor, Tensor]:
+        """As `Labels.motion`, of parts of any size that were brought to the crop's."""
+        if not self.settings.zoomed:
+            return labels.motion(places, parts)
+        found = [labels.motion(places[3 * n : 3 * n + 3], [part]) for n, part in enumerate(parts)]
+        flows, trusts = zip(*(zoomed_flow(flow, trust, crop) for flow, trust in found), strict=True)
+        return torch.cat(flows), torch.cat(trusts)
 
     def _zooms(self, count: int, seed: int) -> list[float]:
         """By how much each sample is enlarged; as many are as much larger as smaller, on a logarithmic scale."""
@@ -153,6 +191,13 @@ class Windows:
         changed = draws.chance(count, of=self.settings.zoomed)
         factors: list[float] = torch.where(changed, draws.uniform(count, low=low, high=high).exp(), 1.0).tolist()
         return factors
+
+    def _labelled(self, host: Draws, spans: Sequence[int]) -> list[Sequence[tuple[int, int]]]:
+        """For each sample the windows that it is one of, shot and first frame; none where it may be any."""
+        if self._labels is None:
+            return [()] * len(spans)
+        wanted = host.chance(len(spans), of=self.settings.labelled).tolist()
+        return [self._labels.windows(span) if each else () for span, each in zip(spans, wanted, strict=True)]
 
     def _window(self, span: int, share: float) -> tuple[int, int]:
         """Shot and first frame of the window at `share` of all windows of that span."""
