@@ -18,7 +18,7 @@ from vsrife.training.ablation import ABLATIONS, ASKED, BASE, configs, report, ru
 from vsrife.training.config import Config
 from vsrife.training.loop import End, Trainer
 from vsrife.training.parallel import Group, join
-from vsrife.training.validation import HeldOut
+from vsrife.training.validation import held_out_sets
 
 
 def trained(group: Group, device: torch.device) -> Callable[[Config], End]:
@@ -49,13 +49,11 @@ def main() -> int:
             outcomes = run_all(runs, trained(group, device))
         finally:
             group.leave()
-        asked = runs[BASE].validation
-        assert asked.clips is not None
         if outcomes[-1].failure == ASKED:
             print("stopped; the same command goes on")
             return 1
         if group.leads:
-            average = HeldOut(asked.clips, samples=asked.samples, multi=asked.multi).average.mean
+            average = held_out_sets(runs[BASE])[0].average.mean
             print(report(outcomes, runs, options.out, average))
     except RifeError as error:
         print(f"run_ablations: {error}", file=sys.stderr)

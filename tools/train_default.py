@@ -7,7 +7,13 @@ pack, the run and the evaluation; what is there already is not made again, so th
 budget's end. The model must have, in decibels of skip-frame PSNR: at 2x a mean of at least --least, and on no clip more
 than --below less than the plain average; at 4x, at no time a mean more than --apart below that at t = 0.5. Then the
 weights, their configuration, log, evaluation and the note on the pictures' licences are put into vsrife/models/weights,
-and are from then on what a call without `model` runs.
+and are from then on what a call without `model` runs; under another --name they are a model by that name.
+
+    python tools/train_default.py DATA OUT --minutes 9 --from STATE_OR_WEIGHTS [--returns FOLDER]
+
+is for a machine that is lent for minutes: training alone, begun with the best so far (a compact state, a state, a run's
+folder or a .safetensors file), with a compact state every two minutes in FOLDER, where all lies that has to come back.
+DATA may be a pack then. What travels there is told, and is an error where it is too much.
 """
 
 import argparse
@@ -21,6 +27,7 @@ from pathlib import Path
 import vsrife
 from vsrife.errors import ModelError, RifeError
 from vsrife.models import store
+from vsrife.models.embedded import ABOUT, MOST_BYTES
 from vsrife.training.config import read_config
 from vsrife.training.data.packing import HELD_OUT, PackSettings, open_pack, write_pack
 from vsrife.training.evaluation.protocols import PROTOCOLS
@@ -29,6 +36,7 @@ from vsrife.training.evaluation.run import AVERAGE, Result, Row, evaluate
 from vsrife.training.export import exported
 from vsrife.training.loop import Trainer
 from vsrife.training.parallel import join
+from vsrife.training.rental import Returns, travels
 
 LEAST = 33.4
 """Decibels on clips_eval: what 4.0 has, less what a smaller model may lack."""
@@ -39,17 +47,28 @@ BELOW = 0.1
 APART = 0.5
 """Decibels that it may have less at another time than in the middle."""
 
+BETWEEN = 120
+"""Seconds between compact states on a machine that is lent."""
+
+TEACHERS = "None but the block of its own that the configuration may name, which sees the true frame."
+
 MEASURED = ("clips-2x", "clips-4x")
 
 OWN = (
-    *("run.folder", "run.device", "validation.clips"),
-    *("data.pack", "data.pictures", "data.cutouts", "data.clips", "data.vimeo"),
+    *("run.folder", "run.device", "run.start", "network.weights", "validation.clips", "data.ring.folder"),
+    *("data.pack", "data.pictures", "data.cutouts", "data.clips", "data.labels", "data.vimeo"),
 )
 """What of a configuration is of the machine that trained alone, and is not put into the package."""
 
 MIDDLE = Fraction(1, 2)
 
-NOTE = """# The pictures that {name} was trained on
+NOTE = """# What {name} learnt from
+
+## Teachers
+
+{teachers}
+
+## Pictures
 
 Photographs, textures, sprites and clips whose licences allow it, from packages of Debian and PyPI; which one each
 picture is from stands in {name}.sources.tsv. None of the pictures is in this package or in the weights. The note that
@@ -67,6 +86,10 @@ def main() -> int:
     parser.add_argument("--set", action="append", default=[], dest="changes", metavar="KEY=VALUE")
     parser.add_argument("--seconds", type=float, default=0.0, help="of the whole training; sets run.steps")
     parser.add_argument("--budget", type=float, default=0.0, metavar="SECONDS", help="of this call's training")
+    parser.add_argument("--minutes", type=float, default=0.0, help="on a lent machine: of everything, see above")
+    parser.add_argument("--from", type=Path, dest="start", metavar="STATE_OR_WEIGHTS", help="what it begins with")
+    parser.add_argument("--returns", type=Path, metavar="FOLDER", help="default: OUT/returns")
+    parser.add_argument("--teachers", default=TEACHERS, metavar="TEXT", help="for the note (default: %(default)s)")
     parser.add_argument("--least", type=float, default=LEAST, metavar="DB", help="default: %(default)s")
     parser.add_argument("--below", type=float, default=BELOW, metavar="DB", help="default: %(default)s")
     parser.add_argument("--apart", type=float, default=APART, metavar="DB", help="default: %(default)s")
@@ -75,7 +98,7 @@ def main() -> int:
     parser.add_argument("--limit", type=int, metavar="N", help="pairs of each clip (default: 16)")
     options = parser.parse_args()
     try:
-        return remake(options)
+        return lent(options) if options.minutes else remake(options)
     except RifeError as error:
         print(f"train_default: {error}", file=sys.stderr)
         return 2
@@ -111,6 +134,51 @@ def remake(options: argparse.Namespace) -> int:
     install(made, pack, options)
     print(f"{psnr(twice, options.name):.2f} dB; {options.name}.safetensors and its papers are in {options.weights}")
     return 0
+
+
+def lent(options: argparse.Namespace) -> int:
+    """Training alone, for a few minutes; 0 where something came of it, else 1."""
+    pack = options.data if (options.data / "pack.json").is_file() else options.out / "pack"
+    clips = options.data / HELD_OUT
+    brought = {"pack": pack, "start": options.start, "clips that measure": clips}
+    present = {name: path for name, path in brought.items() if path is not None and path.exists()}
+    if "pack" not in present:
+        raise RifeError(
+            f"data ({options.data}) must be a pack, or {pack} one; make it first: python tools/pack_data.py"
+        )
+    if options.start is not None and "start" not in present:
+        raise RifeError(f"from ({options.start}) must be a state, a run's folder or a .safetensors file that exists")
+    print(travels(present))
+    run, seconds = options.out / "run", 60 * options.minutes
+    returned = Returns(options.returns or options.out / "returns")
+    own = [f"data.pack={pack}", f"run.folder={run}", f"run.fit={seconds}", f"run.budget={seconds}"]
+    own += [f"save.every={10**9}", f"save.seconds={BETWEEN}"]
+    if "clips that measure" in present:
+        own.append(f"validation.clips={clips}")
+    if options.start is not None:
+        key = "network.weights" if options.start.suffix == ".safetensors" else "run.start"
+        own.append(f"{key}={options.start}")
+    config = read_config(options.config, [*own, *options.changes])
+    group, device = join(config.run.device)
+    try:
+        trainer = Trainer(config, group, device)
+        made = exported(run, trainer.pupil)
+        trainer.carried = lambda: returned.take(run, made)
+        if group.leads:
+            print(
+                "a failure costs what was learnt since the last compact state, of which there is one every "
+                f"{config.save.seconds:g} s, or after a validation that is under way then"
+            )
+        trainer.run()
+    finally:
+        group.leave()
+    if group.leads:
+        print(
+            f"at no moment would a failure have cost more than {trainer.exposed:.0f} s of {seconds:g}: so long was the "
+            "longest time without a compact state"
+        )
+        print(returned.summary())
+    return 0 if trainer.step else 1
 
 
 def lacks(twice: Result, four_times: Result, options: argparse.Namespace) -> Iterator[str]:
@@ -162,11 +230,14 @@ def measure(made: Path, options: argparse.Namespace) -> list[Result]:
 
 
 def install(made: Path, pack: Path, options: argparse.Namespace) -> None:
-    """Put the weights and their papers into the package; a model that was there under another name is an error."""
+    """Put the weights and their papers into the package, in the place of a model of this name."""
     folder, name = options.weights, options.name
-    others = [path.name for path in folder.glob("*.safetensors") if path.stem != name]
-    if others:
-        raise RifeError(f"weights ({folder}) must hold no other model than {name}, but has {others[0]}; take it away")
+    size = made.stat().st_size
+    if size > MOST_BYTES:
+        raise RifeError(
+            f"weights ({made}) must have at most {MOST_BYTES / 1e6:.0f} MB to be in the package, and have "
+            f"{size / 1e6:.1f}; train a smaller network"
+        )
     folder.mkdir(parents=True, exist_ok=True)
     about = open_pack(pack)
     papers = {
@@ -179,16 +250,20 @@ def install(made: Path, pack: Path, options: argparse.Namespace) -> None:
     for source, target in papers.items():
         shutil.copyfile(source, folder / target)
     (folder / f"{name}.config.json").write_text(shared_config(made.parent / "config.json"), encoding="utf-8")
-    note = NOTE.format(name=name) + (about.folder / "LICENCES.md").read_text(encoding="utf-8")
-    (folder / f"{name}.licences.md").write_text(note, encoding="utf-8")
+    pictures = (about.folder / "LICENCES.md").read_text(encoding="utf-8")
+    note = NOTE.format(name=name, teachers=options.teachers) + pictures
+    (folder / f"{name}{ABOUT}").write_text(note, encoding="utf-8")
 
 
 def shared_config(path: Path) -> str:
     """A run's config.json without OWN."""
     about = json.loads(path.read_text(encoding="utf-8"))
     for key in OWN:
-        table, _, last = key.partition(".")
-        about["config"].get(table, {}).pop(last, None)
+        *tables, last = key.split(".")
+        table = about["config"]
+        for name in tables:
+            table = table.get(name) or {}
+        table.pop(last, None)
     return json.dumps(about, indent=1) + "\n"
 
 

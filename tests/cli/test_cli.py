@@ -267,7 +267,12 @@ class TestDoctor:
         monkeypatch.setattr(store, "digest_of", lambda _path: catalogue.find("4.0").sha256)
         status, out, _ = run(capsys, "doctor")
         assert status == 0
-        assert self.lines(out)["default"] == ("ok", f"4.0: {folder / 'flownet_v4.0.pkl'}")
+        mark, text = self.lines(out)["default"]
+        assert mark == "ok"
+        assert text.startswith(
+            "a call without model runs 4.0, an official network, since this package carries no default"
+        )
+        assert text.endswith(f": {folder / 'flownet_v4.0.pkl'}")
 
     def test_a_missing_package_is_named_with_the_remedy(self, capsys, monkeypatch):
         """Case 31."""

@@ -86,7 +86,7 @@ class TestLocate:
         monkeypatch.setattr(store, "EMBEDDED", tmp_path / "weights")
         assert store.embedded_default() is None
         (tmp_path / "weights").mkdir()
-        own = tmp_path / "weights" / "own.safetensors"
+        own = tmp_path / "weights" / "default.safetensors"
         own.write_bytes(b"x")
         assert store.locate() == store.embedded_default() == own
         assert "not on this machine" in fails(store.locate, "4.0")

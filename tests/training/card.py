@@ -34,6 +34,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves, tree_map
 
 from vsrife import cuda
+from vsrife.network import points
 from vsrife.training import losses
 
 PACKAGE = f"{Path(cuda.__file__).parent}{os.sep}"
@@ -527,7 +528,7 @@ def played(monkeypatch: Any) -> Iterator[Card]:
     monkeypatch.setattr(torch.Tensor, "record_stream", card.shared)
     monkeypatch.setattr(cuda, "own_stream", Stream)
     monkeypatch.setattr(cuda, "captured", card.captured)
-    for kept in (losses._windows, losses._luma_weights, losses._pairs):
+    for kept in (losses._resizing, losses._luma_weights, losses._pairs, points._enlarging, points._places):
         kept.cache_clear()
     benchmark, precision = torch.backends.cudnn.benchmark, torch.backends.cudnn.conv.fp32_precision
     try:

@@ -135,7 +135,7 @@ def test_a_step_waits_for_nothing(everything, card):
     making = card.kernels.total()
     run.learn(batch)
     assert not card.waits
-    assert run.weights.row.device == batch.left.device == CARD
+    assert run.weights.row.device == batch[0].left.device == CARD
     assert making > 0
     assert 0 < card.kernels.total() - making < 1800
 
@@ -144,6 +144,22 @@ def test_a_step_waits_for_nothing(everything, card):
     run.descent.descend(1e-4)
     assert card.kernels.total() <= 10
     run._read(keep=0)
+
+
+def test_a_batch_from_a_pool_is_a_few_launches(everything, card):
+    """But for the ones that draw new scenes, which serve many batches; nothing waits in either."""
+    changes = ("data.mix=[{synthetic=1.0}]", "data.ring={scenes=32, first=16, frames=[[96, 128]]}", "run.batch=16")
+    run = trainer(everything("run.graph='off'", "data.prefetch=0", NETWORK, *changes))
+    counts = []
+    for n in range(40):
+        card.kernels.clear()
+        card.waits.clear()
+        run.samples.batches(n)
+        assert not card.waits
+        counts.append(card.kernels.total())
+    print("launches:", counts)
+    assert sorted(counts)[len(counts) // 2] < 100
+    assert sum(count > 100 for count in counts) <= 3
 
 
 def test_as_a_graph_a_step_is_a_few_launches(everything, card):
@@ -209,9 +225,9 @@ def broken(monkeypatch, change):
     """A loss that does something to a batch first."""
     objective = loop.objective
 
-    def changed(lesson, batch, asked):
+    def changed(lesson, batch, asked, **options):
         change(lesson, batch)
-        return objective(lesson, batch, asked)
+        return objective(lesson, batch, asked, **options)
 
     monkeypatch.setattr(loop, "objective", changed)
 

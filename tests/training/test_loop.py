@@ -85,7 +85,9 @@ def test_what_is_exported_loads_and_is_the_average(make):
     left, right = torch.rand(2, 1, 3, 64, 96).unbind()
     with torch.no_grad():
         motion = network(left, right, network.encode(left), network.encode(right), 0.5)
-        torch.testing.assert_close(network.merge(left, right, motion), run.predict(left, right, 0.5), rtol=0, atol=5e-3)
+        torch.testing.assert_close(
+            network.merge(left, right, motion), run.predict(left, right, 0.5).picture, rtol=0, atol=5e-3
+        )
 
 
 @pytest.mark.parametrize("preset", ["RIFE", "RIFE-m", "RIFE-Large"])
@@ -189,8 +191,8 @@ def test_nan_stops_it_and_keeps_the_last_good_state(make, monkeypatch, broken):
     run = trainer(config)
     objective = loop.objective
 
-    def failing(lesson, batch, asked):
-        parts = objective(lesson, batch, asked)
+    def failing(lesson, batch, asked, **options):
+        parts = objective(lesson, batch, asked, **options)
         if run.step < 3:
             return parts
         if broken == "loss":
@@ -234,11 +236,11 @@ def test_it_learns(make, monkeypatch):
         *("network={preset='4.6', widths=[16, 16, 8, 8]}",),
     )
     run = trainer(config)
-    run.held_out = None
+    run.held_out = ()
     run.run()
     batch = Shifted().draw(4, 123)
     average = ((batch.left + batch.right) / 2 - batch.truth).abs().mean()
-    learnt = (run.predict(batch.left, batch.right, 0.5) - batch.truth).abs().mean()
+    learnt = (run.predict(batch.left, batch.right, 0.5).picture - batch.truth).abs().mean()
     assert learnt < 0.3 * average
 
 
@@ -431,3 +433,27 @@ def test_a_weight_too_large_to_travel_ends_no_run(make, capsys, monkeypatch):
     assert "no compact state: weight (" in capsys.readouterr().out
     assert largest_state(run.config.run.folder).name == "00000001"
     assert not (run.config.run.folder / "carry").exists()
+
+
+def test_a_run_from_a_ring_that_is_carried_on_is_the_run_that_was_not_stopped(make, tmp_path):
+    """Also where the ring's scenes were lost; the folder of a ring may be another one then."""
+
+    def run(folder, until=None, ring="ring"):
+        made = trainer(
+            make(
+                f"run.folder={str(tmp_path / folder)!r}",
+                "data.ring={scenes=6, first=2, serves=1.0, frames=[[64, 80]], times=2}",
+                f"data.ring.folder={str(tmp_path / ring)!r}",
+                "data.synthetic={layers=2, any_time=0.5}",
+            )
+        )
+        try:
+            made.run(until)
+        finally:
+            made.sources["synthetic"].close()
+        return [row.clone() for row in made.rows]
+
+    whole = run("whole")
+    run("parts", until=4, ring="own")
+    for one, other in zip(run("parts", ring="lost"), whole, strict=True):
+        assert torch.equal(one, other)

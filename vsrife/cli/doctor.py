@@ -245,17 +245,19 @@ def _first_call(vapoursynth: ModuleType) -> Finding:
 
 def _models() -> Iterator[Finding]:
     yield Finding("models", str(store.cache_folder()))
-    default = store.embedded_default()
+    default, why = store.default_model()
+    for name, path in store.embedded_models().items():
+        yield Finding("own model", f'model="{name}": {path}')
     try:
         path = store.locate()
         expected = store.expected_sha256(path)
         if expected in (None, store.digest_of(path)):
-            yield Finding("default", f"{default or DEFAULT}: {path}")
+            yield Finding("default", f"a call without model runs {default}, {why}: {path}")
         else:
             text = f"{path} is damaged; fetch it again: python -m vsrife models fetch {DEFAULT}"
             yield Finding("default", text, sound=False)
     except RifeError as error:
-        yield Finding("default", str(error), sound=False)
+        yield Finding("default", f"a call without model runs {default}, {why}; {error}", sound=False)
 
 
 def _sources() -> Iterator[Finding]:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 import vsrife
 from vsrife.errors import ArgumentError, RifeError
 from vsrife.models import store
-from vsrife.models.catalogue import CATALOGUE, DEFAULT
+from vsrife.models.catalogue import CATALOGUE
 
 if TYPE_CHECKING:
     from vsrife.training.evaluation.examples import Frame
@@ -104,11 +104,11 @@ def run(arguments: argparse.Namespace) -> int:
 def _models(given: Sequence[str] | None) -> tuple[dict[str, str | None], dict[str, Path]]:
     """By the name that tables show: what RIFE() is passed, and the file."""
     if given is None:
-        path = store.locate()
-        label = path.stem if store.embedded_default() else DEFAULT
-        return {label: None}, {label: path}
+        label, _ = store.default_model()
+        return {label: None}, {label: store.locate()}
     files = {name: store.locate(name) for name in dict.fromkeys(given)}
-    short = {name: name if name in CATALOGUE else path.name for name, path in files.items()}
+    named = {*CATALOGUE, *store.embedded_models()}
+    short = {name: name if name in named else path.name for name, path in files.items()}
     # Two files of one name are told apart by what was typed.
     labels = {name: label if list(short.values()).count(label) == 1 else name for name, label in short.items()}
     return {labels[name]: name for name in files}, {labels[name]: path for name, path in files.items()}

@@ -4,7 +4,8 @@ import argparse
 from typing import TYPE_CHECKING
 
 from vsrife.models import store
-from vsrife.models.catalogue import CATALOGUE, DEFAULT, Entry, find
+from vsrife.models.catalogue import CATALOGUE, Entry
+from vsrife.models.embedded import Embedded, embedded
 
 if TYPE_CHECKING:
     Commands = argparse._SubParsersAction[argparse.ArgumentParser]
@@ -15,7 +16,8 @@ def add(commands: "Commands") -> None:
     parser = commands.add_parser(
         "models",
         help="list, fetch and find the networks' files",
-        description="List the official networks; `fetch` brings one, `path` tells where it lies.",
+        description="List the networks: those inside the package, if any, and the official ones; `fetch` brings one of "
+        "these, `path` tells where one lies.",
         epilog=f"The files lie in a cache folder; the environment variable {store.FOLDER_VARIABLE} chooses another.",
     )
     parser.set_defaults(run=list_models)
@@ -36,15 +38,22 @@ def add(commands: "Commands") -> None:
 def list_models(_arguments: argparse.Namespace) -> int:
     """Print the catalogue as a table."""
     rows: list[tuple[str, ...]] = [("name", "group", "parameters", "size", "here", "licence", "sha256")]
+    own = embedded()
+    rows += [_own_row(each) for each in own]
     rows += [_row(entry) for entry in CATALOGUE.values()]
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     for row in rows:
         print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
     print()
     print(f"folder: {store.cache_folder()}")
-    default = store.embedded_default()
-    print(f"a call without model runs: {default or DEFAULT}")
+    default, why = store.default_model()
+    print(f"a call without model runs: {default} ({why})")
+    for each in own:
+        if each.about is not None:
+            print(f"{each.name}: what it learnt from, and by which teachers: {each.about}")
     print("group: networks with the same entry are built alike and differ in their weights only (docs/models.md)")
+    if own:
+        print("group own: trained by this project, inside the package")
     print("size: > is what the weights alone take; sha256: * as recorded when the file first came")
     return 0
 
@@ -65,9 +74,22 @@ def _row(entry: Entry) -> tuple[str, ...]:
     )
 
 
+def _own_row(network: Embedded) -> tuple[str, ...]:
+    return (
+        network.name,
+        "own",
+        f"{network.parameters / 1e6:.2f} M",
+        f"{network.size / 1e6:.1f} MB",
+        "yes",
+        network.licence,
+        network.sha256,
+    )
+
+
 def fetch_models(arguments: argparse.Namespace) -> int:
     """Fetch each name; the first one that fails ends it."""
-    entries = [find(name) for name in arguments.names]  # a misspelt last name should not cost the download of the first
+    # All of them first: a misspelt last name should not cost the download of the first.
+    entries = [store.entry_to_fetch(name) for name in arguments.names]
     for entry in entries:
         before = store.is_cached(entry)
         if not before:

@@ -5,7 +5,7 @@ A name is only ever a key of CATALOGUE; no path is made from what a user typed.
 
 import difflib
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
@@ -191,15 +191,16 @@ CATALOGUE: Mapping[str, Entry] = MappingProxyType({entry.name: entry for entry i
 """Every official model by name, oldest first."""
 
 
-def find(name: str) -> Entry:
+def find(name: str, *, also: Collection[str] = ()) -> Entry:
     """The entry called `name`, exactly.
 
+    also: names beside the catalogue's, for the message.
     Raises ModelError with the choices and, where one is near, the name that may have been meant.
     """
     if name in CATALOGUE:
         return CATALOGUE[name]
-    choices = ", ".join(CATALOGUE)
-    near = _nearest(name)
+    choices = ", ".join((*also, *CATALOGUE))
+    near = next(iter(difflib.get_close_matches(name.lower(), also, n=1, cutoff=0.7)), None) or _nearest(name)
     hint = f"did you mean {near}? " if near else ""
     raise ModelError(f"model ({name}) must be a model's name or a checkpoint file; {hint}names: {choices}")
 

@@ -24,7 +24,12 @@ SUFFIXES = (".pkl", ".pth", ".pt", ".safetensors")
 """What a checkpoint's file name may end in."""
 
 EMBEDDED = Path(__file__).parent / "weights"
-"""Where the package carries a network of its own, if it does: one `.safetensors` file."""
+"""Where the package carries networks of its own, if it does: `.safetensors` files, each a model by the name before the
+dot, with its papers beside it (see `embedded`).
+"""
+
+EMBEDDED_DEFAULT = "default"
+"""The name of the one that a call without `model` runs; the others are run where they are named."""
 
 FOLDER_VARIABLE = "VSRIFE_MODELS"
 
@@ -60,25 +65,40 @@ def is_cached(entry: Entry) -> bool:
     return True
 
 
+def embedded_models() -> dict[str, Path]:
+    """The checkpoints inside the package, by name."""
+    return {path.stem: path for path in sorted(EMBEDDED.glob("*.safetensors"))}
+
+
 def embedded_default() -> Path | None:
     """The checkpoint inside the package that a call without `model` runs, or None."""
-    return next(iter(sorted(EMBEDDED.glob("*.safetensors"))), None)
+    return embedded_models().get(EMBEDDED_DEFAULT)
+
+
+def default_model() -> tuple[str, str]:
+    """The name of the model that a call without one runs; and why, as a sentence without its end."""
+    if embedded_default() is not None:
+        return EMBEDDED_DEFAULT, "this package carries it, so nothing has to be fetched"
+    others = ", ".join(f'model="{name}"' for name in embedded_models())
+    beside = f"; {others} needs no fetching" if others else ""
+    return DEFAULT, f"an official network, since this package carries no default of its own{beside}"
 
 
 def locate(model: str | None = None) -> Path:
-    """The file of `model`: a name of the catalogue, a path (`~` is expanded), or None for the default.
+    """The file of `model`: a name, of the catalogue or of a network in the package, a path (`~` is expanded), or None
+    for the default.
 
     The file is there, but neither opened nor verified: `checkpoint.load` does that.
     Raises ModelError for an unknown name, a file that is not there, and a model that must be fetched first (with the
     command, the source and the target).
     """
     if model is None:
-        embedded = embedded_default()
-        if embedded is not None:
-            return embedded
-        model = DEFAULT
+        model, _ = default_model()
+    embedded_here = embedded_models()
+    if model in embedded_here:
+        return embedded_here[model]
     is_path = model.lower().endswith(SUFFIXES) or model.startswith("~") or "/" in model or os.sep in model
-    return _locate_file(model) if is_path else _locate_entry(find(model))
+    return _locate_file(model) if is_path else _locate_entry(find(model, also=embedded_here))
 
 
 def _locate_entry(entry: Entry) -> Path:
@@ -176,6 +196,13 @@ def flaw_in(head: bytes) -> str | None:
     return None
 
 
+def entry_to_fetch(name: str) -> Entry:
+    """The catalogue's entry of this name. Raises ModelError for another one."""
+    if name in embedded_models():
+        raise ModelError(f"model ({name}) is inside this package, so there is nothing to fetch; leave it out")
+    return find(name)
+
+
 def fetch(name: str) -> Path:
     """Bring the model `name` into the cache folder and return its (first) file.
 
@@ -183,10 +210,10 @@ def fetch(name: str) -> Path:
     The first sight of a file without a known sum records its sum beside it; later ones must agree with that.
     Any number of processes may fetch the same model at once. On an error the cache is as it was.
 
-    Raises ModelError: an unknown name; no way to the source; content that is not what it should be; a folder that
-    cannot be written, or is full.
+    Raises ModelError: a name that is unknown, or of a network inside the package; no way to the source; content that is
+    not what it should be; a folder that cannot be written, or is full.
     """
-    entry = find(name)
+    entry = entry_to_fetch(name)
     folder = cache_folder()
     if folder.exists() and not folder.is_dir():
         raise ModelError(f"{FOLDER_VARIABLE} ({folder}) must be a folder, or a place for one; choose another")

@@ -26,7 +26,7 @@ SOURCES: Final = ("synthetic", "clips", "vimeo")
 """What samples are drawn from."""
 
 _FREE: Final = (
-    *("run.budget", "run.fit", "run.device", "run.graph", "run.folder", "log", "save", "validation"),
+    *("run.budget", "run.fit", "run.device", "run.graph", "run.folder", "run.start", "log", "save", "validation"),
     *("data.pack", "data.pictures", "data.cutouts", "data.clips", "data.labels", "data.vimeo"),
     *("data.prefetch", "data.threads"),
     "data.ring.folder",
@@ -51,6 +51,7 @@ class Run:
     steps: of the whole run. fit: its seconds, or 0; where it is set `steps` is not read, but set, before the first one,
     to what fits, and 0 until then. One of the two must be above 0.
     graph: whether forward and backward are a CUDA graph, where that can be.
+    start: a state of another run whose averaged weights this one begins with, see `start.begin_from`.
     """
 
     folder: Path
@@ -62,6 +63,7 @@ class Run:
     budget: float = 0.0
     fit: float = 0.0
     graph: Literal["auto", "off"] = "auto"
+    start: Path | None = None
 
     def __post_init__(self) -> None:
         for name, value, least in (("batch", self.batch, 1), ("seed", self.seed, 0), ("fit", self.fit, 0)):
@@ -199,6 +201,7 @@ class Also:
 class Data:
     """pack: from tools/pack_data.py, or, without one, folders: pictures and cutouts for synthetic motion, clips.
 
+    held_out: shots of the pack that are not trained on, as "big-buck-bunny-trailer.mp4/0003".
     labels: flows of the pack's clips, from tools/label_clips.py.
     vimeo: Vimeo90K in its own layout. crop: height and width. also: more samples of each step.
     synthetic, shots (of clips and Vimeo90K): the fields of SyntheticSettings and ShotSettings but height and width.
@@ -212,6 +215,7 @@ class Data:
     cutouts: Path | None = None
     clips: Path | None = None
     labels: Path | None = None
+    held_out: tuple[str, ...] = ()
     vimeo: Path | None = None
     crop: tuple[int, ...] = (256, 256)
     also: tuple[Also, ...] = ()
@@ -233,6 +237,8 @@ class Data:
             raise ArgumentError(f"data.pack ({self.pack}) must stand alone; leave out pictures, cutouts and clips")
         if self.labels and not self.pack:
             raise ArgumentError(f"data.labels ({self.labels}) must be labels of data.pack, which is missing; set it")
+        if self.held_out and not self.pack:
+            raise ArgumentError(f"data.held_out ({list(self.held_out)}) must be shots of a pack; set data.pack")
         _ = self.synthetic_settings, self.shot_settings
         if self.ring and not any(self.crop[0] <= each[0] and self.crop[1] <= each[1] for each in self.ring.frames):
             raise ArgumentError(
@@ -296,17 +302,23 @@ class Data:
 class Validation:
     """clips: a folder that nothing is learnt from; without one there is no validation. every: steps.
 
+    early: the first steps, and their doublings up to `every`, after which there is one as well; 0 for none.
     samples: pairs of each clip. multi: 2 makes the frame in the middle, 4 those at 1/4, 1/2, 3/4.
+    sizes: sides of crops, in pixels, on which the middle pair of each clip is measured too; an empty list for none.
     """
 
     clips: Path | None = None
     every: int = 2000
+    early: int = 100
     samples: int = 4
     multi: int = 2
+    sizes: tuple[int, ...] = (128, 256, 384)
 
     def __post_init__(self) -> None:
-        for name, least in (("every", 1), ("samples", 1), ("multi", 2)):
+        for name, least in (("every", 1), ("early", 0), ("samples", 1), ("multi", 2)):
             _at_least(f"validation.{name}", getattr(self, name), least)
+        for side in self.sizes:
+            _at_least("validation.sizes", side, 16)
         if self.clips is not None and not self.clips.is_dir():
             raise ArgumentError(f"validation.clips ({self.clips}) must be a folder; it is not there or no folder")
 
@@ -316,13 +328,16 @@ class Save:
     """every: steps between states. keep: states, the newest. carry: bytes that the compact state may have.
 
     With a pack of as many bytes as PackSettings allows it is less than 64 MB.
+    seconds: between compact states, beside the one at the end; 0 for that one alone.
     """
 
     every: int = 1000
     keep: int = 2
     carry: int = 30_500_000
+    seconds: float = 0.0
 
     def __post_init__(self) -> None:
+        _at_least("save.seconds", self.seconds, 0)
         for name in ("every", "keep", "carry"):
             _at_least(f"save.{name}", getattr(self, name), 1)
 

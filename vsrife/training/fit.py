@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 import torch
 
 from vsrife.errors import ArgumentError
+from vsrife.training.validation import early_steps
 
 if TYPE_CHECKING:
     from vsrife.training.loop import Trainer
@@ -30,12 +31,15 @@ RESERVE: Final = 0.04
 """Share of the time that is left free, for what else the machine does."""
 
 
-def most_steps(seconds: float, *, step: float, save: float, validation: float, saved: int, validated: int) -> int:
+def most_steps(
+    seconds: float, *, step: float, save: float, validation: float, saved: int, validated: int, early: int = 0
+) -> int:
     """How many steps fit into `seconds`, with a state every `saved` steps and a validation every `validated`.
 
-    step, save, validation: seconds of each. At the end both are made once more. 0 where not even these fit.
+    step, save, validation: seconds of each. At the end both are made once more, and `early` validations before. 0 where
+    not even these fit.
     """
-    left = seconds - save - validation
+    left = seconds - save - validation * (1 + early)
     each = step + save / saved + validation / validated
     return max(0, math.floor(left / each))
 
@@ -56,10 +60,14 @@ def fitted_steps(trainer: "Trainer", seconds: float) -> int:
             each.copy_(before)
     trainer.descent.set_step(0)
     save = _timed(trainer, trainer.write)
-    left = (seconds - (time.perf_counter() - started)) * (1 - RESERVE)
+    carries = 0.0
+    if asked.save.seconds:
+        carries = _timed(trainer, trainer.carry) * (1 + seconds // asked.save.seconds)
+    left = (seconds - (time.perf_counter() - started)) * (1 - RESERVE) - carries
     made = most_steps(
-        left, step=step, save=save, validation=validation, saved=asked.save.every, validated=asked.validation.every
-    )
+        left, step=step, save=save, validation=validation, saved=asked.save.every, validated=asked.validation.every,
+        early=len(early_steps(asked.validation)),
+    )  # fmt: skip
     agreed = torch.tensor([made], device=trainer.device)
     trainer.group.share(agreed)
     made = int(agreed)

@@ -5,15 +5,18 @@ reduced to the block's, which costs next to nothing.
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 from torch.nn.functional import avg_pool2d
 
 from vsrife.network.points import Level, flow_of
-from vsrife.training.losses import end_point_error
 
-__all__ = ["DECAY", "known_flow", "reduced"]
+__all__ = ["DECAY", "FAR", "known_flow"]
+
+FAR = 4.0
+"""Pixels."""
 
 DECAY = 0.8
 """What each block counts for, of the one after it; as in "RAFT" (Teed and Deng, ECCV 2020, section 3.4)."""
@@ -25,21 +28,58 @@ def known_flow(levels: Sequence[Level], flow: Tensor, weight: Tensor, *, decay: 
 
     flow: [N, 4, H, W] in pixels, as in Batch. weight: [N, 2, H, W] in 0..1, how much the flow of each side counts: 0
     where it is not known, or leads to what is hidden. Where nothing counts the sum is 0.
+
+    A sample that moves far, more than `FAR` pixels in the mean, counts that much less: where things move by a hundred
+    pixels an error of ten is small, and it would drown all that is learnt from small motion.
     """
     errors = []
-    for end, level in enumerate(levels, start=1):
-        truth, counts = reduced(flow, weight, level.scale)
-        errors.append(end_point_error(flow_of(levels[:end], level.scale), truth, counts))
-    powers = [decay ** (len(levels) - end) for end in range(1, len(levels) + 1)]
-    return torch.stack([power * error for power, error in zip(powers, errors, strict=True)]).sum()
+    # Fine to coarse: what a coarser block is compared with is reduced from what the one after it is.
+    known = _Known.of(flow, weight)
+    for end in range(len(levels), 0, -1):
+        scale = levels[end - 1].scale
+        known = known.reduced(scale)
+        far = (_lengths(known.flow) * known.counts).sum((1, 2, 3)) / known.counts.sum((1, 2, 3)).clamp_min(1)
+        apart = (_lengths(flow_of(levels[:end], scale) - known.flow) * known.counts).sum((1, 2, 3))
+        error = (apart * (FAR / far.clamp_min(FAR))).sum() / known.counts.sum().clamp_min(1)
+        errors.append(decay ** (len(levels) - end) * error)
+    return torch.stack(errors).sum()
 
 
-def reduced(flow: Tensor, weight: Tensor, scale: int) -> tuple[Tensor, Tensor]:
-    """A flow and its weight at 1 / ``scale`` of their size: the mean over each cell of what counts, and how much of the
-    cell does.
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class _Known:
+    """A known flow at 1 / ``scale`` of its size.
+
+    counts: [N, 2, h, w], the share of each cell that counts. weighed: [N, 4, h, w], the mean over each cell of the flow
+    times what counts.
     """
-    if scale == 1:
-        return flow, weight
-    each = weight.repeat_interleave(2, 1)
-    counts = avg_pool2d(each, scale)
-    return avg_pool2d(flow * each, scale) / counts.clamp_min(1e-3), counts[:, ::2]
+
+    weighed: Tensor
+    counts: Tensor
+    scale: int = 1
+
+    @classmethod
+    def of(cls, flow: Tensor, weight: Tensor) -> "_Known":
+        return cls(weighed=(_sides(flow) * weight.unsqueeze(2)).flatten(1, 2), counts=weight)
+
+    def reduced(self, scale: int) -> "_Known":
+        """At 1 / ``scale`` of the full size; a coarser one."""
+        factor = scale // self.scale
+        if factor == 1:
+            return self
+        return _Known(weighed=avg_pool2d(self.weighed, factor), counts=avg_pool2d(self.counts, factor), scale=scale)
+
+    @property
+    def flow(self) -> Tensor:
+        """[N, 4, h, w], the mean over each cell of what counts."""
+        return (_sides(self.weighed) / self.counts.clamp_min(1e-3).unsqueeze(2)).flatten(1, 2)
+
+
+def _sides(flow: Tensor) -> Tensor:
+    """[N, 4, h, w] as [N, 2, 2, h, w]: of either side, x and y."""
+    return flow.view(len(flow), 2, 2, *flow.shape[2:])
+
+
+def _lengths(flow: Tensor) -> Tensor:
+    """Of a flow [N, 4, h, w], that of either side: [N, 2, h, w]."""
+    lengths: Tensor = torch.linalg.vector_norm(_sides(flow), dim=2)
+    return lengths

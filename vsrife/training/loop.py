@@ -10,6 +10,7 @@ import functools
 import math
 import time
 from collections import deque
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Final, Literal
 
@@ -25,6 +26,7 @@ from vsrife.training.data.batch import Batch
 from vsrife.training.data.samples import Samples
 from vsrife.training.export import export
 from vsrife.training.fit import fitted_steps
+from vsrife.training.growth import warning
 from vsrife.training.networks import build_pupil
 from vsrife.training.objective import PARTS, objective
 from vsrife.training.optimiser import Descent, rate_at
@@ -33,8 +35,9 @@ from vsrife.training.record import Record, spoken
 from vsrife.training.replay import Batches, Replay, Teach
 from vsrife.training.signals import signals
 from vsrife.training.sources import make_samples, make_sources
+from vsrife.training.start import begin_from
 from vsrife.training.state import ROWS, Snapshot, largest_state, read_carry, read_state, write_carry, write_state
-from vsrife.training.validation import HeldOut, Scores
+from vsrife.training.validation import Answer, Scores, held_out_sets, is_due, validated
 from vsrife.training.weights import Weights
 
 __all__ = ["End", "Trainer"]
@@ -50,7 +53,8 @@ _NUMBERS: Final = (*PARTS, "norm", "stop")
 class Trainer:
     """A run, ready for its first step, or for the next one where its folder has a state.
 
-    step: how many were made. end: why `run` came back.
+    step: how many were made. exposed: the longest time between two compact states, or before the first one, in seconds:
+    what it would have cost if the machine had been taken away. carried: called when a compact state is written.
     """
 
     def __init__(self, config: Config, group: Group, device: torch.device) -> None:
@@ -74,15 +78,14 @@ class Trainer:
         self.samples = self._samples()
         self._blocks = (None, *(each.blocks or None for each in config.data.also))
         self._teach = {flow_alone: self._teaching(flow_alone) for flow_alone in (False, True)}
-        asked = config.validation
-        self.held_out = (
-            HeldOut(asked.clips, samples=asked.samples, multi=asked.multi) if asked.clips and group.leads else None
-        )
+        self.held_out = held_out_sets(config) if group.leads else ()
         self._unread: deque[tuple[int, Tensor, torch.cuda.Event | None]] = deque()
         self._saved: int | None = None
         self._asked_to_stop = False
         self._began = self.step
-        self._started = time.monotonic()
+        self._started = self._carried = time.monotonic()
+        self.exposed = 0.0
+        self.carried: Callable[[], None] = lambda: None
 
     @property
     def step(self) -> int:
@@ -102,8 +105,9 @@ class Trainer:
         if self.config.run.fit and not self.step:
             self._fit()
         config = self.config
-        self._started = time.monotonic()
+        self._started = self._carried = time.monotonic()
         self._began = self.step
+        self.exposed = 0.0
         self._greet()
         if self._saved is None:
             self.save()
@@ -123,8 +127,7 @@ class Trainer:
         if self.step == config.run.steps:
             self._validate()
         self.save()
-        if self.group.leads:
-            self._save_carry()
+        self.carry()
         self.record.close()
         return self._end()
 
@@ -186,12 +189,12 @@ class Trainer:
         """Of steps that nobody wants to hear of."""
         self._unread.clear()
 
-    def predict(self, left: Tensor, right: Tensor, t: float) -> Tensor:
-        """The frame at a time, by the averaged weights: float32 [N, 3, H, W]."""
+    def predict(self, left: Tensor, right: Tensor, t: float) -> Answer:
+        """The frame at a time, by the averaged weights: float32 [N, 3, H, W], and its flow."""
         self.pupil.module.eval()
         with torch.inference_mode():
             lesson: Lesson = self.weights.call_with(self.descent.average, left, right, t)
-        return lesson.answer
+        return Answer(lesson.answer, lesson.stages[-1].motion.flow)
 
     def snapshot(self) -> Snapshot:
         """All that is needed to carry on."""
@@ -231,13 +234,25 @@ class Trainer:
             finally:
                 self.weights.row.copy_(kept)
 
-    def _save_carry(self) -> None:
+    def carry(self) -> None:
+        """Write the compact state; a line says its size, or why there is none."""
+        if not self.group.leads:
+            return
+        if self.config.save.seconds:
+            self._export()
         try:
             size = write_carry(self.config.run.folder, self.snapshot(), most=self.config.save.carry)
         except RifeError as error:
             self.record.say(f"no compact state: {error}")
-        else:
-            self.record.say(f"compact state: {size / 1e6:.1f} MB in {self.config.run.folder / 'carry'}")
+            return
+        now = time.monotonic()
+        since, self._carried = now - self._carried, now
+        self.exposed = max(self.exposed, since)
+        self.record.say(
+            f"compact state of step {self.step}: {size / 1e6:.1f} MB in {self.config.run.folder / 'carry'}, "
+            f"{spoken(since)} since the last one or the beginning"
+        )
+        self.carried()
 
     def _prepare_folder(self) -> None:
         folder = self.config.run.folder
@@ -255,7 +270,7 @@ class Trainer:
         is_new = place is None and not (folder / "carry" / "carry.json").is_file()
         self.group.wait()  # the one that writes must not do so before all have looked
         if is_new:
-            self.group.share(self.weights.row.data, self.descent.average)
+            self._begin()
             return
         snapshot = read_carry(folder / "carry") if place is None else read_state(place)
         then = snapshot.about["config"]
@@ -265,7 +280,7 @@ class Trainer:
             then = merged(then, {"run": {"steps": self.config.run.steps}})
         different = same_run(then, self.config.as_plain())
         if different is not None and not snapshot.about["step"]:  # nothing was learnt yet
-            self.group.share(self.weights.row.data, self.descent.average)
+            self._begin()
             return
         if different is not None:
             raise ArgumentError(f"{different} must stay as it was to carry on the run in {folder}; or set run.folder")
@@ -278,6 +293,14 @@ class Trainer:
         self.best = -math.inf if snapshot.about["best"] is None else float(snapshot.about["best"])
         compact = "the compact state of " if place is None else ""
         self.record.say(f"carrying on from {compact}step {self.step}")
+
+    def _begin(self) -> None:
+        """A new run, with the same weights in all processes."""
+        start = self.config.run.start
+        if start is not None:
+            buffers = self.pupil.module.named_buffers()
+            self.record.say(begin_from(start, self.weights, self.descent.average, buffers))
+        self.group.share(self.weights.row.data, self.descent.average)
 
     def _samples(self) -> Samples:
         return make_samples(self.config, self.sources, self.device, self.group, self.step)
@@ -311,10 +334,8 @@ class Trainer:
             f"{self.config.network.preset}: {learnt / 1e6:.2f} M numbers, {self.config.run.precision}, {self.device}"
             f"{processes}; steps {self.step} to {self.config.run.steps} of {self.config.run.batch} samples"
         )
-        if self.held_out is not None:
-            self.record.say(
-                f"validation: {len(self.held_out)} pairs, plain average {self.held_out.average.mean:.2f} dB"
-            )
+        for each in self.held_out:
+            self.record.say(f"validation: {each.name}, {len(each)} pairs, plain average {each.average.mean:.2f} dB")
 
     def ask_to_stop(self) -> bool:
         """End after this step, everything saved. Returns whether that was asked before."""
@@ -378,31 +399,33 @@ class Trainer:
     def _at_intervals(self) -> bool:
         config = self.config
         stop = False
-        if self.step % config.validation.every == 0 and self.step < config.run.steps:
+        if is_due(self.step, config.validation) and self.step < config.run.steps:
             stop |= self._read(keep=0)
             self._validate()
         if self.step % config.save.every == 0:
             stop |= self._read(keep=0)
             self.save()
+        if config.save.seconds and time.monotonic() - self._carried >= config.save.seconds:
+            self.carry()
         return stop
 
-    def scores(self) -> Scores | None:
-        """Of the averaged weights; None where there is nothing to measure, or another process does."""
-        if self.held_out is None:
-            return None
+    def scores(self) -> list[Scores]:
+        """Of the averaged weights, set by set; none where there is nothing to measure, or another process does."""
         with untried():
-            return self.held_out.scores(self.predict, self.device, self.pupil.module.modulus())
+            return [each.scores(self.predict, self.device, self.pupil.module.modulus()) for each in self.held_out]
 
     def _validate(self) -> None:
         scores = self.scores()
-        if self.held_out is None or scores is None:
+        if not scores:
             return
-        self.best = max(self.best, scores.mean)
-        self.record.numbers(self.step, "validation", {"mean": scores.mean, **scores.clips})
-        self.record.say(
-            f"step {self.step}  validation {scores.mean:.2f} dB (plain average {self.held_out.average.mean:.2f}, "
-            f"best {self.best:.2f})"
-        )
+        self.best = max(self.best, scores[0].mean)
+        names = ["", *(each.name for each in self.held_out[1:])]
+        numbers = [each.numbers(name) for name, each in zip(names, scores, strict=True)]
+        self.record.numbers(self.step, "validation", {key: value for each in numbers for key, value in each.items()})
+        self.record.say(f"step {self.step}  validation {validated(self.held_out, scores, self.best)}")
+        unsound = warning(scores[0].sizes)
+        if unsound is not None:
+            self.record.say(unsound)
 
     def _end(self) -> End:
         end: End = "done"

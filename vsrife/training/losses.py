@@ -69,39 +69,38 @@ def laplacian(picture: Tensor, truth: Tensor, levels: int = LEVELS) -> Tensor:
         height, width = picture.shape[-2:]
         raise ArgumentError(f"picture ({width}x{height}) must be at least {least}x{least} for {levels} levels")
     # The pyramid is linear: that of the difference is the difference of both.
-    current = (picture - truth).flatten(0, 1)[:, None]
-    halving, doubling = _windows(current.device, current.dtype)
+    current = (picture - truth).flatten(0, 1)
     apart = []
     for _ in range(levels):
-        below = functional.conv2d(functional.pad(current, (2, 2, 2, 2), mode="reflect"), halving, stride=2)
-        apart.append((current - _doubled(below, current.shape[-2:], doubling)).abs().mean())
+        (halve_rows, double_rows), (halve_columns, double_columns) = (
+            _resizing(length, current.device, current.dtype) for length in current.shape[-2:]
+        )
+        below = halve_rows @ current @ halve_columns.T
+        apart.append((current - double_rows @ below @ double_columns.T).abs().mean())
         current = below
     return torch.stack(apart).sum()
 
 
 @functools.cache
-def _windows(device: torch.device, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
-    """The binomial window of 5x5 [1, 1, 5, 5]; and what it does to samples with a zero behind each, times 4, as one
-    window for each place of a square of 2x2: [4, 1, 3, 3].
+def _resizing(length: int, device: torch.device, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+    """What halves a row of ``length`` samples, [half, length], and what doubles the result, [length, half]: matrices of
+    the binomial window with reflected borders.
+
+    As matrices because small windows over one channel are among the slowest convolutions there are, forward and
+    backward. Doubling puts zeros between the samples, under the window times 2; reflected are those zeros too, so that
+    at an even length the last sample stands next to itself.
 
     Kept, because to bring numbers to a GPU the host waits until that has done all it was told before.
     """
     with torch.inference_mode(mode=False):
-        row = torch.tensor(_BINOMIAL, device=device, dtype=dtype) / 16
-        rows = torch.tensor((_BINOMIAL[::2], (0.0, *_BINOMIAL[1::2])), device=device, dtype=dtype) / 8
-        squares = rows[:, None, :, None] * rows[None, :, None, :]
-        return (row[:, None] * row)[None, None], squares.reshape(4, 1, 3, 3)
-
-
-def _doubled(below: Tensor, size: torch.Size, doubling: Tensor) -> Tensor:
-    """[N, 1, h, w] with zeros between its samples under the binomial window times 4: [N, 1, *size], borders reflected.
-
-    Reflected are those zeros too: at an even size the last sample stands next to itself.
-    """
-    odd_rows, odd_columns = size[0] % 2, size[1] % 2
-    wide = functional.pad(below, (1, odd_columns, 1, odd_rows), mode="reflect")
-    wide = functional.pad(wide, (0, 1 - odd_columns, 0, 1 - odd_rows), mode="replicate")
-    return functional.pixel_shuffle(functional.conv2d(wide, doubling), 2)[..., : size[0], : size[1]]
+        window = torch.tensor(_BINOMIAL, dtype=torch.float64).view(1, 1, -1) / 16
+        every = torch.eye(length, dtype=torch.float64)[:, None]
+        halving = functional.conv1d(functional.pad(every, (2, 2), mode="reflect"), window, stride=2)[:, 0].T
+        half = len(halving)
+        spread = torch.zeros(half, 1, length, dtype=torch.float64)
+        spread[torch.arange(half), 0, 2 * torch.arange(half)] = 1
+        doubling = functional.conv1d(functional.pad(spread, (2, 2), mode="reflect"), 2 * window)[:, 0].T
+        return halving.to(device, dtype).contiguous(), doubling.to(device, dtype).contiguous()
 
 
 @_exactly

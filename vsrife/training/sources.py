@@ -10,8 +10,10 @@ from torch import Tensor
 from vsrife.training.config import Config
 from vsrife.training.data.batch import Source
 from vsrife.training.data.clips import find_clips, read_clip, split_shots
+from vsrife.training.data.held_out import without
 from vsrife.training.data.labels import LabelFolder
 from vsrife.training.data.packing import open_pack
+from vsrife.training.data.pool import Pool
 from vsrife.training.data.ring import Plan, Ring, Rings, RingSettings
 from vsrife.training.data.samples import Part, Samples, SamplesState, Stage
 from vsrife.training.data.shots import ResidentShots, Shots, Windows
@@ -40,11 +42,14 @@ def make_sources(config: Config, device: torch.device, group: Group, say: Callab
     sources: dict[str, Source] = {}
     if "synthetic" in data.used:
         if data.ring:
-            sources["synthetic"] = _rings(config, data.ring, group, say)
+            on_gpu = device.type == "cuda"
+            sources["synthetic"] = (
+                _pools(config, data.ring, device) if on_gpu else _rings(config, data.ring, group, say)
+            )
         else:
             sources["synthetic"] = Synthetic(data.stock.bank().to(device), data.synthetic_settings)
     if "clips" in data.used:
-        found = pack.shots() if pack else _shots(data.clips)
+        found = without(pack, data.held_out) if pack else _shots(data.clips)
         shots = ResidentShots([shot.to(device) for shot in found])
         labels = LabelFolder(data.labels, pack).read(device) if pack and data.labels else None
         sources["clips"] = Windows(shots, data.shot_settings, device, labels=labels)
@@ -116,6 +121,24 @@ def _rings(config: Config, settings: RingSettings, group: Group, say: Callable[[
                 seed=config.run.seed,
                 makes=group.leads,
                 say=say,
+            )
+            for height, width in settings.frames
+        ]
+    )
+
+
+def _pools(config: Config, settings: RingSettings, device: torch.device) -> Rings:
+    """As `_rings`, in the memory of a GPU; each process draws its own."""
+    bank = config.data.stock.bank().to(device)
+    return Rings(
+        [
+            Pool(
+                bank,
+                (height, width),
+                settings,
+                config.data.synthetic_settings,
+                size=config.data.crop_size,
+                seed=config.run.seed,
             )
             for height, width in settings.frames
         ]

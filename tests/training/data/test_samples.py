@@ -125,7 +125,7 @@ def test_time_that_readers_waited_is_counted() -> None:
 @pytest.mark.parametrize(
     ("size", "stages", "message"),
     [
-        (0, [Stage(weights={"clips": 1})], r"^size \(0\) must be at least 1"),
+        (0, [Stage(weights={"clips": 1})], r"^count \(0\) must be at least 1"),
         (1, [Stage(start=5, weights={"clips": 1})], r"^stages must have one with start 0"),
         (1, [Stage(weights={"films": 1})], r"^weights \(films\) must name a source; there are: synthetic, clips$"),
         (1, [Stage(weights={"clips": 0})], r"must be at least 0 and not all 0$"),

@@ -65,6 +65,46 @@ def test_crops_lie_anywhere_in_the_frame() -> None:
     assert crop_places((0.999999, 0.0), (48, 60), (48, 60)) == (slice(0, 48), slice(0, 60))
 
 
+def test_a_crop_of_another_size_is_drawn_when_it_is_asked_for() -> None:
+    windows = Windows(numbered({0: 30}), ShotSettings(height=32, width=32), CPU)
+    assert windows.draw(3, 5, size=(36, 48)).truth.shape == (3, 3, 36, 48)
+
+
+def test_zooms_are_of_the_same_place_in_all_three_frames() -> None:
+    """A picture that is a linear function of its places has, zoomed, another slope, and is exact but at its edges."""
+    ramp = (torch.arange(60).view(1, 60, 1) + 2 * torch.arange(90).view(1, 1, 90)).to(torch.uint8).expand(3, -1, -1)
+    windows = Windows(
+        ResidentShots([ramp.expand(4, -1, -1, -1)]),
+        ShotSettings(height=33, width=40, zoomed=0.75, zoom=(0.5, 2.0)),
+        CPU,
+        augmented=False,
+    )
+    batch = windows.draw(200, 3)
+    assert torch.equal(batch.left, batch.right)
+    assert torch.equal(batch.left, batch.truth)
+    inside = batch.truth[:, 0, 4:-4, 4:-4] * 255
+    down, across = (inside[:, -1, 0] - inside[:, 0, 0]) / 24, (inside[:, 0, -1] - inside[:, 0, 0]) / 31
+    assert torch.allclose(across, 2 * down, atol=0.15)
+    assert (down == 1).float().mean() == pytest.approx(0.25, abs=0.07)
+    assert float(down.min()) == pytest.approx(0.5, abs=0.06)
+    assert float(down.max()) == pytest.approx(60 / 33, abs=0.06)  # as far as the frame reaches
+    assert (down < 0.95).float().mean() == pytest.approx(float((down > 1.05).float().mean()), abs=0.12)
+
+
+def test_colours_change_alike_in_all_three_frames() -> None:
+    picture = torch.tensor([0, 100, 255], dtype=torch.uint8).view(1, 3, 1, 1).expand(4, 3, 40, 40)
+    windows = Windows(ResidentShots([picture]), ShotSettings(height=32, width=32, coloured=0.8), CPU)
+    batch = windows.draw(400, 3)
+    assert torch.equal(batch.left, batch.truth)
+    colours = batch.left[:, :, 0, 0]
+    kept = (colours == torch.tensor([0, 100 / 255, 1])).all(1)
+    assert kept.float().mean() == pytest.approx(0.2 + 0.8 * 0.25 + 0.8 * 0.25 / 6, abs=0.07)
+    assert len({tuple(each) for each in colours.argsort(1).tolist()}) == 6
+    assert float(colours.min()) == 0
+    assert float(colours.max()) == 1
+    assert float(colours.amax(1).min()) > 0.75
+
+
 @pytest.mark.parametrize("size", [(6, 6), (5, 7)])
 def test_augmentations_are_those_of_the_paper(size: tuple[int, int]) -> None:
     height, width = size
@@ -93,6 +133,8 @@ def test_augmentations_are_those_of_the_paper(size: tuple[int, int]) -> None:
         ({0: 5}, {"height": 41, "width": 32}, r"^crop \(32x41\) must be at most 50x40, the smallest frame; "),
         ({0: 5}, {"height": 32, "width": 32, "spans": (6,)}, r"^spans \(6\) must be below the longest shot's 5 frames"),
         ({0: 5}, {"spans": (1,)}, r"^spans \(\(1,\)\) must be numbers of at least 2"),
+        ({0: 5}, {"zoom": (1.5, 0.5)}, r"^zoom \(\[1.5, 0.5\]\) must be the least and the most, of 0.1 to 10"),
+        ({0: 5}, {"zoomed": 2.0}, r"^zoomed \(2.0\) must be from 0 to 1; it is a share of the samples"),
         ({0: 5}, {"spans": (3,)}, r"^spans \(\(3,\)\) must be even without any_time"),
         ({}, {}, r"^clips \(no shot of three frames\) must move"),
     ],

@@ -345,3 +345,16 @@ def test_settings_out_of_range(options: dict[str, float], message: str) -> None:
     with pytest.raises(ArgumentError) as caught:
         SyntheticSettings(**options)  # type: ignore[arg-type]
     assert str(caught.value) == message
+
+
+def test_half_the_motion_is_the_same_scene_with_half_the_flow(smooth_bank) -> None:
+    """Exactly so where nothing but the background moves and no bend is cut to the steepest there may be."""
+    still = dataclasses.replace(PLAIN, layers=0, any_time=0.0)
+    whole = Synthetic(smooth_bank, still).draw(24, 5)
+    half = Synthetic(smooth_bank, dataclasses.replace(still, motion=0.5)).draw(24, 5)
+    off = (half.flow - whole.flow / 2).abs().amax((1, 2, 3))
+    assert (off < 1e-3).float().mean() > 0.6
+    lengths = [batch.flow.norm(dim=1).mean((1, 2)) for batch in (half, whole)]
+    assert float((lengths[0] / lengths[1].clamp(min=1e-6))[lengths[1] > 0.1].mean()) == pytest.approx(0.5, abs=0.03)
+    none = Synthetic(smooth_bank, dataclasses.replace(still, motion=0.0)).draw(6, 5)
+    assert not none.flow.any()

@@ -10,7 +10,7 @@ from vsrife.cli.bench.scenery import ARCHITECTURES, save_seeded
 from vsrife.cli.bench.timing import Pace
 from vsrife.errors import ModelError
 from vsrife.models.catalogue import CATALOGUE, entry_of_file
-from vsrife.models.store import locate
+from vsrife.models.store import embedded_models, locate
 
 __all__ = ["SEEDED", "Case", "Model", "Plan", "resolve_model"]
 
@@ -69,5 +69,7 @@ def resolve_model(name: str, folder: Path) -> Model:
     path = locate(name)
     if name in CATALOGUE:
         return Model(name=name, path=path, version=name)
+    if name in embedded_models():
+        return Model(name=name, path=path, version=None)
     known = entry_of_file(f"{path.stem}.pkl")
     return Model(name=path.name, path=path, version=known[0].name if known else None)

@@ -5,10 +5,11 @@ from typing import Self
 
 import torch
 from torch import Tensor
+from torch.nn.functional import interpolate
 
 from vsrife.training.data.draws import Draws
 
-__all__ = ["Turn", "augment", "crop_places"]
+__all__ = ["Turn", "augment", "crop_places", "zoom_window", "zoomed"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -39,17 +40,12 @@ class Turn:
         frames = torch.where(_beside(self.backwards, frames), frames.flip(1), frames)
         return frames, torch.where(self.backwards, 1 - t, t)
 
-    def motion(self, flow: Tensor, visible: Tensor, zoom: Tensor | float = 1.0) -> tuple[Tensor, Tensor]:
-        """The motion of samples that `frames` turns, as `Batch` tells it: flow [N, 4, H, W], visible [N, 2, H, W].
-
-        zoom: a number, or [N]: by how much the frames, and the places of `flow` with them, were enlarged already; a
-        flow is as many times longer. New tensors of those shapes.
+    def motion(self, flow: Tensor, visible: Tensor) -> tuple[Tensor, Tensor]:
+        """The motion of samples that `frames` turns, as `Batch` tells it: flow [N, 4, H, W], visible [N, 2, H, W]. New
+        tensors of those shapes.
         """
         flow, visible = self._in_place(flow), self._in_place(visible)
-        if isinstance(zoom, Tensor):
-            zoom = zoom.view(-1, 1, 1, 1)
-        signs = zoom * torch.stack((1.0 - 2.0 * self.across, 1.0 - 2.0 * self.down), 1).repeat(1, 2)[..., None, None]
-        flow = flow * signs
+        flow = flow * torch.stack((1.0 - 2.0 * self.across, 1.0 - 2.0 * self.down), 1).repeat(1, 2)[..., None, None]
         flow = torch.where(_beside(self.exchanged, flow), flow[:, [1, 0, 3, 2]], flow)
         flow = torch.where(_beside(self.backwards, flow), flow[:, [2, 3, 0, 1]], flow)
         return flow, torch.where(_beside(self.backwards, visible), visible.flip(1), visible)
@@ -74,6 +70,23 @@ def augment(frames: Tensor, t: Tensor, draws: Draws) -> tuple[Tensor, Tensor]:
 def _beside(condition: Tensor, field: Tensor) -> Tensor:
     """A condition [N] as it meets every value of a sample of a field [N, ...]."""
     return condition.view(-1, *[1] * (field.dim() - 1))
+
+
+def zoomed(part: Tensor, size: tuple[int, int]) -> Tensor:
+    """A part of a frame, uint8 [C, h, w], brought to a height and width, filtered where it gets smaller; where it has
+    that size already, the same tensor.
+    """
+    if tuple(part.shape[1:]) == size:
+        return part
+    made = interpolate(part[None].float(), size, mode="bilinear", antialias=True)[0]
+    return made.round_().clamp_(0, 255).to(torch.uint8)
+
+
+def zoom_window(factor: float, frame: tuple[int, int], crop: tuple[int, int]) -> tuple[int, int]:
+    """Height and width of what is enlarged by `factor` to make a crop; within the frame, and of the crop's shape."""
+    factor = max(factor, *(side / whole for side, whole in zip(crop, frame, strict=True)))
+    height, width = (min(whole, round(side / factor)) for side, whole in zip(crop, frame, strict=True))
+    return height, width
 
 
 def crop_places(share: tuple[float, float], frame: tuple[int, int], crop: tuple[int, int]) -> tuple[slice, slice]:

@@ -6,6 +6,7 @@ from typing import Protocol
 
 import torch
 from torch import Tensor
+from torch.nn.functional import avg_pool2d
 
 __all__ = ["Batch", "Source", "concatenate", "with_motion", "without_motion"]
 
@@ -37,6 +38,18 @@ class Batch:
     def tensors(self) -> dict[str, Tensor]:
         """The fields by name."""
         return {field.name: getattr(self, field.name) for field in fields(self)}
+
+    def halved(self) -> "Batch":
+        """The same samples at half their height and width: each pixel is the mean of four, each flow that of those of
+        the four whose place is to be seen.
+        """
+        each = self.visible.repeat_interleave(2, dim=1)
+        counts = avg_pool2d(each, 2)
+        left, right, truth, visible, known = (
+            avg_pool2d(each, 2) for each in (self.left, self.right, self.truth, self.visible, self.known)
+        )
+        flow = avg_pool2d(self.flow * each, 2) / counts.clamp_min(1e-3) / 2
+        return Batch(left=left, right=right, truth=truth, t=self.t, flow=flow, visible=visible, known=known)
 
     def to(self, device: torch.device) -> "Batch":
         """The same samples on another device; copies from pinned memory are queued, not waited for."""

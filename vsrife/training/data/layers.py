@@ -19,6 +19,8 @@ __all__ = ["Layers", "draw_backgrounds", "draw_cards", "draw_pictures"]
 _SPRITES: Final = 0.45  # share of the cards that are cut-out pictures, where the bank has any
 _TRANSLUCENT: Final = 0.05
 
+_CELL: Final = 8  # pixels between the places at which it is asked whether a layer is there
+
 _POINTS: Final = (
     (0, 0),
     (1, 1),
@@ -65,7 +67,72 @@ class Layers:
         A pixel is the mean of four points in it, so that the picture is as sharp at every t, whatever the motion. With
         `shutter` [M], the share of the way between the inputs that an exposure lasts, it is that of eight moments.
         """
-        places = self.motion.origins(pixel_places(height, width, times.device, border=1), times)
+        return self._look(pixel_places(height, width, times.device, border=1), times, shutter)
+
+    def trimmed_look(self, height: int, width: int, times: Tensor, shutter: Tensor | None) -> Look:
+        """As `look`, for layers with alpha, but each is drawn only where there is anything of it; elsewhere `pictures`
+        and `way` are 0. Where that is has to be known on the host, which on a GPU would wait for it.
+        """
+        pixels = pixel_places(height, width, times.device, border=1)
+        count, frames = times.shape
+        pictures = times.new_zeros((count, 4, frames, height, width))
+        way = times.new_zeros((count, 2, frames, height, width))
+        for layer in range(count):
+            one = self._only(layer)
+            lasting = None if shutter is None else shutter[layer : layer + 1]
+            place = one._extent(height, width, times[layer : layer + 1], lasting)
+            if place is None:
+                continue
+            top, bottom, left, right = place
+            window = pixels[:, :, top : bottom + 2, left : right + 2]
+            seen = one._look(window, times[layer : layer + 1], lasting)
+            pictures[layer, :, :, top:bottom, left:right] = seen.pictures[0]
+            way[layer, :, :, top:bottom, left:right] = seen.way[0]
+        return Look(pictures=pictures, way=way)
+
+    def _only(self, layer: int) -> "Layers":
+        part = slice(layer, layer + 1)
+        return Layers(texture=self.texture[part], to_texture=self.to_texture[part], motion=self.motion.only(part))
+
+    def _extent(
+        self, height: int, width: int, times: Tensor, shutter: Tensor | None
+    ) -> tuple[int, int, int, int] | None:
+        """Rows and columns, from and to, outside of which nothing of the one layer is seen at any of `times` [1, F];
+        None where nothing is seen at all.
+        """
+        alpha = self.texture[0, 3] > 0
+        ends = [alpha.any(axis).nonzero()[:, 0] for axis in (0, 1)]  # columns, rows
+        if not len(ends[0]):
+            return None
+        y = torch.arange(0, height + _CELL - 1, _CELL, device=times.device) - (height - 1) / 2
+        x = torch.arange(0, width + _CELL - 1, _CELL, device=times.device) - (width - 1) / 2
+        cells = torch.stack((x.expand(len(y), -1), y.view(-1, 1).expand(-1, len(x)))).unsqueeze(0)
+        places = self.motion.origins(cells, times)
+        grid = self._on_texture(places)
+        seen = torch.ones_like(cells[0, 0], dtype=torch.bool).expand(times.shape[1], -1, -1)
+        blur = 0.0
+        if shutter is not None:
+            blur = float(self._on_texture(self.motion.displacement(places), shifted=False).abs().amax() * shutter)
+        for axis, texels in enumerate(ends):
+            unit = 2 / (alpha.shape[1 - axis] - 1)
+            along = grid[0, axis]
+            # What lies between the places that are looked at is no farther than they are from each other.
+            room = float(along.diff(dim=1).abs().amax() + along.diff(dim=2).abs().amax()) + blur + unit
+            first, last = float(texels[0]) * unit - 1 - room, float(texels[-1]) * unit - 1 + room
+            seen = seen & (along > first) & (along < last)
+        rows, columns = (seen.any(0).any(axis).nonzero()[:, 0] for axis in (1, 0))
+        if not len(rows):
+            return None
+        return (
+            max(0, (int(rows[0]) - 1) * _CELL),
+            min(height, (int(rows[-1]) + 1) * _CELL),
+            max(0, (int(columns[0]) - 1) * _CELL),
+            min(width, (int(columns[-1]) + 1) * _CELL),
+        )
+
+    def _look(self, pixels: Tensor, times: Tensor, shutter: Tensor | None) -> Look:
+        """At `pixels` [1, 2, h + 2, w + 2], which have one more around those that are drawn."""
+        places = self.motion.origins(pixels, times)
         way = self.motion.displacement(places[..., 1:-1, 1:-1])
         # Places change smoothly, so those of the four points lie between the pixels'; the border makes that hold there.
         grid = self._on_texture(places).flatten(1, 2)

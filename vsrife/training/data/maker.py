@@ -22,12 +22,12 @@ from typing import Any, Final
 import torch
 
 from vsrife.errors import RifeError
-from vsrife.training.data.draws import Draws, mixed_seed
 from vsrife.training.data.scene_file import numbers_in, place_of, read_scene, write_scene
+from vsrife.training.data.scenes import scene_times
 from vsrife.training.data.stock import Stock
 from vsrife.training.data.synthetic import Synthetic, SyntheticSettings
 
-__all__ = ["Job", "Maker", "Wanted", "make_scene", "scene_times"]
+__all__ = ["Job", "Maker", "Wanted", "make_scene"]
 
 _LOG: Final = "maker.log"
 _UNFINISHED: Final = 60  # seconds after which a file that has no name yet is nobody's
@@ -114,18 +114,6 @@ def _end(process: "subprocess.Popen[bytes]") -> None:
             process.stdin.close()
         except BrokenPipeError:
             process.stdin = None
-
-
-def scene_times(seed: int, number: int, truths: int, any_time: float) -> list[float]:
-    """The times of a scene's truths: 1/2 first, unless all are anywhere; the others one in each of as many equal parts.
-
-    any_time: share of the samples whose time is anywhere. With one truth that share of the scenes has it anywhere.
-    """
-    draws = Draws(mixed_seed(seed, number, 1), torch.device("cpu"))
-    middle = float(draws.uniform()) >= any_time if truths == 1 else any_time < 1
-    others = truths - middle
-    places = draws.uniform(others).tolist()
-    return [0.5] * middle + [(part + place) / others for part, place in enumerate(places)]
 
 
 def make_scene(job: Job, source: Synthetic, number: int) -> None:

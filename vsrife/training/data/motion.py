@@ -6,7 +6,7 @@ bending. Places are pixels from the centre of the picture. Going back from a pix
 part has one in closed form, the field is settled by iteration, which converges as its gradient is below `STEEPEST`.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import torch
@@ -45,6 +45,10 @@ class Motion:
     shift: Tensor
     field: Tensor
     reach: float
+
+    def only(self, part: slice) -> "Motion":
+        """Some of the motions, as views."""
+        return replace(self, linear=self.linear[part], shift=self.shift[part], field=self.field[part])
 
     def sliding(self, which: Tensor, shift: Tensor) -> "Motion":
         """The same motions, but those named by number, [n], are nothing but a shift [n, 2]."""
@@ -104,15 +108,19 @@ def _inverse(linear: Tensor) -> Tensor:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Camera:
-    """What a whole scene shares. distance: [N], pixels between the inputs; shift and linear: as in `Motion`."""
+    """What a whole scene shares. distance: [N], pixels between the inputs; shift and linear: as in `Motion`.
+
+    amount: of all that moves, of what is usual.
+    """
 
     distance: Tensor
     shift: Tensor
     linear: Tensor
+    amount: float
 
     def of(self, scenes: Tensor) -> "Camera":
         """An entry for each of the scenes [M] named by number."""
-        return Camera(distance=self.distance[scenes], shift=self.shift[scenes], linear=self.linear[scenes])
+        return replace(self, distance=self.distance[scenes], shift=self.shift[scenes], linear=self.linear[scenes])
 
 
 def distances(draws: Draws, count: int, picture: float) -> Tensor:
@@ -125,11 +133,14 @@ def distances(draws: Draws, count: int, picture: float) -> Tensor:
     return torch.where(kind > 0.85, none, chosen) * (picture / 256)
 
 
-def draw_camera(draws: Draws, count: int, picture: float) -> Camera:
-    """Motion of the scene as a whole. picture: the longer side, pixels. A still camera neither turns nor zooms."""
+def draw_camera(draws: Draws, count: int, picture: float, amount: float = 1.0) -> Camera:
+    """Motion of the scene as a whole. picture: the longer side, pixels. amount: of what is usual for a picture of that
+    size, for all layers. A still camera neither turns nor zooms.
+    """
     distance = distances(draws, count, picture)
     linear = _linear(draws, count, (distance > 0.5 * picture / 256) & draws.chance(count, of=0.6))
-    return Camera(distance=distance, shift=draws.direction(count) * (distance / 2)[:, None], linear=linear)
+    shift = draws.direction(count) * (distance / 2)[:, None]
+    return Camera(distance=distance * amount, shift=shift * amount, linear=linear * amount, amount=amount)
 
 
 def draw_motion(draws: Draws, camera: Camera, picture: float, centre: Tensor | None) -> Motion:
@@ -143,13 +154,13 @@ def draw_motion(draws: Draws, camera: Camera, picture: float, centre: Tensor | N
     else:
         parallax = draws.uniform(count, low=0.7, high=1.7)
         own = distances(draws, count, picture) * draws.chance(count, of=0.65)
-        shift = shift * parallax[:, None] + draws.direction(count) * (own / 2)[:, None]
-        turning = _linear(draws, count, (own > 0.5) & draws.chance(count, of=0.6))
+        shift = shift * parallax[:, None] + draws.direction(count) * (own / 2 * camera.amount)[:, None]
+        turning = _linear(draws, count, (own > 0.5) & draws.chance(count, of=0.6)) * camera.amount
         # Its own turning is about its own place, the camera's about the picture's middle.
         shift = shift - (turning * centre[:, None]).sum(2)
-        linear, distance = linear + turning, distance + own
+        linear, distance = linear + turning, distance + own * camera.amount
         bent = draws.chance(count, of=0.5)
-    size = draws.exponential(count, mean=2.0) * (bent & (distance > 0.5)) * (picture / 256)
+    size = draws.exponential(count, mean=2.0) * (bent & (distance > 0.5)) * (camera.amount * picture / 256)
     reach = _REACH * picture
     return Motion(linear=linear, shift=shift, field=_field(draws, size, reach), reach=reach)
 

@@ -20,14 +20,14 @@ import numpy as np
 import torch
 
 from vsrife.errors import ArgumentError
-from vsrife.training.data.batch import Batch
+from vsrife.training.data.batch import Batch, concatenate
 from vsrife.training.data.maker import Job, Maker, Wanted
 from vsrife.training.data.scene_file import StoredScene, numbers_in, place_of, read_scene
-from vsrife.training.data.serving import draw_picks, serve
+from vsrife.training.data.serving import Pick, draw_picks, serve
 from vsrife.training.data.stock import Stock
 from vsrife.training.data.synthetic import SyntheticSettings
 
-__all__ = ["Plan", "Ring", "RingSettings", "Rings"]
+__all__ = ["Plan", "Planned", "Ring", "RingSettings", "Rings"]
 
 _MOST_TRUTHS: Final = 16
 _AHEAD: Final = 16  # a ring's scenes over the number of those that are made before the plan has them
@@ -47,15 +47,17 @@ class RingSettings:
     """folder: of the scenes; by default in that of the run. scenes: that are read at a time.
 
     first: those of them that the first batch is drawn from; each step then adds what `serves` asks for.
-    serves: samples that a scene gives, in the mean. times: truths of each scene. frames: heights and widths of scenes;
-    a sample is cut from the smallest that holds it. `scenes` and `first` are those of the first size; of each other
-    there are as many as have as many pixels.
+    serves: samples that a scene gives, in the mean. reduced: share of the samples that are cut at twice their size and
+    brought to half of it, where the scene holds that: twice as much is seen, and it moves half as far.
+    times: truths of each scene. frames: heights and widths of scenes; a sample is cut from the smallest that holds it.
+    `scenes` and `first` are those of the first size; of each other there are as many as have as many pixels.
     """
 
     folder: Path | None = None
     scenes: int = 2048
     first: int = 256
     serves: float = 24.0
+    reduced: float = 0.5
     frames: tuple[tuple[int, ...], ...] = ((256, 384),)
     times: int = 3
 
@@ -70,6 +72,8 @@ class RingSettings:
                 raise ArgumentError(f"data.ring.{name} ({getattr(self, name)}) must be 1 or more")
         if self.times > _MOST_TRUTHS:
             raise ArgumentError(f"data.ring.times ({self.times}) must be at most {_MOST_TRUTHS}; 3 is usual")
+        if not 0 <= self.reduced <= 1:
+            raise ArgumentError(f"data.ring.reduced ({self.reduced:g}) must be from 0 to 1; it is a share")
         if not (math.isfinite(self.serves) and self.serves > 0):
             raise ArgumentError(f"data.ring.serves ({self.serves:g}) must be above 0; 24 is usual")
 
@@ -98,10 +102,93 @@ class Plan:
 NOTHING: Final = Plan(rates=((0, 0.0),))
 
 
+Server = Callable[[slice, tuple[int, int]], Batch]
+"""Which of a batch's samples, and their height and width; answers these samples."""
+
+
+class Planned:
+    """A source of samples that are cut from scenes, of any size that fits these; which scenes, a plan says."""
+
+    def __init__(
+        self,
+        frame: tuple[int, int],
+        settings: RingSettings,
+        synthetic: SyntheticSettings,
+        *,
+        size: tuple[int, int],
+        plan: Plan,
+    ) -> None:
+        """frame: height and width of the scenes. synthetic: its size is not read. size: height and width of a sample
+        that is drawn without one.
+        """
+        height, width = frame
+        self.frame = frame
+        share = math.prod(settings.frames[0]) / math.prod(frame)
+        self.scenes, self.first = (max(1, round(number * share)) for number in (settings.scenes, settings.first))
+        self.serves, self.reduced = settings.serves, settings.reduced
+        self.size = size
+        self.plan = plan
+        self.synthetic = replace(synthetic, height=height, width=width)
+        # At 1/2 alone there is one truth between two inputs.
+        self.truths = settings.times if synthetic.any_time else 1
+
+    def fits(self, size: tuple[int, int]) -> bool:
+        """Whether a crop of this height and width can be drawn."""
+        return size[0] <= self.frame[0] and size[1] <= self.frame[1]
+
+    def window(self, position: int) -> tuple[int, int]:
+        """The scenes that the batch at `position` is drawn from: the first, and the one after the last."""
+        high = min(self.first, self.scenes) + int(self.plan.samples(position) / self.serves)
+        return max(0, high - self.scenes), high
+
+    def chosen(self, count: int, random: np.random.Generator, position: int) -> list[int]:
+        """The scenes of `count` samples of that batch; none of them twice where there are as many."""
+        low, high = self.window(position)
+        numbers: list[int] = (low + random.choice(high - low, count, replace=count > high - low)).tolist()
+        return numbers
+
+    def draw(self, count: int, seed: int, *, size: tuple[int, int] | None = None, position: int = 0) -> Batch:
+        """`count` samples of the batch at `position`, of height and width `size`; the same for the same arguments.
+
+        Waits for scenes that are not there. Raises RifeError where the process that makes them has ended.
+        """
+        size = size or self.size
+        if not self.fits(size):
+            raise ArgumentError(f"size ({size[0]}x{size[1]}) must fit into the scenes of {self.frame}; make it smaller")
+        random = np.random.default_rng(seed)
+        numbers = self.chosen(count, random, position)
+        picks = draw_picks(count, random)
+        halves = (2 * size[0], 2 * size[1])
+        reduced = int(random.binomial(count, self.reduced)) if self.fits(halves) else 0
+        served = self._server(numbers, picks, position)
+        batches = [served(slice(reduced), halves).halved()] if reduced else []
+        if reduced < count:
+            batches.append(served(slice(reduced, count), size))
+        return concatenate(batches)
+
+    def _server(self, numbers: Sequence[int], picks: Sequence[Pick], position: int) -> Server:
+        """What cuts samples out of the scenes of these numbers, which are there from now on."""
+        raise NotImplementedError
+
+    def close(self) -> None:
+        """Free what is used beside memory. A later draw makes it anew."""
+
+    def _truth(self, share: float) -> int:
+        """The number of a truth: the one at 1/2, or one of the others, as often as the settings ask for."""
+        truths, any_time = self.truths, self.synthetic.any_time
+        if truths == 1:
+            return 0
+        middle = 1 - any_time
+        if share < middle:
+            return 0
+        first = int(any_time < 1)
+        return first + int((share - middle) / any_time * (truths - first))
+
+
 class Rings:
     """A source of samples of any size that one of its rings' frames holds."""
 
-    def __init__(self, rings: Sequence["Ring"]) -> None:
+    def __init__(self, rings: Sequence[Planned]) -> None:
         self._rings = sorted(rings, key=lambda ring: math.prod(ring.frame))
 
     def draw(self, count: int, seed: int, *, size: tuple[int, int] | None = None, position: int = 0) -> Batch:
@@ -122,7 +209,7 @@ class Rings:
         for ring in self._rings:
             ring.close()
 
-    def _of(self, size: tuple[int, int]) -> "Ring":
+    def _of(self, size: tuple[int, int]) -> Planned:
         found = next((ring for ring in self._rings if ring.fits(size)), None)
         if found is None:
             frames = ", ".join("x".join(map(str, ring.frame)) for ring in self._rings)
@@ -130,8 +217,8 @@ class Rings:
         return found
 
 
-class Ring:
-    """A source of samples of any size that fits its frame. One thread at a time may draw.
+class Ring(Planned):
+    """Scenes in files. One thread at a time may draw.
 
     The process that makes the scenes starts at the first draw and ends with this object, or at `close`.
     """
@@ -160,20 +247,11 @@ class Ring:
 
         Raises ArgumentError for a folder that cannot be written to, and for pictures that cannot be read.
         """
-        height, width = frame
-        self.frame = frame
-        share = math.prod(settings.frames[0]) / math.prod(frame)
-        self.scenes, self.first = (max(1, round(number * share)) for number in (settings.scenes, settings.first))
-        self.serves = settings.serves
-        self.size = size
-        self.plan = plan
-        self.synthetic = replace(synthetic, height=height, width=width)
+        super().__init__(frame, settings, synthetic, size=size, plan=plan)
         self.waited = 0.0
         """Seconds that draws have waited for scenes, in total."""
-        # At 1/2 alone there is one truth between two inputs.
-        truths = settings.times if synthetic.any_time else 1
         self._job = Job(
-            folder=folder, key="", seed=seed, stock=stock, settings=self.synthetic, truths=truths, nice=nice
+            folder=folder, key="", seed=seed, stock=stock, settings=self.synthetic, truths=self.truths, nice=nice
         )
         self._job = replace(self._job, key=_key(self._job))
         self._maker: Maker | None = None
@@ -190,46 +268,11 @@ class Ring:
                 self._maker.close()
                 self._maker = self._asked = None
 
-    def fits(self, size: tuple[int, int]) -> bool:
-        """Whether a crop of this height and width can be drawn."""
-        return size[0] <= self.frame[0] and size[1] <= self.frame[1]
-
-    def window(self, position: int) -> tuple[int, int]:
-        """The scenes that the batch at `position` is drawn from: the first, and the one after the last."""
-        high = min(self.first, self.scenes) + int(self.plan.samples(position) / self.serves)
-        return max(0, high - self.scenes), high
-
-    def chosen(self, count: int, random: np.random.Generator, position: int) -> list[int]:
-        """The scenes of `count` samples of that batch; none of them twice where there are as many."""
-        low, high = self.window(position)
-        numbers: list[int] = (low + random.choice(high - low, count, replace=count > high - low)).tolist()
-        return numbers
-
-    def draw(self, count: int, seed: int, *, size: tuple[int, int] | None = None, position: int = 0) -> Batch:
-        """`count` samples of the batch at `position`, of height and width `size`; the same for the same arguments.
-
-        Waits for scenes that are not there. Raises RifeError where the process that makes them has ended.
-        """
-        size = size or self.size
-        if not self.fits(size):
-            raise ArgumentError(f"size ({size[0]}x{size[1]}) must fit into the scenes of {self.frame}; make it smaller")
-        random = np.random.default_rng(seed)
-        numbers = self.chosen(count, random, position)
-        picks = draw_picks(count, random)
+    def _server(self, numbers: Sequence[int], picks: Sequence[Pick], position: int) -> Server:
         with self._lock:
             scenes = self._read(numbers, *self.window(position))
-        return serve([(scene, self._truth(pick.truth)) for scene, pick in zip(scenes, picks, strict=True)], picks, size)
-
-    def _truth(self, share: float) -> int:
-        """The number of a truth: the one at 1/2, or one of the others, as often as the settings ask for."""
-        truths, any_time = self._job.truths, self.synthetic.any_time
-        if truths == 1:
-            return 0
-        middle = 1 - any_time
-        if share < middle:
-            return 0
-        first = int(any_time < 1)
-        return first + int((share - middle) / any_time * (truths - first))
+        given = [(scene, self._truth(pick.truth)) for scene, pick in zip(scenes, picks, strict=True)]
+        return lambda part, size: serve(given[part], picks[part], size)
 
     def _read(self, numbers: Sequence[int], low: int, high: int) -> list[StoredScene]:
         wanted = Wanted(keep=max(0, low - self.scenes // _SPARE), low=low, high=high + self.scenes // _AHEAD)

@@ -1,14 +1,16 @@
 """Synthetic scenes: two inputs, and the frames at several times between them, with the motion of each pixel."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 
 import torch
 from torch import Tensor
 
 from vsrife.training.data.batch import Batch
+from vsrife.training.data.draws import Draws, mixed_seed
 from vsrife.training.data.motion import pixel_places
 
-__all__ = ["Scenes", "lands_inside"]
+__all__ = ["Scenes", "concatenated", "flow_of", "lands_inside", "scene_times"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -57,3 +59,20 @@ def lands_inside(flow: Tensor) -> Tensor:
     height, width = flow.shape[-2:]
     away = (pixel_places(height, width, flow.device) + flow).abs()
     return (away[:, :1] <= (width - 1) / 2 + 1e-3) & (away[:, 1:] <= (height - 1) / 2 + 1e-3)
+
+
+def scene_times(seed: int, number: int, truths: int, any_time: float) -> list[float]:
+    """The times of a scene's truths: 1/2 first, unless all are anywhere; the others one in each of as many equal parts.
+
+    any_time: share of the samples whose time is anywhere. With one truth that share of the scenes has it anywhere.
+    """
+    draws = Draws(mixed_seed(seed, number, 1), torch.device("cpu"))
+    middle = float(draws.uniform()) >= any_time if truths == 1 else any_time < 1
+    others = truths - middle
+    places = draws.uniform(others).tolist()
+    return [0.5] * middle + [(part + place) / others for part, place in enumerate(places)]
+
+
+def concatenated(parts: Sequence[Scenes]) -> Scenes:
+    """All scenes of several, of one size and number of truths."""
+    return Scenes(**{field.name: torch.cat([getattr(part, field.name) for part in parts]) for field in fields(Scenes)})

@@ -1,5 +1,6 @@
 """One stored scene as many samples: which truth, which crop, and how it is turned, mirrored, reversed and coloured."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,14 +10,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from vsrife.training.data.batch import Batch
+from vsrife.training.data.colours import Colours
 from vsrife.training.data.scene_file import StoredScene
 from vsrife.training.data.scenes import flow_of, lands_inside
 
-__all__ = ["Pick", "draw_picks", "serve"]
-
-_COLOURED = 0.5  # share of the samples whose colours change
-_DARKEST, _BRIGHTEST = (0.0, 0.08), (0.8, 1.0)  # where black and white then are: nothing is clipped
-_TINT = 0.04  # by which the colours' whites differ, at most
+__all__ = ["Pick", "as_batch", "draw_picks", "serve"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -25,7 +23,7 @@ class Pick:
 
     truth: its place, of 0..1, among those that are as likely. down, across: the crop's place, of the room there is.
     mirrored: across and down. turned: rows and columns are exchanged, after that. backwards: in time.
-    order: of the channels. black, white: the colours that black and white become, by channel after that.
+    order, black, white: as in `Colours`.
     """
 
     truth: float
@@ -35,35 +33,33 @@ class Pick:
     turned: bool
     backwards: bool
     order: tuple[int, ...]
-    black: tuple[float, ...]
+    black: float
     white: tuple[float, ...]
 
 
 def draw_picks(count: int, random: np.random.Generator) -> list[Pick]:
     """Of `count` samples."""
-    shares = random.random((count, 3))
-    coins = random.random((count, 5)) < 0.5
-    coloured = (random.random(count) < _COLOURED).tolist()
-    orders = random.permuted(np.tile(np.arange(3), (count, 1)), axis=1)
-    black = random.uniform(*_DARKEST, count)
-    white = random.uniform(*_BRIGHTEST, count)[:, None] - random.uniform(0, _TINT, (count, 3))
+    shares = random.random((count, 3)).tolist()
+    coins = (random.random((count, 4)) < 0.5).tolist()
+    colours = Colours.drawn(random, count)
+    order, black, white = colours.order.tolist(), colours.black.tolist(), colours.white.tolist()
     return [
         Pick(
-            truth=float(shares[n, 0]),
-            down=float(shares[n, 1]),
-            across=float(shares[n, 2]),
-            mirrored=(bool(coins[n, 0]), bool(coins[n, 1])),
-            turned=bool(coins[n, 2]),
-            backwards=bool(coins[n, 3]),
-            order=tuple(orders[n].tolist()) if coins[n, 4] else (0, 1, 2),
-            black=(float(black[n]),) * 3 if coloured[n] else (0.0,) * 3,
-            white=tuple(white[n].tolist()) if coloured[n] else (1.0,) * 3,
+            truth=shares[n][0],
+            down=shares[n][1],
+            across=shares[n][2],
+            mirrored=(coins[n][0], coins[n][1]),
+            turned=coins[n][2],
+            backwards=coins[n][3],
+            order=tuple(order[n]),
+            black=black[n],
+            white=tuple(white[n]),
         )
         for n in range(count)
     ]
 
 
-def serve(scenes: list[tuple[StoredScene, int]], picks: list[Pick], size: tuple[int, int]) -> Batch:
+def serve(scenes: Sequence[tuple[StoredScene, int]], picks: Sequence[Pick], size: tuple[int, int]) -> Batch:
     """A sample of `size`, height and width, for each scene, with the number of its truth, and pick.
 
     A crop that does not fit its scene when it is turned is not turned.
@@ -79,7 +75,7 @@ def serve(scenes: list[tuple[StoredScene, int]], picks: list[Pick], size: tuple[
         for frame, source in enumerate((ends[0], 1 + truth, ends[1])):
             view = _placed(scene.frames[source], pick, size, turned)
             for channel, origin in enumerate(pick.order):
-                low, high = pick.black[channel], pick.white[channel]
+                low, high = pick.black, pick.white[channel]
                 made = frames[frame, n, channel]
                 np.multiply(view[origin], np.float32((high - low) / 255), out=made)
                 if low:
@@ -91,7 +87,7 @@ def serve(scenes: list[tuple[StoredScene, int]], picks: list[Pick], size: tuple[
         known = _placed(scene.known[truth], pick, size, turned)
         np.multiply(known[0], np.float32(1 / 255), out=shares[n, 2])
         t[n] = 1 - scene.t[truth] if pick.backwards else scene.t[truth]
-    return _batch(*(torch.from_numpy(each) for each in (frames, motion, shares, t)))
+    return as_batch(*(torch.from_numpy(each) for each in (frames, motion, shares, t)))
 
 
 def _placed(planes: NDArray[Any], pick: Pick, size: tuple[int, int], turned: bool) -> NDArray[Any]:
@@ -115,7 +111,7 @@ def _move(made: NDArray[np.float32], motion: NDArray[np.float16], pick: Pick, tu
         np.multiply(motion[source], np.float32(-1 if against else 1), out=made[axis])
 
 
-def _batch(frames: Tensor, motion: Tensor, shares: Tensor, t: Tensor) -> Batch:
+def as_batch(frames: Tensor, motion: Tensor, shares: Tensor, t: Tensor) -> Batch:
     """Frames [3, N, 3, H, W]: left, truth, right; motion [N, 2, H, W]; shares [N, 3, H, W]: both visible, known."""
     flow = flow_of(motion, t)
     inside = torch.cat((lands_inside(flow[:, :2]), lands_inside(flow[:, 2:])), dim=1)

@@ -1,15 +1,18 @@
 """A source of samples from shots: runs of consecutive frames without a cut or a repeated frame."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from vsrife.errors import ArgumentError
-from vsrife.training.data.augment import Turn, crop_places
+from vsrife.training.data.augment import Turn, crop_places, zoom_window, zoomed
 from vsrife.training.data.batch import Batch, with_motion, without_motion
+from vsrife.training.data.colours import Colours
 from vsrife.training.data.draws import Draws, mixed_seed
 from vsrife.training.data.labels import Labels
 
@@ -54,6 +57,8 @@ class ShotSettings:
     """height, width: of the crop. spans: frames from left to right, each as likely as it is often in the list; at least
     2. any_time: the truth is any frame between them; else the middle one, and then every span must be even.
     labelled: share of the samples that are windows with labels, whose truth is in the middle, where there are labels.
+    zoomed: share of the samples that are a part of the frame of another size, brought to the crop's; zoom: by what, the
+    least and the most. coloured: share of those whose colours change, see `Colours`.
     """
 
     height: int = 224
@@ -61,6 +66,9 @@ class ShotSettings:
     spans: tuple[int, ...] = (2,)
     any_time: bool = False
     labelled: float = 0.5
+    zoomed: float = 0.0
+    zoom: tuple[float, ...] = (0.5, 1.5)
+    coloured: float = 0.0
 
     def __post_init__(self) -> None:
         if not 0 <= self.labelled <= 1:
@@ -71,6 +79,12 @@ class ShotSettings:
             )
         if not self.any_time and any(span % 2 for span in self.spans):
             raise ArgumentError(f"spans ({self.spans}) must be even without any_time; take 2 or 4, or set any_time")
+        for name in ("zoomed", "coloured"):
+            share = getattr(self, name)
+            if not 0 <= share <= 1:
+                raise ArgumentError(f"{name} ({share}) must be from 0 to 1; it is a share of the samples")
+        if len(self.zoom) != 2 or not 0.1 <= self.zoom[0] <= self.zoom[1] <= 10:
+            raise ArgumentError(f"zoom ({list(self.zoom)}) must be the least and the most, of 0.1 to 10")
 
 
 class Windows:
@@ -101,6 +115,11 @@ class Windows:
                 "use a smaller crop or larger clips"
             )
         self._usable = {span: [n for n, length in enumerate(shots.lengths) if length > span] for span in settings.spans}
+        # A shot that is held out has no frames, but may have labels.
+        self._known = {
+            span: [each for each in (labels.windows(span) if labels else ()) if each[0] in self._usable[span]]
+            for span in settings.spans
+        }
         self._starts: dict[int, Tensor] = {}
         for span, usable in self._usable.items():
             if not usable:
@@ -134,10 +153,12 @@ class Windows:
             t.append(middle / span)
         crops, parts = [], []
         crop = size or (self.settings.height, self.settings.width)
+        factors = self._zooms(count, seed)
         for index, frame in enumerate(self._shots.read(places)):
             share_of = (down[index // 3], across[index // 3])
-            rows, columns = crop_places(share_of, (frame.shape[1], frame.shape[2]), crop)
-            crops.append(frame[:, rows, columns])
+            whole = (frame.shape[1], frame.shape[2])
+            rows, columns = crop_places(share_of, whole, zoom_window(factors[index // 3], whole, crop))
+            crops.append(zoomed(frame[:, rows, columns], crop))
             parts.append((rows, columns))
         frames = torch.stack(crops).view(count, 3, 3, *crop).to(self.device, non_blocking=True)
         times = torch.tensor(t).to(self.device, non_blocking=True)
@@ -146,9 +167,12 @@ class Windows:
             turn = Turn.drawn(Draws(mixed_seed(seed, 1), self.device), count, square=crop[0] == crop[1])
             frames, times = turn.frames(frames, times)
         frames = frames.float() / 255
+        if self.settings.coloured:
+            random = np.random.default_rng(mixed_seed(seed, 3))
+            frames = Colours.drawn(random, count, self.settings.coloured).frames(frames)
         if self._labels is None:
             return without_motion(frames, times)
-        flow, trust = self._labels.motion(places, parts[::3])
+        flow, trust = self._labels.motion(places, parts[::3], crop)
         return with_motion(frames, times, *(turn.motion(flow, trust) if turn else (flow, trust)))
 
     def _labelled(self, host: Draws, spans: Sequence[int]) -> list[Sequence[tuple[int, int]]]:
@@ -156,7 +180,15 @@ class Windows:
         if self._labels is None:
             return [()] * len(spans)
         wanted = host.chance(len(spans), of=self.settings.labelled).tolist()
-        return [self._labels.windows(span) if each else () for span, each in zip(spans, wanted, strict=True)]
+        return [self._known[span] if each else () for span, each in zip(spans, wanted, strict=True)]
+
+    def _zooms(self, count: int, seed: int) -> list[float]:
+        """By how much each sample is enlarged; as many are as much larger as smaller, on a logarithmic scale."""
+        draws = Draws(mixed_seed(seed, 2), torch.device("cpu"))
+        low, high = (math.log(factor) for factor in self.settings.zoom)
+        changed = draws.chance(count, of=self.settings.zoomed)
+        factors: list[float] = torch.where(changed, draws.uniform(count, low=low, high=high).exp(), 1.0).tolist()
+        return factors
 
     def _window(self, span: int, share: float) -> tuple[int, int]:
         """Shot and first frame of the window at `share` of all windows of that span."""

@@ -22,7 +22,7 @@ from vsrife.training.data.layers import Look, draw_backgrounds, draw_cards
 from vsrife.training.data.light import draw_changes
 from vsrife.training.data.motion import draw_camera
 from vsrife.training.data.overlays import draw_overlays
-from vsrife.training.data.scenes import Scenes, lands_inside
+from vsrife.training.data.scenes import Scenes, concatenated, lands_inside, scene_times
 from vsrife.training.data.shades import draw_shades
 
 __all__ = ["Synthetic", "SyntheticSettings"]
@@ -41,6 +41,7 @@ class SyntheticSettings:
 
     height, width: of the frames, pixels, at least 32.
     layers: before the background, at most; a batch has as many samples of each number from 1 up. 0 for none.
+    motion: how far things move, of what is usual for frames of that size: up to 80 pixels at a longer side of 256.
     any_time: with t anywhere in 0..1; the others are at 1/2.
     lettered: of the layers, not the samples: those that are writing, as signs are.
     scrolled: in which the foremost layer is credits, text that moves evenly up or along.
@@ -56,6 +57,7 @@ class SyntheticSettings:
     height: int = 224
     width: int = 224
     layers: int = 6
+    motion: float = 1.0
     any_time: float = 0.5
     lettered: float = 0.12
     scrolled: float = 0.02
@@ -75,7 +77,7 @@ class SyntheticSettings:
             if not 0 <= share <= 1:
                 of = "layers" if name == "lettered" else "samples"
                 raise ArgumentError(f"{name} ({share}) must be from 0 to 1; it is a share of the {of}")
-        for name, least in (("height", 32), ("width", 32), ("layers", 0)):
+        for name, least in (("height", 32), ("width", 32), ("layers", 0), ("motion", 0)):
             number = getattr(self, name)
             if number < least:
                 raise ArgumentError(f"{name} ({number}) must be at least {least}; give a larger number")
@@ -112,17 +114,33 @@ class Synthetic:
         position: int = 0,  # noqa: ARG002 - only sources whose samples change in the course of a run read it
     ) -> Batch:
         """`count` samples, without gradients; the last ones are those with motion blur. `position` changes nothing."""
-        settings = self.settings
-        size = size or (settings.height, settings.width)
-        blurred = round(settings.blurred * count)
-        groups = [(number, blur) for number, blur in ((count - blurred, False), (blurred, True)) if number]
+        size = size or (self.settings.height, self.settings.width)
         batches = []
-        for index, (number, blur) in enumerate(groups):
-            draws = Draws(mixed_seed(seed, index), self.bank.backgrounds.device)
-            t = torch.where(draws.chance(number, of=settings.any_time), draws.uniform(number), 0.5)
-            scenes = self._scenes(_cards(number, settings.layers), blur, settings.faded, t[:, None], size, draws)
-            batches.append(scenes.batch())
+        for number, blur, draws in self._groups(count, seed):
+            t = torch.where(draws.chance(number, of=self.settings.any_time), draws.uniform(number), 0.5)
+            batches.append(self._drawn(number, blur, t[:, None], size, draws).batch())
         return concatenate(batches)
+
+    @torch.no_grad()
+    def block(self, count: int, seed: int, truths: int) -> Scenes:
+        """`count` scenes at once, as `draw` has them, each at so many times between its inputs, see `scene_times`."""
+        size = (self.settings.height, self.settings.width)
+        parts = []
+        for number, blur, draws in self._groups(count, seed):
+            times = [scene_times(mixed_seed(seed, blur), n, truths, self.settings.any_time) for n in range(number)]
+            t = torch.tensor(times).to(draws.device, non_blocking=True)
+            parts.append(self._drawn(number, blur, t, size, draws))
+        return concatenated(parts)
+
+    def _groups(self, count: int, seed: int) -> list[tuple[int, bool, Draws]]:
+        """Scenes without motion blur, then those with it."""
+        blurred = round(self.settings.blurred * count)
+        numbers = [(number, blur) for number, blur in ((count - blurred, False), (blurred, True)) if number]
+        device = self.bank.backgrounds.device
+        return [(*group, Draws(mixed_seed(seed, index), device)) for index, group in enumerate(numbers)]
+
+    def _drawn(self, count: int, blur: bool, t: Tensor, size: tuple[int, int], draws: Draws) -> Scenes:
+        return self._scenes(_cards(count, self.settings.layers), blur, self.settings.faded, t, size, draws)
 
     @torch.no_grad()
     def scene(self, number: int, seed: int, times: Sequence[float]) -> Scenes:
@@ -138,19 +156,28 @@ class Synthetic:
         t = torch.tensor([list(times)]).to(device, non_blocking=True)
         cards = 1 + number % settings.layers if settings.layers else 0
         blur = number * GOLDEN % 1.0 < settings.blurred
+        trimmed = device.type == "cpu"
         if draws.number(_OF) < settings.faded * _OF:
-            return self._scenes([cards, cards], blur, 1.0, t.expand(2, -1), size, draws)[:1]
-        return self._scenes([cards], blur, 0.0, t, size, draws)
+            return self._scenes([cards, cards], blur, 1.0, t.expand(2, -1), size, draws, trimmed=trimmed)[:1]
+        return self._scenes([cards], blur, 0.0, t, size, draws, trimmed=trimmed)
 
     def _scenes(
-        self, cards: Sequence[int], blur: bool, faded: float, t: Tensor, size: tuple[int, int], draws: Draws
+        self,
+        cards: Sequence[int],
+        blur: bool,
+        faded: float,
+        t: Tensor,
+        size: tuple[int, int],
+        draws: Draws,
+        *,
+        trimmed: bool = False,
     ) -> Scenes:
-        """Scenes with so many cards each, the most first, at t [N, T]."""
+        """Scenes with so many cards each, the most first, at t [N, T]. trimmed: see `Layers.trimmed_look`."""
         settings = self.settings
         count = len(cards)
         longer = float(max(size))
         times = torch.cat((torch.zeros_like(t[:, :1]), t, torch.ones_like(t[:, :1])), dim=1)
-        camera = draw_camera(draws, count, longer)
+        camera = draw_camera(draws, count, longer, settings.motion)
         # Nothing is smeared over more than 12 pixels.
         shutter = torch.minimum(draws.uniform(count, low=0.05, high=0.5), 12 / camera.distance.clamp(min=1.0))
         looks = [draw_backgrounds(draws, self.bank, camera, longer).look(*size, times, shutter if blur else None)]
@@ -163,7 +190,8 @@ class Synthetic:
             if blur:
                 fastest = 2 * layers.motion.shift.norm(dim=1).clamp(min=1.0)
                 lasting = torch.minimum(shutter[scenes], 12 / fastest)
-            looks.append(layers.look(*size, times[scenes], lasting))
+            look = layers.trimmed_look if trimmed else layers.look
+            looks.append(look(*size, times[scenes], lasting))
         view = _view(looks, heads, count)
         through = draw_shades(draws, count, longer, settings.shaded).fall(view.picture, times)
         changes = draw_changes(draws, count, settings.drifting, settings.noisy, faded)

@@ -1,0 +1,173 @@
+"""Training on a machine that is lent for minutes, in its whole length: what travels, what it begins with, what is there
+at any moment to come back.
+"""
+
+import re
+import runpy
+import shutil
+import sys
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from tests.conftest import ROOT
+from tests.training.test_default import data
+from vsrife.errors import ArgumentError, RifeError
+from vsrife.models import checkpoint
+from vsrife.training import fit
+from vsrife.training.data.packing import PackSettings, write_pack
+from vsrife.training.loop import Trainer
+from vsrife.training.parallel import Group
+from vsrife.training.rental import Returns, travels
+from vsrife.training.state import read_carry, read_state
+
+__all__ = ["data"]  # a fixture
+
+pytestmark = pytest.mark.slow
+
+CPU = torch.device("cpu")
+CONFIG = """
+run = { folder = "none", steps = 1, batch = 2, device = "cpu", precision = "float32" }
+network = { preset = "4.26", widths = [12, 8, 8, 8, 4], head_width = 4 }
+optimiser = { warm_up = 1 }
+data = { crop = [64, 64], synthetic = { layers = 2 } }
+log = { every = 1 }
+"""
+
+
+@pytest.fixture
+def call(data, tmp_path, monkeypatch, capsys):
+    """The tool, on a pack; measuring how long a step takes is short."""
+    pack = tmp_path / "pack"
+    pack.mkdir()
+    write_pack(data, pack, PackSettings(), lambda _line: None)
+    for name, value in (("_WARM", 1), ("_TIMED", 1), ("_ROUNDS", 1)):
+        monkeypatch.setattr(fit, name, value)
+
+    config = tmp_path / "tiny.toml"
+    config.write_text(CONFIG)
+
+    def called(*options, source=pack, out=tmp_path / "out"):
+        argv = ["train_default.py", str(source), str(out), f"--config={config}", *options]
+        monkeypatch.setattr(sys, "argv", argv)
+        with pytest.raises(SystemExit) as left:
+            runpy.run_path(str(ROOT / "tools" / "train_default.py"), run_name="__main__")
+        captured = capsys.readouterr()
+        return left.value.code, captured.out, captured.err
+
+    return called
+
+
+@pytest.mark.timeout(400)
+def test_minutes_on_a_lent_machine(call, tmp_path):
+    back = tmp_path / "back"
+    status, told, error = call("--minutes=0.8", f"--returns={back}", "--set=save.seconds=8")
+    assert status == 0, error
+    assert re.search(r"travels: pack \d\.\d MB; \d\.\d MB of 64, \d\d\.\d to spare\n", told)
+    assert "a failure costs what was learnt since the last compact state, of which there is one every 8 s" in told
+    states = [int(each) for each in re.findall(r"compact state of step (\d+): ", told)]
+    assert len(states) > 2, told
+    assert states == sorted(states)
+    assert re.search(r"at no moment would a failure have cost more than \d+ s of 48: ", told)
+    files = {path.relative_to(back).as_posix() for path in back.rglob("*") if path.is_file()}
+    assert files == {"carry/carry.json", "carry/carry-0.safetensors", "log.jsonl", "model.safetensors"}
+    assert re.search(r"returns: 4 files, \d\.\d MB, in ", told)
+    carried = read_carry(back / "carry")
+    assert carried.about["step"] == states[-1]
+    network = checkpoint.load(back / "model.safetensors")
+    assert network.architecture.widths == (12, 8, 8, 8, 4)
+
+    # What came back is what the next one begins with: as a state, and as weights, in which there is no teacher.
+    begun = f"beginning with the average of step {states[-1]} in "
+    for place, said, part in ((back / "carry", begun, ""), (back / "model.safetensors", "", "network.")):
+        again = tmp_path / f"again-{place.stem}"
+        status, told, error = call("--minutes=0.6", f"--from={place}", "--set=run.budget=20", out=again)
+        assert status == 0, error
+        assert "start 0." in told.split("travels: ")[1].splitlines()[0]
+        assert said in told
+        first = read_state(again / "run" / "state" / "00000000")
+        for name, given in carried.rows["average"].items():
+            near = 2e-3 * float(given.abs().max()) + 1e-6
+            if name.startswith(part):
+                assert (first.rows["weights"][name] - given).abs().max() <= near, name
+            assert torch.equal(first.rows["weights"][name], first.rows["average"][name])
+        assert not any(bool(each.any()) for each in first.rows["second"].values())
+
+
+def test_what_is_wrong_is_one_line(call, tmp_path):
+    def fails(*options, **places):
+        status, _, err = call("--minutes=0.2", *options, **places)
+        assert status == 2
+        assert err.count("\n") == 1
+        return err
+
+    assert "from (nowhere) must be a state, a run's folder or a .safetensors file" in fails("--from=nowhere")
+    assert "must be a pack, or " in fails(source=tmp_path / "nothing")
+    (tmp_path / "large.safetensors").write_bytes(bytes(70_000_000))
+    text = fails(f"--from={tmp_path / 'large.safetensors'}")
+    assert re.search(
+        r"pack \+ start \(pack \d\.\d MB, start 70\.0 MB\) must be 64 MB or less together, and is \d\.\d MB more", text
+    )
+    (tmp_path / "empty").mkdir()
+    assert "run.start" in fails(f"--from={tmp_path / 'empty'}")
+
+
+def test_a_state_of_another_network_is_no_start(make, tmp_path):
+    run = Trainer(make("run.steps=1", "optimiser.warm_up=0"), Group(), CPU)
+    run.run()
+    place = run.config.run.folder
+    other = (f"run.start={place}", f"run.folder={tmp_path / 'other'}")
+    with pytest.raises(
+        ArgumentError, match=r"^run.start \(.*\) must be of the same network, and network\.block0\."
+    ) as raised:
+        Trainer(make(*other, "network.widths=[16, 8, 8, 4]"), Group(), CPU)
+    assert "\n" not in str(raised.value)
+    fresh = Trainer(make(*other, "run.seed=9"), Group(), CPU)
+    assert fresh.step == 0
+    assert torch.equal(fresh.weights.row.detach(), run.descent.average)
+    assert torch.equal(fresh.descent.average, run.descent.average)
+    # A run that is carried on has a state of its own, wherever it once began.
+    fresh.config.run.folder.mkdir(exist_ok=True)
+    fresh.run()
+    shutil.rmtree(place)
+    again = Trainer(make(*other, "run.seed=9"), Group(), CPU)
+    assert again.step == fresh.step > 0
+
+
+def test_a_machine_that_is_taken_away_while_states_are_copied(tmp_path, monkeypatch):
+    """There is a whole one at any time, under one of two names; and never more files than come back."""
+    run, back = tmp_path / "run", Returns(tmp_path / "back")
+    (run / "carry").mkdir(parents=True)
+    for index in range(2):
+        save_file({"x": torch.full((3,), index)}, run / "carry" / f"carry-{index}.safetensors")
+    (run / "carry" / "carry.json").write_text("1")
+    (run / "log.jsonl").write_text("{}\n")
+    save_file({"x": torch.zeros(3)}, run / "model.safetensors")
+    back.take(run, run / "model.safetensors")
+    assert back.summary().startswith("returns: 5 files, 0.0 MB, in ")
+    (run / "carry" / "carry.json").write_text("2")
+    removed = shutil.rmtree
+
+    def taken_away(place, **options):
+        if place.name == "carry":
+            raise KeyboardInterrupt
+        removed(place, **options)
+
+    monkeypatch.setattr("vsrife.training.rental.shutil.rmtree", taken_away)
+    with pytest.raises(KeyboardInterrupt):
+        back.take(run, run / "model.safetensors")
+    assert (back.folder / "carry" / "carry.json").read_text() == "1"
+    assert (back.folder / "carry.new" / "carry.json").read_text() == "2"
+    assert load_file(back.folder / "carry" / "carry-1.safetensors")["x"].tolist() == [1, 1, 1]
+    assert back.summary().startswith("returns: 8 files")
+    (back.folder / "more").write_text("")
+    with pytest.raises(RifeError, match=r"must hold at most 8 files of 16 MB, but has 9, too large: none"):
+        back.summary()
+
+
+def test_what_travels_is_counted_in_folders_too(tmp_path):
+    (tmp_path / "a" / "b").mkdir(parents=True)
+    (tmp_path / "a" / "b" / "c").write_bytes(bytes(2_500_000))
+    (tmp_path / "d").write_bytes(bytes(61_000_000))
+    assert travels({"one": tmp_path / "a", "two": tmp_path / "d"}).endswith("63.5 MB of 64, 0.5 to spare")
