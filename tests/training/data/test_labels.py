@@ -45,7 +45,9 @@ def test_a_turned_sample_warps_to_its_truth(crop: tuple[int, int]) -> None:
     height, width, speed = 43, 70, (2.5, -1.25)
     shot = moving_shot(7, height, width, speed)
     labels = Labels({Place(0, n, d): even_label(height, width, speed, d) for d in (1, 2) for n in range(d, 7 - d)})
-    settings = ShotSettings(height=crop[0], width=crop[1], spans=(2, 4, 3), any_time=True, labelled=0.5)
+    settings = ShotSettings(
+        height=crop[0], width=crop[1], spans=(2, 4, 3), any_time=True, labelled=0.5, zoomed=0.5, zoom=(0.8, 1.4)
+    )
     batch = Windows(ResidentShots([shot]), settings, CPU, labels=labels).draw(120, 4)
     directions = set()
     margin = 12  # beyond it a place may lie outside of the crop
@@ -69,7 +71,7 @@ def test_a_window_takes_each_side_from_the_label_of_that_distance() -> None:
     labels = Labels({Place(2, 5, 1): even_label(40, 50, (3, 1), 1), Place(2, 5, 2): even_label(40, 50, (7, 1), 1, 127)})
     crops = [(slice(3, 20), slice(10, 41))] * 4
     windows = [(4, 5, 7), (3, 5, 6), (4, 5, 8), (3, 4, 5)]
-    flow, trust = labels.motion([(2, frame) for window in windows for frame in window], crops)
+    flow, trust = labels.motion([(2, frame) for window in windows for frame in window], crops, (17, 31))
     assert flow.shape == (4, 4, 17, 31)
     assert flow[:, :, 5, 5].tolist() == [[-3, -1, 7, 1], [-7, -1, 3, 1], [-3, -1, 0, 0], [0, 0, 0, 0]]
     assert trust[:, :, 5, 5].tolist() == [
@@ -201,7 +203,7 @@ def test_a_folder_is_gone_on_with_and_read(tmp_path: Path) -> None:
     assert labels.windows(2) == [(0, 4)]
     assert labels.windows(4) == [(12, 98)]
     assert labels.windows(6) == ()
-    flow, trust = labels.motion([(12, 98), (12, 100), (12, 102)], [(slice(0, 30), slice(0, 41))])
+    flow, trust = labels.motion([(12, 98), (12, 100), (12, 102)], [(slice(0, 30), slice(0, 41))], (30, 41))
     assert flow[0, :, 9, 9].tolist() == [-6, -4, 6, 4]
     assert trust[0, :, 9, 9].tolist() == pytest.approx([7 / 255, 7 / 255])
 

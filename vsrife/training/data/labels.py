@@ -21,7 +21,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
-from torch.nn.functional import avg_pool2d, grid_sample
+from torch.nn.functional import avg_pool2d, grid_sample, interpolate
 
 from vsrife.errors import ArgumentError
 from vsrife.training.data.packing import Pack
@@ -102,29 +102,35 @@ class Labels:
         """Shot and first frame of every window of `span` frames from left to right whose middle has a label."""
         return self._windows.get(span, ())
 
-    def motion(self, places: Sequence[tuple[int, int]], crops: Sequence[tuple[slice, slice]]) -> tuple[Tensor, Tensor]:
+    def motion(
+        self, places: Sequence[tuple[int, int]], crops: Sequence[tuple[slice, slice]], size: tuple[int, int]
+    ) -> tuple[Tensor, Tensor]:
         """Flow [N, 4, H, W] and trust [N, 2, H, W] in 0..1 of N windows, float32; both are 0 where there is no label.
 
         places: shot and frame of left, truth and right of each window, one after the other. crops: rows and columns of
-        each, all of one size.
+        each, which are brought to `size`, height and width, and their flow with them.
         """
         halves = []
         for number, (rows, columns) in enumerate(crops):
             (shot, left), (_, truth), (_, right) = places[3 * number : 3 * number + 3]
-            halves.append(self._half(Place(shot, truth, truth - left), 0, rows, columns))
-            halves.append(self._half(Place(shot, truth, right - truth), 1, rows, columns))
+            halves.append(self._half(Place(shot, truth, truth - left), 0, rows, columns, size))
+            halves.append(self._half(Place(shot, truth, right - truth), 1, rows, columns, size))
         both = torch.stack(halves)
         both = both.view(len(crops), 2, *both.shape[1:])
         return both[:, :, :2].flatten(1, 2), both[:, :, 2]
 
-    def _half(self, place: Place, side: int, rows: slice, columns: slice) -> Tensor:
-        """Flow and trust to one side: [3, rows, columns]."""
+    def _half(self, place: Place, side: int, rows: slice, columns: slice, size: tuple[int, int]) -> Tensor:
+        """Flow and trust to one side: [3, height, width]."""
         label = self._labels.get(place)
         if label is None:
-            size = (3, rows.stop - rows.start, columns.stop - columns.start)
-            return torch.zeros(size, device=self._device)
+            return torch.zeros((3, *size), device=self._device)
         both = torch.cat((label.flow[2 * side : 2 * side + 2].float(), label.trust[side : side + 1] / 255))
-        return enlarged(both[None], rows, columns)[0]
+        part = enlarged(both[None], rows, columns)
+        height, width = part.shape[-2:]
+        if (height, width) == size:
+            return part[0]
+        grown = interpolate(part, size, mode="bilinear")[0]
+        return grown * grown.new_tensor((size[1] / width, size[0] / height, 1.0)).view(3, 1, 1)
 
 
 class LabelFolder:
