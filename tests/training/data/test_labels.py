@@ -229,14 +229,3 @@ def test_what_is_wrong_with_a_folder_is_told(tmp_path: Path) -> None:
         folder.read(CPU)
     with pytest.raises(ArgumentError, match=r"^out \(.*\) must be a new or empty folder, or one of labels"):
         LabelFolder(tmp_path, pack).begin({})
-
-
-def test_the_flow_of_a_zoomed_window_is_as_much_shorter_or_longer() -> None:
-    shots = ResidentShots([moving_shot(12, 80, 96, (1, 0))])
-    labels = Labels({Place(0, 6, 1): even_label(80, 96, (6, 3), 1)})
-    for zoom in (0.5, 1.5):
-        settings = ShotSettings(height=36, width=48, spans=(2,), labelled=1.0, zoomed=1.0, zoom=(zoom, zoom))
-        batch = Windows(shots, settings, CPU, augmented=False, labels=labels).draw(4, 3)
-        assert (batch.known == 1).all()
-        told = torch.tensor([-6.0, -3.0, 6.0, 3.0]).view(1, 4, 1, 1) * zoom
-        assert torch.allclose(batch.flow, told.expand_as(batch.flow), atol=0.15)

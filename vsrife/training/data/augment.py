@@ -9,7 +9,7 @@ from torch.nn.functional import interpolate
 
 from vsrife.training.data.draws import Draws
 
-__all__ = ["Turn", "augment", "crop_places", "zoom_window", "zoomed", "zoomed_flow"]
+__all__ = ["Turn", "augment", "crop_places", "zoom_window", "zoomed"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -40,17 +40,12 @@ class Turn:
         frames = torch.where(_beside(self.backwards, frames), frames.flip(1), frames)
         return frames, torch.where(self.backwards, 1 - t, t)
 
-    def motion(self, flow: Tensor, visible: Tensor, zoom: Tensor | float = 1.0) -> tuple[Tensor, Tensor]:
-        """The motion of samples that `frames` turns, as `Batch` tells it: flow [N, 4, H, W], visible [N, 2, H, W].
-
-        zoom: a number, or [N]: by how much the frames, and the places of `flow` with them, were enlarged already; a
-        flow is as many times longer. New tensors of those shapes.
+    def motion(self, flow: Tensor, visible: Tensor) -> tuple[Tensor, Tensor]:
+        """The motion of samples that `frames` turns, as `Batch` tells it: flow [N, 4, H, W], visible [N, 2, H, W]. New
+        tensors of those shapes.
         """
         flow, visible = self._in_place(flow), self._in_place(visible)
-        if isinstance(zoom, Tensor):
-            zoom = zoom.view(-1, 1, 1, 1)
-        signs = zoom * torch.stack((1.0 - 2.0 * self.across, 1.0 - 2.0 * self.down), 1).repeat(1, 2)[..., None, None]
-        flow = flow * signs
+        flow = flow * torch.stack((1.0 - 2.0 * self.across, 1.0 - 2.0 * self.down), 1).repeat(1, 2)[..., None, None]
         flow = torch.where(_beside(self.exchanged, flow), flow[:, [1, 0, 3, 2]], flow)
         flow = torch.where(_beside(self.backwards, flow), flow[:, [2, 3, 0, 1]], flow)
         return flow, torch.where(_beside(self.backwards, visible), visible.flip(1), visible)
@@ -85,16 +80,6 @@ def zoomed(part: Tensor, size: tuple[int, int]) -> Tensor:
         return part
     made = interpolate(part[None].float(), size, mode="bilinear", antialias=True)[0]
     return made.round_().clamp_(0, 255).to(torch.uint8)
-
-
-def zoomed_flow(flow: Tensor, visible: Tensor, size: tuple[int, int]) -> tuple[Tensor, Tensor]:
-    """A flow [N, 4, h, w] and what is visible, [N, 2, h, w], of parts that `zoomed` brings to a height and width."""
-    height, width = flow.shape[-2:]
-    if (height, width) == size:
-        return flow, visible
-    flow, visible = (interpolate(each, size, mode="bilinear", antialias=True) for each in (flow, visible))
-    longer = [size[1] / width, size[0] / height]
-    return torch.cat([flow[:, axis : axis + 1] * longer[axis % 2] for axis in range(4)], dim=1), visible
 
 
 def zoom_window(factor: float, frame: tuple[int, int], crop: tuple[int, int]) -> tuple[int, int]:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from vsrife.errors import ArgumentError
-from vsrife.training.data.augment import Turn, crop_places, zoom_window, zoomed, zoomed_flow
+from vsrife.training.data.augment import Turn, crop_places, zoom_window, zoomed
 from vsrife.training.data.batch import Batch, with_motion, without_motion
 from vsrife.training.data.colours import Colours
 from vsrife.training.data.draws import Draws, mixed_seed
@@ -56,19 +56,19 @@ class ResidentShots:
 class ShotSettings:
     """height, width: of the crop. spans: frames from left to right, each as likely as it is often in the list; at least
     2. any_time: the truth is any frame between them; else the middle one, and then every span must be even.
+    labelled: share of the samples that are windows with labels, whose truth is in the middle, where there are labels.
     zoomed: share of the samples that are a part of the frame of another size, brought to the crop's; zoom: by what, the
     least and the most. coloured: share of those whose colours change, see `Colours`.
-    labelled: share of the samples that are windows with labels, whose truth is in the middle, where there are labels.
     """
 
     height: int = 224
     width: int = 224
     spans: tuple[int, ...] = (2,)
     any_time: bool = False
+    labelled: float = 0.5
     zoomed: float = 0.0
     zoom: tuple[float, ...] = (0.5, 1.5)
     coloured: float = 0.0
-    labelled: float = 0.5
 
     def __post_init__(self) -> None:
         if not 0 <= self.labelled <= 1:
@@ -115,6 +115,11 @@ class Windows:
                 "use a smaller crop or larger clips"
             )
         self._usable = {span: [n for n, length in enumerate(shots.lengths) if length > span] for span in settings.spans}
+        # A shot that is held out has no frames, but may have labels.
+        self._known = {
+            span: [each for each in (labels.windows(span) if labels else ()) if each[0] in self._usable[span]]
+            for span in settings.spans
+        }
         self._starts: dict[int, Tensor] = {}
         for span, usable in self._usable.items():
             if not usable:
@@ -167,22 +172,15 @@ class Windows:
             frames = Colours.drawn(random, count, self.settings.coloured).frames(frames)
         if self._labels is None:
             return without_motion(frames, times)
-        flow, trust = self._motion(self._labels, places, parts[::3], crop)
+        flow, trust = self._labels.motion(places, parts[::3], crop)
         return with_motion(frames, times, *(turn.motion(flow, trust) if turn else (flow, trust)))
 
-    def _motion(
-        self,
-        labels: Labels,
-        places: Sequence[tuple[int, int]],
-        parts: Sequence[tuple[slice, slice]],
-        crop: tuple[int, int],
-    ) -> tuple[Tensor, Tensor]:
-        """As `Labels.motion`, of parts of any size that were brought to the crop's."""
-        if not self.settings.zoomed:
-            return labels.motion(places, parts)
-        found = [labels.motion(places[3 * n : 3 * n + 3], [part]) for n, part in enumerate(parts)]
-        flows, trusts = zip(*(zoomed_flow(flow, trust, crop) for flow, trust in found), strict=True)
-        return torch.cat(flows), torch.cat(trusts)
+    def _labelled(self, host: Draws, spans: Sequence[int]) -> list[Sequence[tuple[int, int]]]:
+        """For each sample the windows that it is one of, shot and first frame; none where it may be any."""
+        if self._labels is None:
+            return [()] * len(spans)
+        wanted = host.chance(len(spans), of=self.settings.labelled).tolist()
+        return [self._known[span] if each else () for span, each in zip(spans, wanted, strict=True)]
 
     def _zooms(self, count: int, seed: int) -> list[float]:
         """By how much each sample is enlarged; as many are as much larger as smaller, on a logarithmic scale."""
@@ -191,13 +189,6 @@ class Windows:
         changed = draws.chance(count, of=self.settings.zoomed)
         factors: list[float] = torch.where(changed, draws.uniform(count, low=low, high=high).exp(), 1.0).tolist()
         return factors
-
-    def _labelled(self, host: Draws, spans: Sequence[int]) -> list[Sequence[tuple[int, int]]]:
-        """For each sample the windows that it is one of, shot and first frame; none where it may be any."""
-        if self._labels is None:
-            return [()] * len(spans)
-        wanted = host.chance(len(spans), of=self.settings.labelled).tolist()
-        return [self._labels.windows(span) if each else () for span, each in zip(spans, wanted, strict=True)]
 
     def _window(self, span: int, share: float) -> tuple[int, int]:
         """Shot and first frame of the window at `share` of all windows of that span."""
