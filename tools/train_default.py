@@ -1,6 +1,7 @@
 """Remake the model that the package carries: pack the data, train, evaluate, and put it where it belongs.
 
     python tools/train_default.py DATA OUT [--set KEY=VALUE ...] [--seconds SECONDS] [--budget SECONDS]
+        [--from STATE_OR_WEIGHTS]
 
 DATA is what tools/pack_data.py takes, with clips_eval beside: nothing is learnt from that, it measures. OUT gets the
 pack, the run and the evaluation; what is there already is not made again, so that the same command goes on after a
@@ -11,9 +12,11 @@ and are from then on what a call without `model` runs; under another --name they
 
     python tools/train_default.py DATA OUT --minutes 9 --from STATE_OR_WEIGHTS [--returns FOLDER]
 
-is for a machine that is lent for minutes: training alone, begun with the best so far (a compact state, a state, a run's
-folder or a .safetensors file), with a compact state every two minutes in FOLDER, where all lies that has to come back.
-DATA may be a pack then. What travels there is told, and is an error where it is too much.
+is for a machine that is lent for minutes: training alone, with a compact state every two minutes in FOLDER, where all
+lies that has to come back. DATA may be a pack then. What travels there is told, and is an error where it is too much.
+
+Both begin with the best so far where --from names it: a compact state, a state, a run's folder or a .safetensors file.
+loss.flow_first is 0 then, unless --set says otherwise.
 """
 
 import argparse
@@ -27,8 +30,10 @@ from pathlib import Path
 import vsrife
 from vsrife.errors import ModelError, RifeError
 from vsrife.models import store
+from vsrife.models.catalogue import entry_of_file
 from vsrife.models.embedded import ABOUT, MOST_BYTES
-from vsrife.training.config import read_config
+from vsrife.training.config import Config, read_config
+from vsrife.training.data.labels import about_labels
 from vsrife.training.data.packing import HELD_OUT, PackSettings, open_pack, write_pack
 from vsrife.training.evaluation.protocols import PROTOCOLS
 from vsrife.training.evaluation.report import as_json, as_text
@@ -52,10 +57,16 @@ BETWEEN = 120
 
 TEACHERS = "None but the block of its own that the configuration may name, which sees the true frame."
 
+NOT_LENT = ("seconds", "budget", "teachers", "least", "below", "apart", "name", "weights", "limit")
+"""Options that say nothing where --minutes is given."""
+
+LENT = ("returns",)
+"""And where it is not."""
+
 MEASURED = ("clips-2x", "clips-4x")
 
 OWN = (
-    *("run.folder", "run.device", "run.start", "network.weights", "validation.clips", "data.ring.folder"),
+    *("run.folder", "run.device", "run.start", "validation.clips", "data.ring.folder"),
     *("data.pack", "data.pictures", "data.cutouts", "data.clips", "data.labels", "data.vimeo"),
 )
 """What of a configuration is of the machine that trained alone, and is not put into the package."""
@@ -89,7 +100,7 @@ def main() -> int:
     parser.add_argument("--minutes", type=float, default=0.0, help="on a lent machine: of everything, see above")
     parser.add_argument("--from", type=Path, dest="start", metavar="STATE_OR_WEIGHTS", help="what it begins with")
     parser.add_argument("--returns", type=Path, metavar="FOLDER", help="default: OUT/returns")
-    parser.add_argument("--teachers", default=TEACHERS, metavar="TEXT", help="for the note (default: %(default)s)")
+    parser.add_argument("--teachers", metavar="TEXT", help="for the note (default: what data.labels tells)")
     parser.add_argument("--least", type=float, default=LEAST, metavar="DB", help="default: %(default)s")
     parser.add_argument("--below", type=float, default=BELOW, metavar="DB", help="default: %(default)s")
     parser.add_argument("--apart", type=float, default=APART, metavar="DB", help="default: %(default)s")
@@ -97,7 +108,12 @@ def main() -> int:
     parser.add_argument("--weights", type=Path, default=store.EMBEDDED, help="default: %(default)s")
     parser.add_argument("--limit", type=int, metavar="N", help="pairs of each clip (default: 16)")
     options = parser.parse_args()
+    unread = NOT_LENT if options.minutes else LENT
+    given = [name for name in unread if getattr(options, name) != parser.get_default(name)]
     try:
+        if given:
+            how = "beside" if options.minutes else "without"
+            raise RifeError(f"{given[0]} ({getattr(options, given[0])}) must be left out {how} --minutes")
         return lent(options) if options.minutes else remake(options)
     except RifeError as error:
         print(f"train_default: {error}", file=sys.stderr)
@@ -110,7 +126,8 @@ def remake(options: argparse.Namespace) -> int:
     pack.mkdir(parents=True, exist_ok=True)
     own = [f"data.pack={pack}", f"validation.clips={options.data / HELD_OUT}"]
     own += [f"run.folder={run}", f"run.budget={options.budget}", f"run.fit={options.seconds}"]
-    config = read_config(options.config, [*own, *options.changes])
+    config = read_config(options.config, [*own, *begun(options), *options.changes])
+    told = options.teachers or teachers(config)
     group, device = join(config.run.device)
     try:
         if group.leads and not (pack / "pack.json").is_file():
@@ -131,7 +148,7 @@ def remake(options: argparse.Namespace) -> int:
     if lack is not None:
         print(f"not put in its place: {lack}; it stays in {run}")
         return 1
-    install(made, pack, options)
+    install(made, pack, told, options)
     print(f"{psnr(twice, options.name):.2f} dB; {options.name}.safetensors and its papers are in {options.weights}")
     return 0
 
@@ -140,31 +157,35 @@ def lent(options: argparse.Namespace) -> int:
     """Training alone, for a few minutes; 0 where something came of it, else 1."""
     pack = options.data if (options.data / "pack.json").is_file() else options.out / "pack"
     clips = options.data / HELD_OUT
-    brought = {"pack": pack, "start": options.start, "clips that measure": clips}
-    present = {name: path for name, path in brought.items() if path is not None and path.exists()}
-    if "pack" not in present:
+    if not pack.is_dir():
         raise RifeError(
             f"data ({options.data}) must be a pack, or {pack} one; make it first: python tools/pack_data.py"
         )
-    if options.start is not None and "start" not in present:
-        raise RifeError(f"from ({options.start}) must be a state, a run's folder or a .safetensors file that exists")
-    print(travels(present))
     run, seconds = options.out / "run", 60 * options.minutes
     returned = Returns(options.returns or options.out / "returns")
     own = [f"data.pack={pack}", f"run.folder={run}", f"run.fit={seconds}", f"run.budget={seconds}"]
     own += [f"save.every={10**9}", f"save.seconds={BETWEEN}"]
-    if "clips that measure" in present:
+    if clips.is_dir():
         own.append(f"validation.clips={clips}")
-    if options.start is not None:
-        key = "network.weights" if options.start.suffix == ".safetensors" else "run.start"
-        own.append(f"{key}={options.start}")
-    config = read_config(options.config, [*own, *options.changes])
+    config = read_config(options.config, [*own, *begun(options), *options.changes])
+    brought = {
+        "pack": config.data.pack,
+        "labels": config.data.labels,
+        "start": config.run.start,
+        "clips that measure": config.validation.clips,
+    }
+    print(travels({name: path for name, path in brought.items() if path is not None}))
     group, device = join(config.run.device)
     try:
         trainer = Trainer(config, group, device)
         made = exported(run, trainer.pupil)
         trainer.carried = lambda: returned.take(run, made)
+        # Before the minutes are spent: all of the way that a compact state goes.
+        trainer.carry()
         if group.leads:
+            returned.summary()
+            if trainer.secured is None:
+                raise RifeError("nothing would come back: the line above says why there is no compact state")
             print(
                 "a failure costs what was learnt since the last compact state, of which there is one every "
                 f"{config.save.seconds:g} s, or after a validation that is under way then"
@@ -172,13 +193,45 @@ def lent(options: argparse.Namespace) -> int:
         trainer.run()
     finally:
         group.leave()
-    if group.leads:
-        print(
-            f"at no moment would a failure have cost more than {trainer.exposed:.0f} s of {seconds:g}: so long was the "
-            "longest time without a compact state"
-        )
-        print(returned.summary())
+    if not group.leads:
+        return 0
+    print(returned.summary())
+    if trainer.secured != trainer.step:
+        print(f"what was learnt after step {trainer.secured} is lost: there is no compact state of step {trainer.step}")
+        return 1
+    print(
+        f"at no moment would a failure have cost more than {trainer.exposed:.0f} s of {seconds:g}: so long was the "
+        "longest time without a compact state"
+    )
     return 0 if trainer.step else 1
+
+
+def begun(options: argparse.Namespace) -> list[str]:
+    """What --from changes in the configuration: a network that finds flow already need not learn it alone first."""
+    start: Path | None = options.start
+    if start is None:
+        return []
+    if not start.exists():
+        raise RifeError(f"from ({start}) must be a state, a run's folder or a .safetensors file that exists")
+    # Of a run's folder the compact state: the exact one is too large to travel.
+    compact = start / "carry"
+    return [f"run.start={compact if (compact / 'carry.json').is_file() else start}", "loss.flow_first=0"]
+
+
+def teachers(config: Config) -> str:
+    """For the note, where --teachers says nothing: the networks that data.labels are of, with licences and sums."""
+    missing = "teachers (missing) must tell {}; add --teachers TEXT"
+    if config.run.start is not None:
+        raise RifeError(missing.format(f"by which ones {config.run.start} was taught, too"))
+    if config.data.labels is None:
+        return TEACHERS
+    lines = []
+    for network in about_labels(config.data.labels)["made_of"]["networks"]:
+        known = entry_of_file(network["file"])
+        if known is None:
+            raise RifeError(missing.format(f"the licence of {network['file']}, which data.labels are of"))
+        lines.append(f"- RIFE {known[0].name}, {known[0].licence}, sha256 {', '.join(network['sha256'])}")
+    return "\n".join(("The flow of clips, where the true frame bears it out, was found once by:", "", *lines))
 
 
 def lacks(twice: Result, four_times: Result, options: argparse.Namespace) -> Iterator[str]:
@@ -229,8 +282,8 @@ def measure(made: Path, options: argparse.Namespace) -> list[Result]:
     return results
 
 
-def install(made: Path, pack: Path, options: argparse.Namespace) -> None:
-    """Put the weights and their papers into the package, in the place of a model of this name."""
+def install(made: Path, pack: Path, told: str, options: argparse.Namespace) -> None:
+    """Put the weights and their papers into the package, in the place of a model of this name. told: of teachers."""
     folder, name = options.weights, options.name
     size = made.stat().st_size
     if size > MOST_BYTES:
@@ -251,7 +304,7 @@ def install(made: Path, pack: Path, options: argparse.Namespace) -> None:
         shutil.copyfile(source, folder / target)
     (folder / f"{name}.config.json").write_text(shared_config(made.parent / "config.json"), encoding="utf-8")
     pictures = (about.folder / "LICENCES.md").read_text(encoding="utf-8")
-    note = NOTE.format(name=name, teachers=options.teachers) + pictures
+    note = NOTE.format(name=name, teachers=told) + pictures
     (folder / f"{name}{ABOUT}").write_text(note, encoding="utf-8")
 
 

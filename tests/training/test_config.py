@@ -47,6 +47,15 @@ ERRORS = [
     ("data.pictures=/nowhere", "data.pictures (/nowhere) must be a folder; it is not there or no folder"),
     ("data.pack=/nowhere", "data.pack (/nowhere) must stand alone; leave out pictures, cutouts and clips"),
     ("data.labels=/nowhere", "data.labels (/nowhere) must be labels of data.pack, which is missing; set it"),
+    ("data.shots.labelled=0.5", "data.shots.labelled (0.5) must be left out without data.labels; or set that"),
+    (
+        "data={pack='.', labels='/nowhere'}",
+        "data.labels (/nowhere) must be left out where data.mix has no clips; give it a share",
+    ),
+    (
+        "data={pack='.', ring={scenes=9}, mix=[{clips=1}]}",
+        "data.ring ({'scenes': 9, ",
+    ),
     ("data.shots.labelled=1.5", "data.shots.labelled (1.5) must be from 0 to 1; it is a share of the samples"),
     ("data.prefetch=-1", "data.prefetch (-1) must be 0 or more"),
     ("data.synthetic.layer=2", "data.synthetic.layer (2) must be left out; did you mean layers?"),

@@ -26,7 +26,7 @@ SOURCES: Final = ("synthetic", "clips", "vimeo")
 """What samples are drawn from."""
 
 _FREE: Final = (
-    *("run.budget", "run.fit", "run.device", "run.graph", "run.folder", "run.start", "log", "save", "validation"),
+    *("run.budget", "run.fit", "run.device", "run.graph", "run.folder", "log", "save", "validation"),
     *("data.pack", "data.pictures", "data.cutouts", "data.clips", "data.labels", "data.vimeo"),
     *("data.prefetch", "data.threads"),
     "data.ring.folder",
@@ -51,7 +51,7 @@ class Run:
     steps: of the whole run. fit: its seconds, or 0; where it is set `steps` is not read, but set, before the first one,
     to what fits, and 0 until then. One of the two must be above 0.
     graph: whether forward and backward are a CUDA graph, where that can be.
-    start: a state of another run whose averaged weights this one begins with, see `start.begin_from`.
+    start: a state of another run, or a file of weights, that this one begins with, see `start.begin_from`.
     """
 
     folder: Path
@@ -80,7 +80,7 @@ class Run:
 class Network:
     """preset: see `networks.PRESETS`. Those from `widths` to `context` take the place of one number of it.
 
-    weights: of a file, to begin with. contrast: see `initial.look_for_contrast`, 0 for torch's own random weights.
+    contrast: see `initial.look_for_contrast`, 0 for torch's own random weights.
     detached: see `points.levels_of`. teacher: whether there is a privileged teacher. privileged: whether it sees the
     true frame. batch_norm: behind every convolution of the blocks; for the ablation.
     """
@@ -95,7 +95,6 @@ class Network:
     head_width: int | None = None
     features: int | None = None
     context: int | None = None
-    weights: Path | None = None
     contrast: float = 0.0
     detached: bool = False
     teacher: bool = True
@@ -104,8 +103,6 @@ class Network:
 
     def __post_init__(self) -> None:
         _at_least("network.contrast", self.contrast, 0)
-        if self.weights is not None and self.contrast:
-            raise ArgumentError(f"network.contrast ({self.contrast:g}) must be 0 where network.weights is given")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -240,6 +237,15 @@ class Data:
         if self.labels and not self.pack:
             raise ArgumentError(f"data.labels ({self.labels}) must be labels of data.pack, which is missing; set it")
         _ = self.synthetic_settings, self.shot_settings
+        for key, value, source in (("labels", self.labels, "clips"), ("ring", self.ring, "synthetic")):
+            if value and source not in self.used:
+                raise ArgumentError(
+                    f"data.{key} ({as_plain(value)}) must be left out where data.mix has no {source}; give it a share"
+                )
+        if "labelled" in self.shots and not self.labels:
+            raise ArgumentError(
+                f"data.shots.labelled ({self.shots['labelled']}) must be left out without data.labels; or set that"
+            )
         if self.ring and not any(self.crop[0] <= each[0] and self.crop[1] <= each[1] for each in self.ring.frames):
             raise ArgumentError(
                 f"data.ring.frames ({[list(each) for each in self.ring.frames]}) must hold crops of "

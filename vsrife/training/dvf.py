@@ -17,6 +17,7 @@ from torch.nn import functional
 from vsrife.errors import ArgumentError
 from vsrife.network.warp import backward_warp, resize
 from vsrife.training.evaluation.metrics import LUMA
+from vsrife.training.initial import CONTRAST, blind_to_even
 
 __all__ = ["Dvf", "Voxels", "edge_map"]
 
@@ -31,9 +32,6 @@ ANSWER: Final = 4
 
 REACH: Final = 16.0
 """Pixels of motion that an output of 1 stands for."""
-
-CONTRAST: Final = 20.0
-"""What the first convolution's first weights, blind to even colour, are multiplied by; see `initial`."""
 
 BEGINNING: Final = 0.1
 """What the last convolution's first weights are multiplied by: the network begins close to the plain average."""
@@ -89,7 +87,8 @@ class Dvf(nn.Module):
         assert self.last.bias is not None
         first = next(self.encoder.parameters())
         with torch.no_grad():
-            first.sub_(first.mean((2, 3), keepdim=True)).mul_(CONTRAST)
+            blind_to_even(first)
+            first.mul_(CONTRAST)
             self.last.weight.mul_(BEGINNING)
             self.last.bias.zero_()
 

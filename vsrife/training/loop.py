@@ -21,8 +21,9 @@ from vsrife.errors import ArgumentError, RifeError
 from vsrife.network import Lesson
 from vsrife.training.arithmetic import exact_arithmetic, untried
 from vsrife.training.checks import check
-from vsrife.training.config import Config, merged, same_run
+from vsrife.training.config import Config, same_run
 from vsrife.training.data.batch import Batch
+from vsrife.training.data.labels import digest_of
 from vsrife.training.data.samples import Samples
 from vsrife.training.export import export
 from vsrife.training.fit import fitted_steps
@@ -35,7 +36,7 @@ from vsrife.training.record import Record, spoken
 from vsrife.training.replay import Batches, Replay, Teach
 from vsrife.training.signals import signals
 from vsrife.training.sources import make_samples, make_sources
-from vsrife.training.start import begin_from
+from vsrife.training.start import begin_from, check_labels
 from vsrife.training.state import ROWS, Snapshot, largest_state, read_carry, read_state, write_carry, write_state
 from vsrife.training.validation import Answer, Scores, held_out_sets, is_due, validated
 from vsrife.training.weights import Weights
@@ -53,8 +54,9 @@ _NUMBERS: Final = (*PARTS, "norm", "stop")
 class Trainer:
     """A run, ready for its first step, or for the next one where its folder has a state.
 
-    step: how many were made. exposed: the longest time between two compact states, or before the first one, in seconds:
-    what it would have cost if the machine had been taken away. carried: called when a compact state is written.
+    step: how many were made. exposed: the longest time without a compact state, in seconds, up to now or the end: what
+    it would have cost if the machine had been taken away. secured: the step of the newest compact state, None while
+    there is none. carried: called when one is written; where it raises RifeError, the state does not count.
     """
 
     def __init__(self, config: Config, group: Group, device: torch.device) -> None:
@@ -71,6 +73,7 @@ class Trainer:
         self.descent = Descent(self.weights.row, config.optimiser)
         self.best = -math.inf
         self.seconds = 0.0
+        self._labels = digest_of(config.data.labels)
         self._prepare_folder()
         self.record = Record(config.run.folder if group.leads else None)
         self._resume()
@@ -83,8 +86,9 @@ class Trainer:
         self._saved: int | None = None
         self._asked_to_stop = False
         self._began = self.step
-        self._started = self._carried = time.monotonic()
+        self._started = self._carried = self._tried_to_carry = time.monotonic()
         self.exposed = 0.0
+        self.secured: int | None = None
         self.carried: Callable[[], None] = lambda: None
 
     @property
@@ -105,7 +109,7 @@ class Trainer:
         if self.config.run.fit and not self.step:
             self._fit()
         config = self.config
-        self._started = self._carried = time.monotonic()
+        self._started = self._carried = self._tried_to_carry = time.monotonic()
         self._began = self.step
         self.exposed = 0.0
         self._greet()
@@ -205,6 +209,7 @@ class Trainer:
                 "step": self.step,
                 "seconds": round(self._seconds(), 1),
                 "best": self.best if math.isfinite(self.best) else None,
+                "labels": self._labels,
                 "config": self.config.as_plain(),
             },
         )
@@ -242,17 +247,20 @@ class Trainer:
             self._export()
         try:
             size = write_carry(self.config.run.folder, self.snapshot(), most=self.config.save.carry)
+            self.carried()
         except RifeError as error:
             self.record.say(f"no compact state: {error}")
-            return
-        now = time.monotonic()
-        since, self._carried = now - self._carried, now
+            size = None
+        now = self._tried_to_carry = time.monotonic()
+        since = now - self._carried
         self.exposed = max(self.exposed, since)
+        if size is None:
+            return
+        self._carried, self.secured = now, self.step
         self.record.say(
             f"compact state of step {self.step}: {size / 1e6:.1f} MB in {self.config.run.folder / 'carry'}, "
             f"{spoken(since)} since the last one or the beginning"
         )
-        self.carried()
 
     def _prepare_folder(self) -> None:
         folder = self.config.run.folder
@@ -273,15 +281,14 @@ class Trainer:
             self._begin()
             return
         snapshot = read_carry(folder / "carry") if place is None else read_state(place)
+        if not snapshot.about["step"]:  # nothing was learnt yet
+            self._begin()
+            return
+        check_labels(self.config, snapshot.about, self._labels)
         then = snapshot.about["config"]
         if self.config.run.fit:
             self._set_steps(int(then["run"]["steps"]))
-        elif not then["run"]["steps"]:  # broken off before a number was found
-            then = merged(then, {"run": {"steps": self.config.run.steps}})
         different = same_run(then, self.config.as_plain())
-        if different is not None and not snapshot.about["step"]:  # nothing was learnt yet
-            self._begin()
-            return
         if different is not None:
             raise ArgumentError(f"{different} must stay as it was to carry on the run in {folder}; or set run.folder")
         for name, row in zip(ROWS, self.rows, strict=True):
@@ -292,7 +299,8 @@ class Trainer:
         self.seconds = float(snapshot.about["seconds"])
         self.best = -math.inf if snapshot.about["best"] is None else float(snapshot.about["best"])
         compact = "the compact state of " if place is None else ""
-        self.record.say(f"carrying on from {compact}step {self.step}")
+        unread = "" if self.config.run.start is None else f"; {self.config.run.start} is not read again"
+        self.record.say(f"carrying on from {compact}step {self.step}{unread}")
 
     def _begin(self) -> None:
         """A new run, with the same weights in all processes."""
@@ -405,7 +413,7 @@ class Trainer:
         if self.step % config.save.every == 0:
             stop |= self._read(keep=0)
             self.save()
-        if config.save.seconds and time.monotonic() - self._carried >= config.save.seconds:
+        if config.save.seconds and time.monotonic() - self._tried_to_carry >= config.save.seconds:
             self.carry()
         return stop
 

@@ -14,7 +14,7 @@ from vsrife.models.checkpoint import network_of
 from vsrife.models.metadata import metadata_of
 from vsrife.network import Architecture, Head, IFNet, PaperArchitecture, PaperNet, Taught, Trunk
 from vsrife.training.config import Network
-from vsrife.training.initial import begin_with, look_for_contrast
+from vsrife.training.initial import look_for_contrast
 
 __all__ = ["PRESETS", "Pupil", "build_pupil"]
 
@@ -125,7 +125,7 @@ def build_pupil(asked: Network) -> Pupil:
     architecture = _architecture(asked)
     module: Taught | PaperNet
     if isinstance(architecture, PaperArchitecture):
-        for name in ("weights", "contrast", "detached"):
+        for name in ("contrast", "detached"):
             if getattr(asked, name):
                 raise ArgumentError(f"network.{name} ({getattr(asked, name)}) must be left out for {asked.preset}")
         module = PaperNet(architecture, teacher=asked.teacher)
@@ -133,8 +133,6 @@ def build_pupil(asked: Network) -> Pupil:
         network = IFNet(architecture)
         if asked.contrast:
             look_for_contrast(network, asked.contrast)
-        if asked.weights:
-            begin_with(network, asked.weights)
         module = Taught(network, detached=asked.detached)
         if not asked.teacher:
             module.teacher.requires_grad_(False)

@@ -11,10 +11,13 @@ from vsrife.training.state import MOST_IN_FILE
 __all__ = ["MOST_FILES", "MOST_TRAVELS", "Returns", "travels"]
 
 MOST_TRAVELS: Final = 64_000_000
-"""Bytes that are brought to the machine: pack, state or weights, clips that measure."""
+"""Bytes that are brought to the machine: pack, labels, state or weights, clips that measure."""
 
 MOST_FILES: Final = 8
 """That come back, each of MOST_IN_FILE bytes at most."""
+
+_MADE: Final = ("carry", "carry.new", "log.jsonl", "model.safetensors", "model-large.safetensors")
+"""What `Returns` puts into its folder, a file also with a dot before its name while it is written."""
 
 
 def travels(parts: Mapping[str, Path]) -> str:
@@ -41,15 +44,34 @@ class Returns:
     """
 
     def __init__(self, folder: Path) -> None:
-        """Raises ArgumentError where it cannot be written to."""
+        """Raises ArgumentError where it cannot be written to, or holds anything but what was put there before."""
         self.folder = folder
         try:
             folder.mkdir(parents=True, exist_ok=True)
+            other = next((each.name for each in folder.iterdir() if each.name.removeprefix(".") not in _MADE), None)
         except OSError as error:
             raise ArgumentError(f"returns ({folder}) must be a folder to write to: {error.strerror}") from None
+        if other is not None:
+            raise ArgumentError(f"returns ({folder}) must hold nothing else, but has {other}; name another")
 
     def take(self, run: Path, weights: Path) -> None:
-        """Copy the compact state of a run's folder, its log, and the weights, if they are there."""
+        """Copy the compact state of a run's folder, its log, and the weights, if they are there.
+
+        Raises ArgumentError where it cannot be written, or both states would be more files than come back.
+        """
+        most = (MOST_FILES - 2) // 2
+        count = len(list((run / "carry").iterdir()))
+        if count > most:
+            raise ArgumentError(
+                f"compact state ({run / 'carry'}) must be {most} files or less, so that two of them come back, and is "
+                f"{count}; lower save.carry"
+            )
+        try:
+            self._copy(run, weights)
+        except OSError as error:
+            raise ArgumentError(f"returns ({self.folder}) must be a folder to write to: {error}") from None
+
+    def _copy(self, run: Path, weights: Path) -> None:
         fresh, kept = self.folder / "carry.new", self.folder / "carry"
         shutil.rmtree(fresh, ignore_errors=True)
         shutil.copytree(run / "carry", fresh)

@@ -26,7 +26,7 @@ from torch.nn.functional import avg_pool2d, grid_sample, interpolate
 from vsrife.errors import ArgumentError
 from vsrife.training.data.packing import Pack
 
-__all__ = ["STEP", "Label", "LabelFolder", "Labels", "Place", "enlarged", "reduced"]
+__all__ = ["STEP", "Label", "LabelFolder", "Labels", "Place", "about_labels", "digest_of", "enlarged", "reduced"]
 
 STEP: Final = 4
 """Pixels that one value of a label stands for, each way."""
@@ -149,7 +149,7 @@ class LabelFolder:
         """
         about = {"format": _FORMAT, "clips": _identity(self._pack), "made_of": dict(made_of)}
         if (self.folder / _INDEX).is_file():
-            if self._about() != about:
+            if about_labels(self.folder) != about:
                 raise ArgumentError(
                     f"out ({self.folder}) must be a new folder, or hold labels of the same pack and networks; "
                     "name another one"
@@ -177,7 +177,7 @@ class LabelFolder:
 
     def read(self, device: torch.device) -> Labels:
         """All labels there are. Raises ArgumentError, which names folder or file, where they are of other clips."""
-        about = self._about()
+        about = about_labels(self.folder)
         if about.get("format") != _FORMAT or about.get("clips") != _identity(self._pack):
             raise ArgumentError(
                 f"labels ({self.folder}) must be of the pack {self._pack.folder}; they are of other clips, "
@@ -188,19 +188,26 @@ class LabelFolder:
             raise ArgumentError(f"labels ({self.folder}) must hold labels; make them with tools/label_clips.py")
         return Labels(labels)
 
-    def _about(self) -> dict[str, Any]:
-        try:
-            about = json.loads((self.folder / _INDEX).read_text())
-        except (OSError, ValueError):
-            about = None
-        if not isinstance(about, dict):
-            raise ArgumentError(
-                f"labels ({self.folder}) must be a folder with {_INDEX}; make it with tools/label_clips.py"
-            )
-        return about
-
     def _files(self) -> list[Path]:
         return sorted(self.folder.glob("labels-*.safetensors"))
+
+
+def about_labels(folder: Path) -> dict[str, Any]:
+    """What the labels of a folder were made of: its labels.json. Raises ArgumentError where there is none."""
+    try:
+        about = json.loads((folder / _INDEX).read_text())
+    except (OSError, ValueError):
+        about = None
+    if not isinstance(about, dict):
+        raise ArgumentError(f"labels ({folder}) must be a folder with {_INDEX}; make it with tools/label_clips.py")
+    return about
+
+
+def digest_of(folder: Path | None) -> str | None:
+    """The same for folders whose labels were made of the same clips in the same way; None where there is no folder."""
+    if folder is None:
+        return None
+    return hashlib.sha256(json.dumps(about_labels(folder), sort_keys=True).encode()).hexdigest()
 
 
 def _labels(files: Iterable[Path], device: torch.device) -> Iterable[tuple[Place, Label]]:
