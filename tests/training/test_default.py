@@ -18,6 +18,7 @@ from safetensors import safe_open
 
 from tests.conftest import ROOT
 from tests.training.data.conftest import moving_square, save_clip, save_picture, smooth_tiles
+from vsrife.errors import RifeError
 from vsrife.models import checkpoint, store
 from vsrife.training.config import Network, config_of
 from vsrife.training.evaluation.run import AVERAGE, Result, Row, Score
@@ -172,10 +173,28 @@ def test_what_is_installed_is_still_large(tool, tmp_path):
     pack = {"format": 1, "files": {}}
     (tmp_path / "pack.json").write_text(json.dumps(pack))
     weights = tmp_path / "weights"
-    tool.install(made, tmp_path, types.SimpleNamespace(weights=weights, name="default", out=tmp_path, teachers=""))
+    tool.install(made, tmp_path, "", types.SimpleNamespace(weights=weights, name="default", out=tmp_path))
     with safe_open(weights / "default.safetensors", "pt") as file:
         assert file.metadata() == {"variant": "large"}
     assert checkpoint.load(weights / "default.safetensors").architecture.large
+
+
+def test_what_the_note_tells_of_teachers(tool, tmp_path):
+    """Nothing that is not so: the networks that found the flow of clips, and what is not known here is asked for."""
+    own = config_of({"run": {"folder": "a", "steps": 5000}, "data": {"pictures": str(tmp_path)}})
+    assert tool.teachers(own) == tool.TEACHERS
+    begun = replace(own, run=replace(own.run, start=tmp_path))
+    with pytest.raises(RifeError, match=r"^teachers \(missing\) must tell by which ones .* was taught, too; add"):
+        tool.teachers(begun)
+    networks = [{"file": "flownet_v4.0.pkl", "sha256": ["0a1b"], "scale": 1.0}]
+    table = {"pack": str(tmp_path), "labels": str(tmp_path), "mix": [{"clips": 1.0}]}
+    labelled = config_of({"run": {"folder": "a", "steps": 5000}, "data": table})
+    (tmp_path / "labels.json").write_text(json.dumps({"made_of": {"networks": networks}}))
+    assert tool.teachers(labelled).endswith(":\n\n- RIFE 4.0, MIT, sha256 0a1b")
+    networks[0]["file"] = "mine.pkl"
+    (tmp_path / "labels.json").write_text(json.dumps({"made_of": {"networks": networks}}))
+    with pytest.raises(RifeError, match=r"^teachers \(missing\) must tell the licence of mine.pkl, which data.labels"):
+        tool.teachers(labelled)
 
 
 def test_one_of_several_processes_packs(data, tmp_path):

@@ -5,17 +5,21 @@ import signal
 import socket
 import subprocess
 import sys
+import types
 from pathlib import Path
 
 import pytest
 import torch
 from safetensors.torch import load_file
 
+from tests.training.data.conftest import moving_square, save_clip, save_picture, smooth_tiles
 from vsrife.errors import ArgumentError, RifeError
 from vsrife.models import checkpoint
 from vsrife.network import IFNet, PaperNet
 from vsrife.training import loop, record
 from vsrife.training.data.batch import concatenate, without_motion
+from vsrife.training.data.labels import Label, LabelFolder, Place
+from vsrife.training.data.packing import PackSettings, write_pack
 from vsrife.training.loop import Trainer
 from vsrife.training.parallel import Group, join
 from vsrife.training.profile import profile
@@ -433,6 +437,65 @@ def test_a_weight_too_large_to_travel_ends_no_run(make, capsys, monkeypatch):
     assert "no compact state: weight (" in capsys.readouterr().out
     assert largest_state(run.config.run.folder).name == "00000001"
     assert not (run.config.run.folder / "carry").exists()
+
+
+@pytest.mark.parametrize("where", ["write_carry", "carried"])
+def test_a_compact_state_that_cannot_be_written_is_tried_in_its_time(make, monkeypatch, capsys, where):
+    """Not at every step; and none of that time counts as if there were one."""
+    now, tries = [0.0], []
+    monkeypatch.setattr(loop, "time", types.SimpleNamespace(monotonic=lambda: now[0]))
+    run = trainer(make("run.steps=10", "save.seconds=3", "validation.every=100"))
+    learn = run.learn
+
+    def slow(batches):
+        now[0] += 1.0
+        return learn(batches)
+
+    def fails(*_arguments, **_options):
+        tries.append(run.step)
+        raise RifeError("disk (full) must have room")
+
+    monkeypatch.setattr(run, "learn", slow)
+    monkeypatch.setattr(run if where == "carried" else loop, where, fails)
+    assert run.run() == "done"
+    assert tries == [3, 6, 9, 10]
+    assert capsys.readouterr().out.count("no compact state: disk (full) must have room") == 4
+    assert (run.secured, run.exposed) == (None, 10.0)
+    if where == "carried":
+        run.carried = lambda: None
+        run.carry()
+        assert run.secured == 10
+
+
+def test_other_labels_are_another_run(make, tmp_path):
+    """They may lie elsewhere, but neither go nor come nor be made in another way."""
+    data = tmp_path / "data"
+    for kind in ("photos", "textures", "sprites"):
+        save_picture(smooth_tiles(1, 64, 4)[0], data / kind / "a.png")
+    save_clip(moving_square(5, 80, 112), data / "clips_train" / "a.y4m")
+    for name in ("SOURCES.tsv", "README.md"):
+        (data / name).write_text("all of it is free\n")
+    pack = write_pack(data, tmp_path / "pack", PackSettings(), lambda _line: None)
+    folders = [tmp_path / name for name in ("labels", "moved", "others")]
+    for folder, made_of in zip(folders, "aab", strict=True):
+        labels = LabelFolder(folder, pack)
+        labels.begin({"networks": [made_of]})
+        size = (20, 28)
+        labels.add({Place(0, 2, 1): Label(flow=torch.zeros(4, *size).half(), trust=torch.zeros(2, *size).byte())})
+
+    def run(labels, folder="run"):
+        table = f"data={{pack='{pack.folder}', crop=[64, 64], mix=[{{clips=1.0}}]}}"
+        told = [f"data.labels={labels}"] if labels else []
+        return trainer(make(table, *told, f"run.folder={tmp_path / folder}"))
+
+    run(folders[0]).run(until=1)
+    assert run(folders[1]).step == 1
+    for other in (None, folders[2]):
+        with pytest.raises(ArgumentError, match=rf"^data.labels \({other or 'missing'}\) must be made as those that"):
+            run(other)
+    run(None, "without").run(until=1)
+    with pytest.raises(ArgumentError, match=r"^data.labels \(.*labels\) .* began with \(none\); set these"):
+        run(folders[0], "without")
 
 
 def test_a_run_from_a_ring_that_is_carried_on_is_the_run_that_was_not_stopped(make, tmp_path):

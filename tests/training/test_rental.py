@@ -2,20 +2,24 @@
 at any moment to come back.
 """
 
+import json
 import re
 import runpy
 import shutil
 import sys
+import types
 
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
 from tests.conftest import ROOT
+from tests.training.data.conftest import moving_square, save_clip
 from tests.training.test_default import data
 from vsrife.errors import ArgumentError, RifeError
 from vsrife.models import checkpoint
 from vsrife.training import fit
+from vsrife.training.config import read_config
 from vsrife.training.data.packing import PackSettings, write_pack
 from vsrife.training.loop import Trainer
 from vsrife.training.parallel import Group
@@ -111,6 +115,59 @@ def test_what_is_wrong_is_one_line(call, tmp_path):
     )
     (tmp_path / "empty").mkdir()
     assert "run.start" in fails(f"--from={tmp_path / 'empty'}")
+    # Whatever would let nothing come back is told before the minutes are spent.
+    (tmp_path / "back").mkdir()
+    (tmp_path / "back" / "photo.jpg").write_text("")
+    assert "must hold nothing else, but has photo.jpg; name another" in fails(f"--returns={tmp_path / 'back'}")
+    assert "nothing would come back: " in fails("--set=save.carry=500")
+    for option in ("--seconds=5", "--budget=5", "--least=9", "--name=a", "--limit=3", "--teachers=none"):
+        name, _, value = option[2:].partition("=")
+        assert re.search(rf"^train_default: {name} \({value}(\.0)?\) must be left out beside --minutes$", fails(option))
+    assert "returns (back) must be left out without --minutes" in fails("--minutes=0", "--returns=back")
+
+
+def test_what_the_default_begins_with(tmp_path):
+    """A network that finds flow already need not learn it alone; a run's folder need not travel with all its states."""
+    tool = types.SimpleNamespace(**runpy.run_path(str(ROOT / "tools" / "train_default.py")))
+    run = tmp_path / "run"
+    (run / "carry").mkdir(parents=True)
+    (run / "carry" / "carry.json").write_text("{}")
+    for start, read in ((run, run / "carry"), (run / "carry", run / "carry"), (run.parent, run.parent)):
+        changes = tool.begun(types.SimpleNamespace(start=start))
+        config = read_config("default", ["data={pictures='.'}", *changes])
+        assert (config.run.start, config.loss.flow_first) == (read, 0.0)
+    assert tool.begun(types.SimpleNamespace(start=None)) == []
+
+
+DEFAULT = [
+    *("run.steps=4", "run.fit=0", "run.batch=2", "run.device=cpu", "optimiser.warm_up=1", "log.every=1"),
+    *("network.widths=[12, 8, 8, 4]", "network.head_width=4", "data.held_out=[]", "data.prefetch=1"),
+    *("data.ring.scenes=4", "data.ring.first=2", "validation.sizes=[]"),
+]
+
+
+@pytest.mark.timeout(400)
+def test_the_default_itself_from_nothing_and_from_weights(call, data, tmp_path):
+    """But for the network's widths, lengths and numbers: contrast, two rings, samples for coarse blocks."""
+    large = tmp_path / "large"
+    shutil.copytree(data, large)
+    shutil.rmtree(large / "clips_train")
+    save_clip(moving_square(5, 160, 176, seed=3), large / "clips_train" / "train.y4m")
+    pack = tmp_path / "large-pack"
+    write_pack(large, pack, PackSettings(), lambda _line: None)
+    options = ["--config=default", "--minutes=6", *(f"--set={each}" for each in DEFAULT)]
+    status, told, error = call(*options, source=pack)
+    assert status == 0, error
+    assert "flow 0." in told
+    weights = tmp_path / "out" / "returns" / "model.safetensors"
+    status, told, error = call(*options, f"--from={weights}", source=pack, out=tmp_path / "again")
+    assert status == 0, error
+    assert re.search(rf"beginning with (\d+) of \1 tensors of {weights}", told)
+    config = json.loads((tmp_path / "again" / "run" / "config.json").read_text())["config"]
+    assert config["loss"]["flow_first"] == 0
+    assert config["network"]["contrast"] == 20
+    assert len(config["data"]["ring"]["frames"]) == 2
+    assert [each["blocks"] for each in config["data"]["also"]] == [3]
 
 
 def test_a_state_of_another_network_is_no_start(make, tmp_path):
@@ -123,6 +180,8 @@ def test_a_state_of_another_network_is_no_start(make, tmp_path):
     ) as raised:
         Trainer(make(*other, "network.widths=[16, 8, 8, 4]"), Group(), CPU)
     assert "\n" not in str(raised.value)
+    # A state of step 0 is none to carry on, with whatever it was begun: so a run that was given too little time.
+    Trainer(make(other[1], "run.seed=9"), Group(), CPU).save()
     fresh = Trainer(make(*other, "run.seed=9"), Group(), CPU)
     assert fresh.step == 0
     assert torch.equal(fresh.weights.row.detach(), run.descent.average)
@@ -133,6 +192,8 @@ def test_a_state_of_another_network_is_no_start(make, tmp_path):
     shutil.rmtree(place)
     again = Trainer(make(*other, "run.seed=9"), Group(), CPU)
     assert again.step == fresh.step > 0
+    with pytest.raises(ArgumentError, match=r"^run.start \(.* then, .*elsewhere now\) must stay as it was"):
+        Trainer(make(other[1], f"run.start={tmp_path / 'elsewhere'}", "run.seed=9"), Group(), CPU)
 
 
 def test_a_machine_that_is_taken_away_while_states_are_copied(tmp_path, monkeypatch):
@@ -164,6 +225,26 @@ def test_a_machine_that_is_taken_away_while_states_are_copied(tmp_path, monkeypa
     (back.folder / "more").write_text("")
     with pytest.raises(RifeError, match=r"must hold at most 8 files of 16 MB, but has 9, too large: none"):
         back.summary()
+
+
+def test_a_state_comes_back_or_a_line_says_why_not(tmp_path, monkeypatch):
+    run, back = tmp_path / "run", Returns(tmp_path / "back")
+    (run / "carry").mkdir(parents=True)
+    for index in range(3):
+        (run / "carry" / f"carry-{index}.safetensors").write_text("")
+    back.take(run, run / "model.safetensors")
+    Returns(back.folder)  # may be gone on with
+    (run / "carry" / "carry.json").write_text("")
+    with pytest.raises(ArgumentError, match=r"must be 3 files or less, so that two of them come back, and is 4; lower"):
+        back.take(run, run / "model.safetensors")
+    (run / "carry" / "carry.json").unlink()
+
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("vsrife.training.rental.shutil.copytree", full)
+    with pytest.raises(ArgumentError, match=r"^returns \(.*back\) must be a folder to write to: .*No space left"):
+        back.take(run, run / "model.safetensors")
 
 
 def test_what_travels_is_counted_in_folders_too(tmp_path):
