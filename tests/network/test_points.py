@@ -1,22 +1,23 @@
 import pytest
 import torch
 
-from tests.network.small import ARCHITECTURES, frames
+from tests.network.small import ARCHITECTURES, OWN, frames
 from vsrife.network import IFNet
 from vsrife.network.frames import limited
 from vsrife.network.points import Frames, flow_of, levels_of, mask_of
 from vsrife.network.steps import Pair, together
 
-EVERY = pytest.mark.parametrize("name", ARCHITECTURES)
+EVERY_NETWORK = ARCHITECTURES | OWN
+EVERY = pytest.mark.parametrize("name", EVERY_NETWORK)
 
 
 def network(name):
     torch.manual_seed(5)
-    return IFNet(ARCHITECTURES[name])
+    return IFNet(EVERY_NETWORK[name])
 
 
 def pair(name, batch=2):
-    side = ARCHITECTURES[name].modulus(1.0)
+    side = EVERY_NETWORK[name].modulus(1.0)
     return frames(2 * side, 3 * side, batch=batch)
 
 
