@@ -164,8 +164,10 @@ class Trainer:
             self._phase = flow_alone, self._teaching(flow_alone)
         return self._phase[1](batches)
 
-    def _launched(self, batches: Batches, *, flow_alone: bool) -> tuple[Lesson, Tensor]:
-        """The gradient of all batches together; the total is of all, each other number that of the first."""
+    def launched(self, batches: Batches, *, flow_alone: bool = False) -> tuple[Lesson, Tensor]:
+        """As `teach`, each operation launched: the gradient of all batches together; the total is of all of them, each
+        other number that of the first.
+        """
         first: tuple[Lesson, Tensor] | None = None
         for batch, blocks in zip(batches, self._blocks, strict=True):
             lesson = self._lesson(batch, self._every_block if flow_alone and blocks is None else blocks)
@@ -313,7 +315,7 @@ class Trainer:
         return asked and not any(True for _ in self.pupil.module.buffers())
 
     def _teaching(self, flow_alone: bool) -> Teach:
-        launched = functools.partial(self._launched, flow_alone=flow_alone)
+        launched = functools.partial(self.launched, flow_alone=flow_alone)
         return Replay(launched, self.weights.row, self.record.say) if self._can_be_graph() else launched
 
     def _fit(self) -> None:
