@@ -36,8 +36,12 @@ class Taught(nn.Module):
     network: the student, which is what remains.
     teacher: the block that sees the true frame, at full resolution.
 
+    frames: how the frames are held and blocks' inputs are made of them; a class below `Frames` may do it faster.
+
     A network of group A is trained without its second start for large motion, which is for inference.
     """
+
+    frames: type[Frames] = Frames
 
     def __init__(self, network: IFNet, *, detached: bool = False) -> None:
         """detached: see `levels_of`."""
@@ -69,7 +73,7 @@ class Taught(nn.Module):
         """
         network = self.network
         check_canvas(left, right, modulus=self.modulus(), scale=1.0)
-        frames = Frames.of(network, left, right, t)
+        frames = self.frames.of(network, left, right, t)
         levels = levels_of(network, frames, blocks=blocks, detached=self.detached)
         if blocks is not None:
             return Lesson(levels=levels)
