@@ -113,3 +113,17 @@ def test_autocast_rounds_no_flow():
     with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
         levels = levels_of(net, Frames.of(net, left, right, 0.5))
         assert flow_of(levels).dtype == torch.float32
+
+
+def test_blocks_without_an_inside_are_constants():
+    """At 128x192 the trunk of scale 16 has 2x3 cells, that of scale 8 has 4x6: of four each way the first has none."""
+    net, (left, right) = network("J"), pair("J", 1)
+    assert left.shape[-2:] == (128, 192)
+    frames_ = Frames.of(net, left, right, 0.5)
+    some, every = levels_of(net, frames_, cells=4), levels_of(net, frames_)
+    assert torch.equal(flow_of(some), flow_of(every))
+    found = gradients(net, numbers(flow_of(some), mask_of(some, adds_masks=False)))
+    taught = {name.split(".")[0] for name in found}
+    assert taught == {"encode", "block1", "block2", "block3", "block4"}
+    # The coarse block's hidden channels teach it neither.
+    assert not some[0].hidden.requires_grad

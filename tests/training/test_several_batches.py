@@ -140,6 +140,10 @@ def test_several_processes_share_every_part(make):
         (["data.also=[{crop=[64], batch=1}]"], r"^data.also.crop \(\[64\]\) must be a height and a width"),
         (["data.also=[{crop=[64, 64], blocks=4}]"], r"^data.also.blocks \(4\) must be below the network's 4, or 0"),
         ([ALSO, "loss.flow=0.0"], r"^data.also.blocks \(2\) must be 0 without loss.flow"),
+        (
+            ["network.cells=4"],
+            r"^network.cells \(4\) must be such that each block learns .* scale 8 needs a crop of 128x128",
+        ),
         (["loss.flow_first=1.0"], r"^loss.flow_first \(1\) must be from 0 to below 1"),
         (["network.contrast=20.0", "network.weights='x.safetensors'"], r"^network.contrast \(20\) must be 0 where"),
     ],

@@ -43,11 +43,11 @@ class Taught(nn.Module):
 
     frames: type[Frames] = Frames
 
-    def __init__(self, network: IFNet, *, detached: bool = False) -> None:
-        """detached: see `levels_of`."""
+    def __init__(self, network: IFNet, *, detached: bool = False, cells: int = 0) -> None:
+        """detached, cells: see `levels_of`."""
         super().__init__()
         self.network = network
-        self.detached = detached
+        self.detached, self.cells = detached, cells
         self.teacher = teacher_block(network.architecture)
 
     def modulus(self) -> int:
@@ -74,7 +74,7 @@ class Taught(nn.Module):
         network = self.network
         check_canvas(left, right, modulus=self.modulus(), scale=1.0)
         frames = self.frames.of(network, left, right, t)
-        levels = levels_of(network, frames, blocks=blocks, detached=self.detached)
+        levels = levels_of(network, frames, blocks=blocks, detached=self.detached, cells=self.cells)
         if blocks is not None:
             return Lesson(levels=levels)
         known = (

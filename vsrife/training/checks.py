@@ -2,6 +2,7 @@
 
 from vsrife.errors import ArgumentError
 from vsrife.network import Architecture
+from vsrife.network.architecture import CONV_STRIDE
 from vsrife.training.config import Also, Config
 from vsrife.training.networks import Pupil
 from vsrife.training.parallel import Group
@@ -20,6 +21,7 @@ def check(config: Config, pupil: Pupil, group: Group) -> None:
     for each in config.data.also:
         _check_also(each, config, pupil, group)
     _check_known_flow(config, pupil)
+    _check_cells(config, pupil)
     if config.run.batch % group.world:
         raise ArgumentError(f"run.batch ({config.run.batch}) must be a multiple of the {group.world} processes")
     if pupil.any_time:
@@ -74,3 +76,19 @@ def _check_known_flow(config: Config, pupil: Pupil) -> None:
             f"loss.flow_first ({share:g}) must be at most the share of the steps in which data.mix has synthetic "
             "samples, whose flow is known"
         )
+
+
+def _check_cells(config: Config, pupil: Pupil) -> None:
+    """Of blocks that are taught where their trunk has an inside: each must be, by one part of a step."""
+    cells, architecture = config.network.cells, pupil.architecture
+    if not cells or not isinstance(architecture, Architecture):
+        return
+    crops = [(config.data.crop, len(architecture.widths))]
+    crops += [(each.crop, each.blocks or len(architecture.widths)) for each in config.data.also]
+    for index, scale in enumerate(architecture.scales):
+        least = cells * CONV_STRIDE * scale
+        if not any(min(crop) >= least and index < blocks for crop, blocks in crops):
+            raise ArgumentError(
+                f"network.cells ({cells}) must be such that each block learns somewhere, and that of scale {scale} "
+                f"needs a crop of {least}x{least}; add it to data.also, or lower network.cells"
+            )

@@ -82,8 +82,8 @@ class Network:
     """preset: see `networks.PRESETS`. Those from `widths` to `context` take the place of one number of it.
 
     weights: of a file, to begin with. contrast: see `initial.look_for_contrast`, 0 for torch's own random weights.
-    detached: see `points.levels_of`. teacher: whether there is a privileged teacher. privileged: whether it sees the
-    true frame. batch_norm: behind every convolution of the blocks; for the ablation.
+    detached, cells: see `points.levels_of`. teacher: whether there is a privileged teacher. privileged: whether it sees
+    the true frame. batch_norm: behind every convolution of the blocks; for the ablation.
     """
 
     preset: str = "4.26"
@@ -99,12 +99,14 @@ class Network:
     weights: Path | None = None
     contrast: float = 0.0
     detached: bool = False
+    cells: int = 0
     teacher: bool = True
     privileged: bool = True
     batch_norm: bool = False
 
     def __post_init__(self) -> None:
         _at_least("network.contrast", self.contrast, 0)
+        _at_least("network.cells", self.cells, 0)
         if self.weights is not None and self.contrast:
             raise ArgumentError(f"network.contrast ({self.contrast:g}) must be 0 where network.weights is given")
 
