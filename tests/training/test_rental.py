@@ -146,7 +146,7 @@ DEFAULT = [
 ]
 
 
-@pytest.mark.timeout(400)
+@pytest.mark.timeout(900)
 def test_the_default_itself_from_nothing_and_from_weights(call, data, tmp_path):
     """But for the network's widths, lengths and numbers: contrast, two rings, samples for coarse blocks."""
     large = tmp_path / "large"
