@@ -16,12 +16,13 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from vsrife.network.architecture import CONV_STRIDE
 from vsrife.network.frames import as_time, limited
 from vsrife.network.ifnet import IFNet
 from vsrife.network.steps import Pair
 from vsrife.network.warp import resize, sampled
 
-__all__ = ["Frames", "Level", "flow_of", "levels_of", "mask_of"]
+__all__ = ["Frames", "Level", "flow_at_points", "flow_of", "levels_of", "mask_of"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -86,20 +87,43 @@ class Frames:
         grid = torch.cat([_grid(flow[:, side : side + 2], size, scale) for side in (0, 2)])
         return _sides([_means(sampled(image, grid), scale) for image in self.images])
 
+    def input(
+        self, levels: Sequence[Level], scale: int, dtype: torch.dtype, *, adds_masks: bool, detached: bool
+    ) -> Tensor:
+        """What the block after ``levels`` takes, [N, C, H / scale, W / scale], its parts in checkpoints' order.
+
+        This is the definition; whoever makes it faster does it in a class below this one.
+        """
+        if not levels:
+            parts = self.as_they_are(scale)
+            return torch.cat([*parts, self.time.expand(-1, -1, *parts[0].shape[-2:])], 1).to(dtype)
+        flow = flow_at_points(levels, scale)
+        if detached:
+            flow = flow.detach()
+        parts = self.warped(flow, scale)
+        parts += [self.time.expand(-1, -1, *parts[0].shape[-2:]), mask_of(levels, scale, adds_masks=adds_masks)]
+        last = levels[-1]
+        if last.hidden is not None:
+            parts.append(resize(last.hidden, last.scale / scale))
+        return torch.cat([*parts, _means(flow, scale) / scale], 1).to(dtype)
+
 
 def levels_of(
-    network: IFNet, frames: Frames, *, blocks: int | None = None, detached: bool = False
+    network: IFNet, frames: Frames, *, blocks: int | None = None, detached: bool = False, cells: int = 0
 ) -> tuple[Level, ...]:
     """What the network's first ``blocks`` blocks answer, coarse to fine; None: all of them.
 
     detached: where a block samples is a constant for its gradient, so that each block learns from what is compared at
         its own level and at those after it by sums alone (as in "RAFT", Teed and Deng, ECCV 2020, section 3.3).
+    cells: a block whose trunk has fewer of them, of height or width, is a constant: what it learnt there would be the
+        padding around them. At 128 pixels the trunk of scale 16 has two each way.
     """
     architecture = network.architecture
     levels: list[Level] = []
     for index, scale in enumerate(architecture.scales[:blocks]):
-        x = torch.cat(_inputs(levels, frames, scale, adds_masks=architecture.adds_masks, detached=detached), 1)
-        answer: Tensor = network.get_submodule(f"block{index}")(x.to(network.dtype)).float()
+        x = frames.input(levels, scale, network.dtype, adds_masks=architecture.adds_masks, detached=detached)
+        with torch.set_grad_enabled(torch.is_grad_enabled() and min(x.shape[-2:]) >= cells * CONV_STRIDE):
+            answer: Tensor = network.get_submodule(f"block{index}")(x).float()
         growth = scale * architecture.answer_scale
         wanted = architecture.hidden > 0 and index < len(architecture.scales) - 1
         levels.append(
@@ -121,28 +145,17 @@ def flow_of(levels: Sequence[Level], scale: int = 1) -> Tensor:
     """
     if scale == levels[-1].scale:
         return _sum([resize(level.flow, level.scale / scale) for level in levels])
+    return flow_at_points(levels, scale)
+
+
+def flow_at_points(levels: Sequence[Level], scale: int) -> Tensor:
+    """The same at the points of cells of ``scale``, two each way in a cell, one where that is 1: [N, 4, ...]."""
     return _sum([_at_points(level, level.flow, scale) for level in levels])
 
 
 def mask_of(levels: Sequence[Level], scale: int = 1, *, adds_masks: bool) -> Tensor:
     """The mask of all levels together before the sigmoid, [N, 1, H / scale, W / scale]."""
     return _sum([resize(level.mask, level.scale / scale) for level in (levels if adds_masks else levels[-1:])])
-
-
-def _inputs(levels: list[Level], frames: Frames, scale: int, *, adds_masks: bool, detached: bool) -> list[Tensor]:
-    """The parts of a block's input, in the order in which checkpoints have them."""
-    if not levels:
-        sides = frames.as_they_are(scale)
-        return [*sides, frames.time.expand(-1, -1, *sides[0].shape[-2:])]
-    flow = _sum([_at_points(level, level.flow, scale) for level in levels])
-    if detached:
-        flow = flow.detach()
-    parts = frames.warped(flow, scale)
-    parts += [frames.time.expand(-1, -1, *parts[0].shape[-2:]), mask_of(levels, scale, adds_masks=adds_masks)]
-    last = levels[-1]
-    if last.hidden is not None:
-        parts.append(resize(last.hidden, last.scale / scale))
-    return [*parts, _means(flow, scale) / scale]
 
 
 def _at_points(level: Level, x: Tensor, scale: int) -> Tensor:

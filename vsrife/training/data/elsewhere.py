@@ -79,7 +79,7 @@ def beat(folder: Path) -> None:
 def requested(folder: Path, key: bytes) -> list[int]:
     """The scenes that are asked for and still missing."""
     numbers = []
-    for path in (folder / _WANTED).glob("*"):
+    for path in (folder / _WANTED).glob("[0-9]*"):
         if read_scene(folder, int(path.name), key) is None:
             numbers.append(int(path.name))
         else:
