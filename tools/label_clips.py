@@ -52,7 +52,12 @@ def main() -> int:
 
 
 def _run(options: argparse.Namespace) -> int:
-    distances = [int(each) for each in options.distances.split(",")]
+    try:
+        distances = [int(each) for each in options.distances.split(",")]
+    except ValueError:
+        raise ArgumentError(
+            f"distances ({options.distances}) must be whole numbers with commas between them, as 1,2"
+        ) from None
     if options.every < 1 or min(distances) < 1:
         raise ArgumentError(f"every ({options.every}) and distances ({distances}) must be 1 or more")
     networks, made_of = _networks(options.model or MODELS)
@@ -84,13 +89,26 @@ def _networks(models: Sequence[str]) -> tuple[list[Network], dict[str, Any]]:
         raise ArgumentError(f"model ({models[0]}) must be given twice at least: a flow is believed where two agree")
     networks: list[Network] = []
     told = []
-    for model in models:
-        name, _, scale = model.partition("@")
+    for name, scale in [_scaled(model) for model in models]:
         path = locate(name)
-        networks.append((load(path), float(scale or 1)))
+        networks.append((load(path), scale))
         sums = [hashlib.sha256(file.read_bytes()).hexdigest() for file in files_of(path)]
-        told.append({"file": path.name, "sha256": sums, "scale": float(scale or 1)})
+        told.append({"file": path.name, "sha256": sums, "scale": scale})
     return networks, {"networks": told, "rules": RULES}
+
+
+def _scaled(model: str) -> tuple[str, float]:
+    """Name or file, and the scale behind it, 1 without."""
+    name, at, text = model.rpartition("@")
+    if not at:
+        return model, 1.0
+    try:
+        scale = float(text)
+    except ValueError:
+        scale = 0.0
+    if not 0 < scale < float("inf"):
+        raise ArgumentError(f"model ({model}) must be a name or file, @ and a scale above 0, as 3.1@0.5")
+    return name, scale
 
 
 def _wanted(pack: Pack, distances: Sequence[int], every: int) -> list[list[Wanted]]:

@@ -79,6 +79,15 @@ def test_labels_are_made_gone_on_with_and_learnt_from(script, pack, tmp_path, ca
         (("--model", "4.0"), "model (4.0) must be given twice at least"),
         (("--every", "0"), "every (0) and distances ([1, 2]) must be 1 or more"),
         (("--distances", "0"), "every (3) and distances ([0]) must be 1 or more"),
+        (("--distances", "1,x"), "distances (1,x) must be whole numbers with commas between them, as 1,2\n"),
+        (
+            ("--model", "4.0@x", "--model", "3.1"),
+            "model (4.0@x) must be a name or file, @ and a scale above 0, as",
+        ),
+        (
+            ("--model", "4.0@0", "--model", "3.1"),
+            "model (4.0@0) must be a name or file, @ and a scale above 0, as",
+        ),
     ],
 )
 def test_bad_options_are_one_line(tool, monkeypatch, pack, tmp_path, capsys, options, message):

@@ -6,10 +6,13 @@ import pytest
 import torch
 
 from tests.training.card import CARD, TooEarly, WrongPlace, played
+from tests.training.data.test_labels import even_label, moving_shot
 from vsrife import cuda
 from vsrife.training import loop, replay
 from vsrife.training import profile as profiles
 from vsrife.training.data.draws import Draws
+from vsrife.training.data.labels import Label, Labels, Place
+from vsrife.training.data.shots import ResidentShots, ShotSettings, Windows
 from vsrife.training.loop import Trainer
 from vsrife.training.parallel import Group, join
 
@@ -160,6 +163,19 @@ def test_a_batch_from_a_pool_is_a_few_launches(everything, card):
     print("launches:", counts)
     assert sorted(counts)[len(counts) // 2] < 100
     assert sum(count > 100 for count in counts) <= 3
+
+
+def test_a_batch_of_labelled_windows_waits_for_nothing(card):
+    """Turned, of another size and in other colours."""
+    shot = moving_shot(7, 60, 97, (2, 1)).to(CARD)
+    label = even_label(60, 97, (2, 1), 1)
+    labels = Labels({Place(0, 3, 1): Label(flow=label.flow.to(CARD), trust=label.trust.to(CARD))})
+    settings = ShotSettings(height=41, width=41, labelled=0.7, zoomed=0.5, coloured=0.5)
+    windows = Windows(ResidentShots([shot]), settings, CARD, labels=labels)
+    card.waits.clear()
+    batch = windows.draw(12, 1)
+    assert not card.waits
+    assert batch.known.device == CARD
 
 
 def test_as_a_graph_a_step_is_a_few_launches(everything, card):

@@ -1,3 +1,4 @@
+import contextlib
 import json
 import math
 import os
@@ -498,6 +499,19 @@ def test_other_labels_are_another_run(make, tmp_path):
         run(folders[0], "without")
 
 
+def test_a_run_that_is_over_has_no_makers_of_scenes(make, monkeypatch):
+    """Also one that was broken off."""
+    ring = "data.ring={scenes=6, first=2, serves=1.0, frames=[[64, 80]], times=2}"
+    for until in (1, None):
+        run = trainer(make(ring))
+        if until is None:
+            monkeypatch.setattr(run, "learn", lambda _: 1 / 0)
+        with contextlib.nullcontext() if until else pytest.raises(ZeroDivisionError):
+            run.run(until)
+        (made,) = run.sources["synthetic"]._rings
+        assert made._maker is None
+
+
 def test_a_run_from_a_ring_that_is_carried_on_is_the_run_that_was_not_stopped(make, tmp_path):
     """Also where the ring's scenes were lost; the folder of a ring may be another one then."""
 
@@ -510,10 +524,7 @@ def test_a_run_from_a_ring_that_is_carried_on_is_the_run_that_was_not_stopped(ma
                 "data.synthetic={layers=2, any_time=0.5}",
             )
         )
-        try:
-            made.run(until)
-        finally:
-            made.sources["synthetic"].close()
+        made.run(until)
         return [row.clone() for row in made.rows]
 
     whole = run("whole")

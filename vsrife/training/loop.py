@@ -35,7 +35,7 @@ from vsrife.training.parallel import Group
 from vsrife.training.record import Record, spoken
 from vsrife.training.replay import Batches, Replay, Teach
 from vsrife.training.signals import signals
-from vsrife.training.sources import make_samples, make_sources
+from vsrife.training.sources import closing_sources, make_samples, make_sources
 from vsrife.training.start import begin_from, check_labels
 from vsrife.training.state import ROWS, Snapshot, largest_state, read_carry, read_state, write_carry, write_state
 from vsrife.training.validation import Answer, Scores, held_out_sets, is_due, validated
@@ -119,7 +119,7 @@ class Trainer:
         last = min(config.run.steps, until or config.run.steps)
         stopped = False
         batches = iter(self.samples)
-        with signals(self.ask_to_stop), contextlib.closing(batches):  # type: ignore[type-var]
+        with signals(self.ask_to_stop), closing_sources(self.sources), contextlib.closing(batches):  # type: ignore[type-var]
             while self.step < last and not stopped:
                 given = next(batches)
                 lesson = self.learn(given)

@@ -1,6 +1,7 @@
 """The samples that a configuration asks for: its folders read, its sources made, and mixed as it says."""
 
-from collections.abc import Callable, Iterator, Sequence
+import contextlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -10,6 +11,7 @@ from torch import Tensor
 from vsrife.training.config import Config
 from vsrife.training.data.batch import Source
 from vsrife.training.data.clips import find_clips, read_clip, split_shots
+from vsrife.training.data.draws import mixed_seed
 from vsrife.training.data.held_out import without
 from vsrife.training.data.labels import LabelFolder
 from vsrife.training.data.packing import open_pack
@@ -21,7 +23,7 @@ from vsrife.training.data.synthetic import Synthetic
 from vsrife.training.data.vimeo import Vimeo
 from vsrife.training.parallel import Group
 
-__all__ = ["make_samples", "make_sources"]
+__all__ = ["closing_sources", "make_samples", "make_sources"]
 
 KNOWING: Final = ("synthetic",)
 """The sources whose flow is known."""
@@ -57,7 +59,22 @@ def make_sources(config: Config, device: torch.device, group: Group, say: Callab
         assert data.vimeo is not None
         vimeo: Shots = Vimeo(data.vimeo, threads=data.threads)
         sources["vimeo"] = Windows(vimeo, data.shot_settings, device)
+    for each in data.also:
+        for source in sources.values():
+            if isinstance(source, Windows) and not each.blocks:
+                source.check_crop((each.crop[0], each.crop[1]), "data.also.crop")
     return sources
+
+
+@contextlib.contextmanager
+def closing_sources(sources: Mapping[str, Source]) -> Iterator[None]:
+    """At the end the processes that make scenes end too, and the memory that holds scenes is free."""
+    try:
+        yield
+    finally:
+        for source in sources.values():
+            if isinstance(source, Rings):
+                source.close()
 
 
 def make_samples(
@@ -118,8 +135,9 @@ def _rings(config: Config, settings: RingSettings, group: Group, say: Callable[[
                 config.data.synthetic_settings,
                 config.data.stock,
                 size=config.data.crop_size,
-                seed=config.run.seed,
+                seed=_seed(config, height, width),
                 makes=group.leads,
+                behind=config.data.prefetch + 2 if group.world > 1 else 0,
                 say=say,
             )
             for height, width in settings.frames
@@ -138,11 +156,16 @@ def _pools(config: Config, settings: RingSettings, device: torch.device) -> Ring
                 settings,
                 config.data.synthetic_settings,
                 size=config.data.crop_size,
-                seed=config.run.seed,
+                seed=_seed(config, height, width),
             )
             for height, width in settings.frames
         ]
     )
+
+
+def _seed(config: Config, height: int, width: int) -> int:
+    """Of the scenes of a size: those of another one are others, not the same ones drawn larger."""
+    return mixed_seed(config.run.seed, height, width)
 
 
 def _shots(folder: Path | None) -> Iterator[Tensor]:

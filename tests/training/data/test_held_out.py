@@ -62,3 +62,9 @@ def test_triplets_are_frames_in_a_row_spread_over_the_shot(pack) -> None:
         assert torch.equal(frames[first + 2], each.right)
         firsts.append(first)
     assert firsts == [0, 4, 9]
+
+
+def test_a_shot_without_three_frames_is_named(pack, monkeypatch) -> None:
+    monkeypatch.setattr(Pack, "shot", lambda self, name, shot=Pack.shot: shot(self, name)[:2])
+    with pytest.raises(ArgumentError, match=r"^data.held_out \(a.y4m/0000\) must have 3 frames or more, not 2; leave"):
+        list(held_out_triplets(pack, ["a.y4m/0000"], 3))

@@ -9,6 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
+import vsrife.training.data.labels as labels_module
 from vsrife.errors import ArgumentError
 from vsrife.network import backward_warp
 from vsrife.training.data.labelling import Wanted, at_moment, make_label, rounds, wanted_labels
@@ -64,6 +65,24 @@ def test_a_turned_sample_warps_to_its_truth(crop: tuple[int, int]) -> None:
     assert {each for each in directions if each[0]} == set(itertools.product((-1, 1), (-1, 1), wide))
     assert set(batch.t.flatten().tolist()) >= {0.25, 0.5, 0.75}
     assert (batch.known[:, 0].amax((1, 2)) == seen.amax(1)).all()
+
+
+@pytest.mark.parametrize("side", [37, 41])
+def test_what_leads_out_of_the_crop_is_not_believed(side: int) -> None:
+    """The frame has what the flow leads to, the sample has not."""
+    speed = 15.0
+    shot = moving_shot(7, 60, 97, (speed, 0))
+    labels = Labels({Place(0, 3, 1): even_label(60, 97, (speed, 0), 1)})
+    settings = ShotSettings(height=37, width=side, spans=(2,), labelled=1.0)
+    batch = Windows(ResidentShots([shot]), settings, CPU, labels=labels).draw(24, 2)
+    for first in (0, 2):
+        flow, trust = batch.flow[:, first : first + 2], batch.visible[:, first // 2]
+        x = torch.arange(side) + flow[:, 0]
+        y = torch.arange(37).view(-1, 1) + flow[:, 1]
+        inside = (x > -0.01) & (x < side - 0.99) & (y > -0.01) & (y < 36.01)
+        assert (trust[~inside] == 0).all()
+        assert (trust[inside] > 0.99).all()
+        assert inside.float().mean() < 0.65
 
 
 def test_a_window_takes_each_side_from_the_label_of_that_distance() -> None:
@@ -206,6 +225,24 @@ def test_a_folder_is_gone_on_with_and_read(tmp_path: Path) -> None:
     flow, trust = labels.motion([(12, 98), (12, 100), (12, 102)], [(slice(0, 30), slice(0, 41))], (30, 41))
     assert flow[0, :, 9, 9].tolist() == [-6, -4, 6, 4]
     assert trust[0, :, 9, 9].tolist() == pytest.approx([7 / 255, 7 / 255])
+
+
+def test_two_that_write_at_once_do_not_write_over_each_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The second one writes all of its file while the first one is still writing."""
+    folders = [LabelFolder(tmp_path / "labels", pack_of(tmp_path)) for _ in range(2)]
+    for folder in folders:
+        folder.begin({})
+    save = labels_module.save_file
+
+    def slowly(tensors: dict[str, Tensor], path: Path) -> None:
+        monkeypatch.setattr(labels_module, "save_file", save)
+        folders[1].add({Place(0, 2, 1): even_label(9, 9, (1, 1), 1)})
+        save(tensors, path)
+
+    monkeypatch.setattr(labels_module, "save_file", slowly)
+    folders[0].add({Place(0, 1, 1): even_label(9, 9, (1, 1), 1)})
+    assert folders[0].begin({}) == {Place(0, 1, 1), Place(0, 2, 1)}
+    assert not list((tmp_path / "labels").glob("*.part"))
 
 
 def test_what_is_wrong_with_a_folder_is_told(tmp_path: Path) -> None:

@@ -1,6 +1,8 @@
 """The ring: what is read does not depend on when scenes were made, nor on whether they are still there."""
 
+import ast
 import dataclasses
+import importlib.util
 import os
 import signal
 import subprocess
@@ -13,6 +15,7 @@ import numpy as np
 import pytest
 import torch
 
+import vsrife.training.data.elsewhere as elsewhere
 import vsrife.training.data.ring as rings
 from tests.training.data.conftest import save_picture, smooth_tiles
 from vsrife.errors import ArgumentError, RifeError
@@ -290,6 +293,69 @@ def test_a_damaged_scene_is_made_anew(make, tmp_path) -> None:
         path.write_bytes(path.read_bytes()[:-5])
     for one, other in zip(read(make(), range(2)), expected, strict=True):
         assert same(one, other)
+
+
+def test_a_scene_may_be_lost_again(make, tmp_path) -> None:
+    ring = make()
+    expected = read(ring, range(1))
+    for _ in range(2):
+        for number in numbers_in(tmp_path / "ring"):
+            place_of(tmp_path / "ring", number).unlink()
+        assert same(read(ring, range(1))[0], expected[0])
+
+
+@pytest.fixture
+def pair(make) -> tuple[Ring, Ring]:
+    """The rings of two processes that train together: the first one's scenes are made by a process of its own."""
+    return make(alone=True), make(alone=True, makes=False)
+
+
+def test_another_process_is_given_what_it_does_not_find(pair, tmp_path) -> None:
+    """Also what the first one has read, so that nobody else asks for it: lost, or damaged."""
+    expected = [read(ring, range(3)) for ring in pair]
+    for one, other in zip(*expected, strict=True):
+        assert same(one, other)
+    for number in numbers_in(tmp_path / "ring"):
+        path = place_of(tmp_path / "ring", number)
+        path.unlink() if number % 2 else path.write_bytes(path.read_bytes()[:-5])
+    for one, other in zip(read(pair[1], range(3)), expected[0], strict=True):
+        assert same(one, other)
+
+
+def test_another_process_does_not_wait_for_a_maker_that_has_ended(pair, tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr(elsewhere, "PATIENCE", 3.0)
+    for ring in pair:
+        read(ring, range(1))
+    pair[0].close()
+    for path in (tmp_path / "ring").glob("*.scene"):
+        path.unlink()
+    with pytest.raises(RifeError) as caught:
+        read(pair[1], range(1))
+    assert str(caught.value) == (
+        f"data.ring ({tmp_path / 'ring'}) must have its maker of scenes, which was not heard of for 3 s; see maker.log "
+        "there, and start the run again to carry on"
+    )
+
+
+def test_scenes_are_kept_for_processes_that_are_behind(make) -> None:
+    """A small ring of which each step takes more than are kept for a run that goes back."""
+    asked = []
+    ring = make("small", dataclasses.replace(SMALL, serves=1.0), behind=4)
+    ring._maker.ask = lambda wanted, ask=ring._maker.ask: asked.append(wanted) or ask(wanted)
+    read(ring, range(9))
+    assert [wanted.keep <= ring.window(max(0, n - 4))[0] for n, wanted in enumerate(asked)] == [True] * 9
+
+
+def test_all_that_decides_how_a_scene_looks_is_in_the_key() -> None:
+    """What the modules of the key use is in it too, but for what only reads, or tells of what is wrong."""
+    data = "vsrife.training.data."
+    known = {f"vsrife.{name.replace('/', '.')}" for name in rings._MODULES}
+    used = set()
+    for name in known:
+        text = importlib.util.find_spec(name).loader.get_source(name)
+        used |= {node.module for node in ast.walk(ast.parse(text)) if isinstance(node, ast.ImportFrom)}
+    others = {name for name in used - known if name.startswith("vsrife")}
+    assert others == {"vsrife.errors", f"{data}batch", f"{data}clips"}
 
 
 def test_scenes_are_made_ahead_and_old_ones_removed(make, tmp_path) -> None:

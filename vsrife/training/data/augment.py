@@ -46,8 +46,10 @@ class Turn:
         """
         flow, visible = self._in_place(flow), self._in_place(visible)
         flow = flow * torch.stack((1.0 - 2.0 * self.across, 1.0 - 2.0 * self.down), 1).repeat(1, 2)[..., None, None]
-        flow = torch.where(_beside(self.exchanged, flow), flow[:, [1, 0, 3, 2]], flow)
-        flow = torch.where(_beside(self.backwards, flow), flow[:, [2, 3, 0, 1]], flow)
+        # Without lists of channels, which would be copied to a GPU and waited for.
+        exchanged = torch.stack((flow[:, 1], flow[:, 0], flow[:, 3], flow[:, 2]), dim=1)
+        flow = torch.where(_beside(self.exchanged, flow), exchanged, flow)
+        flow = torch.where(_beside(self.backwards, flow), flow.roll(2, 1), flow)
         return flow, torch.where(_beside(self.backwards, visible), visible.flip(1), visible)
 
     def _in_place(self, field: Tensor) -> Tensor:

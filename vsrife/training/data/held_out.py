@@ -54,11 +54,15 @@ def held_out_triplets(pack: Pack, shots: Sequence[str], samples: int) -> Iterato
     """At most `samples` of each shot, evenly spread over it and without a frame in two of them: its whole frames, those
     of a large clip halved.
 
-    Raises ArgumentError as `names_of`.
+    Raises ArgumentError as `names_of`, and for a shot that is too short.
     """
     for shot, names in names_of(pack, shots).items():
         name = next((each for each in names if not each.endswith(" cut")), names[0])
         frames = pack.shot(name)
+        if len(frames) <= _SPAN:
+            raise ArgumentError(
+                f"data.held_out ({shot}) must have {_SPAN + 1} frames or more, not {len(frames)}; leave it out"
+            )
         most = min(samples, len(frames) // (_SPAN + 1))
         for number in range(most):
             first = number * (len(frames) - _SPAN - 1) // max(1, most - 1)

@@ -10,7 +10,9 @@ half from a label of distance 1 and its right half from one of distance 2.
 `labelling` makes them. docs/data.md tells how, and what they are worth.
 """
 
+import contextlib
 import hashlib
+import itertools
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -130,7 +132,9 @@ class Labels:
         if (height, width) == size:
             return part[0]
         grown = interpolate(part, size, mode="bilinear")[0]
-        return grown * grown.new_tensor((size[1] / width, size[0] / height, 1.0)).view(3, 1, 1)
+        grown[0] *= size[1] / width
+        grown[1] *= size[0] / height
+        return grown
 
 
 class LabelFolder:
@@ -167,12 +171,20 @@ class LabelFolder:
         for place, label in labels.items():
             tensors[f"{place.key}/flow"] = label.flow.contiguous()
             tensors[f"{place.key}/trust"] = label.trust.contiguous()
-        last = max((int(path.stem.rpartition("-")[2]) for path in self._files()), default=-1)
-        path = self.folder / f"labels-{last + 1:04d}.safetensors"
-        part = path.with_suffix(".part")
+        part = self._unused()
         save_file(tensors, part)
         part.chmod(0o644)  # the writer lets nobody else read it
-        part.replace(path)
+        return part.replace(part.with_suffix(".safetensors"))
+
+    def _unused(self) -> Path:
+        """A file to write to, of a number that no other one has, nor what another process is writing."""
+        for number in itertools.count():
+            path = self.folder / f"labels-{number:04d}.part"
+            with contextlib.suppress(FileExistsError):
+                path.touch(exist_ok=False)
+                if not path.with_suffix(".safetensors").exists():
+                    break
+                path.unlink()
         return path
 
     def read(self, device: torch.device) -> Labels:

@@ -193,7 +193,7 @@ def draw_cards(draws: Draws, bank: Bank, camera: Camera, picture: float, lettere
         texture[scrolled] = draw_credits(draws, bank.text, len(scrolled))
         scale = draws.uniform(len(scrolled), 1, 1, low=0.8, high=1.3) * (256 / picture * 2 / (CUTOUT - 1))
         to_texture[scrolled] = torch.eye(2, 3, device=draws.device) * scale
-        motion = motion.sliding(scrolled, _scrolling(draws, len(scrolled), picture))
+        motion = motion.sliding(scrolled, _scrolling(draws, len(scrolled), picture) * camera.amount)
     return Layers(texture=texture, to_texture=to_texture, motion=motion)
 
 

@@ -22,6 +22,7 @@ from typing import Any, Final
 import torch
 
 from vsrife.errors import RifeError
+from vsrife.training.data.elsewhere import beat, requested
 from vsrife.training.data.scene_file import numbers_in, place_of, read_scene, write_scene
 from vsrife.training.data.scenes import scene_times
 from vsrife.training.data.stock import Stock
@@ -31,6 +32,7 @@ __all__ = ["Job", "Maker", "Wanted", "make_scene"]
 
 _LOG: Final = "maker.log"
 _UNFINISHED: Final = 60  # seconds after which a file that has no name yet belongs to a process that is gone
+_IDLE: Final = 0.5  # seconds between looks at what other processes ask for, where nothing else is to be made
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -152,10 +154,9 @@ class _Orders:
         return self._wanted
 
     def other_than(self, known: Wanted) -> None:
-        """Wait until there are others."""
+        """Wait until there are others, or a moment has passed."""
         with self._changed:
-            while self._wanted is known:
-                self._changed.wait()
+            self._changed.wait_for(lambda: self._wanted is not known, _IDLE)
 
 
 def _tidy(folder: Path) -> None:
@@ -174,10 +175,10 @@ def _numbers(orders: _Orders, folder: Path, key: bytes) -> Iterator[int]:
         for number in [number for number in made if number < wanted.keep]:
             place_of(folder, number).unlink(missing_ok=True)
             made.discard(number)
-        # The reader asks for what it did not find, whatever is known of it here.
+        # Readers ask for what they did not find, whatever is known of it here.
         missing = (number for number in wanted.first if read_scene(folder, number, key) is None)
         rest = (number for number in range(wanted.low, wanted.high) if number not in made)
-        chosen = next(itertools.chain(missing, rest), None)
+        chosen = next(itertools.chain(missing, requested(folder, key), rest), None)
         if chosen is None:
             orders.other_than(wanted)
             continue
@@ -191,6 +192,7 @@ def _work() -> None:
     if hasattr(os, "nice"):
         os.nice(job.nice)
     orders = _Orders()
+    beat(job.folder)
     _tidy(job.folder)
     source = Synthetic(job.stock.bank(), job.settings)
     for number in _numbers(orders, job.folder, bytes.fromhex(job.key)):

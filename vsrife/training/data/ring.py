@@ -21,6 +21,7 @@ import torch
 
 from vsrife.errors import ArgumentError
 from vsrife.training.data.batch import Batch, concatenate
+from vsrife.training.data.elsewhere import MakerElsewhere
 from vsrife.training.data.maker import Job, Maker, Wanted
 from vsrife.training.data.scene_file import StoredScene, numbers_in, place_of, read_scene
 from vsrife.training.data.serving import Pick, draw_picks, serve
@@ -36,8 +37,15 @@ _POLL: Final = 0.01  # seconds
 
 _INDEX: Final = "ring.key"
 _MODULES: Final = (
-    *("bank", "compression", "draws", "layers", "lettering", "light", "maker", "motion", "overlays", "pictures"),
-    *("scene_file", "scenes", "shades", "shapes", "synthetic", "text"),
+    "network/warp",
+    *(
+        f"training/data/{name}"
+        for name in (
+            *("bank", "compression", "draws", "elsewhere", "layers", "lettering", "light", "maker", "motion"),
+            *("overlays", "packing", "pictures", "scene_file", "scenes", "shades", "shapes", "stock", "synthetic"),
+            "text",
+        )
+    ),
 )
 """What decides how a scene looks."""
 
@@ -235,6 +243,7 @@ class Ring(Planned):
         seed: int,
         plan: Plan = NOTHING,
         makes: bool = True,
+        behind: int = 0,
         nice: int = 19,
         say: Callable[[str], None] = lambda _: None,
     ) -> None:
@@ -242,6 +251,7 @@ class Ring(Planned):
 
         synthetic: its size is not read. size: height and width of a sample that is drawn without one.
         makes: whether scenes are made here; else another process does, by a ring with the same arguments.
+        behind: batches that another process, which reads the same scenes, may be behind this one.
         nice: added to the niceness of the process that makes them; 19 is the lowest priority there is.
         `say` is told, in a line, where scenes that are there cannot be used.
 
@@ -254,8 +264,8 @@ class Ring(Planned):
             folder=folder, key="", seed=seed, stock=stock, settings=self.synthetic, truths=self.truths, nice=nice
         )
         self._job = replace(self._job, key=_key(self._job))
-        self._maker: Maker | None = None
-        self._makes = makes
+        self._maker: Maker | MakerElsewhere | None = None
+        self._makes, self._behind = makes, behind
         self._asked: Wanted | None = None
         self._lock = threading.Lock()
         if makes:
@@ -270,12 +280,15 @@ class Ring(Planned):
 
     def _server(self, numbers: Sequence[int], picks: Sequence[Pick], position: int) -> Server:
         with self._lock:
-            scenes = self._read(numbers, *self.window(position))
+            scenes = self._read(numbers, position)
         given = [(scene, self._truth(pick.truth)) for scene, pick in zip(scenes, picks, strict=True)]
         return lambda part, size: serve(given[part], picks[part], size)
 
-    def _read(self, numbers: Sequence[int], low: int, high: int) -> list[StoredScene]:
-        wanted = Wanted(keep=max(0, low - self.scenes // _SPARE), low=low, high=high + self.scenes // _AHEAD)
+    def _read(self, numbers: Sequence[int], position: int) -> list[StoredScene]:
+        low, high = self.window(position)
+        needed, _ = self.window(max(0, position - self._behind))
+        keep = max(0, min(needed, low - self.scenes // _SPARE))
+        wanted = Wanted(keep=keep, low=low, high=high + self.scenes // _AHEAD)
         found = {number: self._stored(number) for number in set(numbers)}
         missing = tuple(dict.fromkeys(number for number in numbers if found[number] is None))
         self._ask(replace(wanted, first=missing))
@@ -293,18 +306,19 @@ class Ring(Planned):
         return read_scene(self._job.folder, number, bytes.fromhex(self._job.key))
 
     def _ask(self, wanted: Wanted) -> None:
-        if not self._makes or wanted == self._asked:
+        # A scene may be lost again right after it was made, so what is missing is asked for every time.
+        if wanted == self._asked and not wanted.first:
             return
         if self._maker is None:
-            self._maker = Maker(self._job)
+            self._maker = Maker(self._job) if self._makes else MakerElsewhere(self._job.folder)
         self._maker.ask(wanted)
         self._asked = wanted
 
 
 def _key(job: Job) -> str:
     """What a scene depends on beside its number: settings, seed, pictures, and what draws it."""
-    here = Path(__file__).parent
-    code = hashlib.sha256(b"".join((here / f"{name}.py").read_bytes() for name in _MODULES)).hexdigest()
+    package = Path(__file__).parents[2]
+    code = hashlib.sha256(b"".join((package / f"{name}.py").read_bytes() for name in _MODULES)).hexdigest()
     facts = {
         "settings": asdict(job.settings),
         "seed": job.seed,

@@ -15,6 +15,7 @@ from vsrife.training.data.batch import Batch, with_motion, without_motion
 from vsrife.training.data.colours import Colours
 from vsrife.training.data.draws import Draws, mixed_seed
 from vsrife.training.data.labels import Labels
+from vsrife.training.data.scenes import lands_inside
 
 __all__ = ["ResidentShots", "ShotSettings", "Shots", "Windows"]
 
@@ -108,12 +109,7 @@ class Windows:
         self._shots = shots
         self._augmented = augmented
         self._labels = labels
-        height, width = shots.smallest
-        if settings.height > height or settings.width > width:
-            raise ArgumentError(
-                f"crop ({settings.width}x{settings.height}) must be at most {width}x{height}, the smallest frame; "
-                "use a smaller crop or larger clips"
-            )
+        self.check_crop((settings.height, settings.width))
         self._usable = {span: [n for n, length in enumerate(shots.lengths) if length > span] for span in settings.spans}
         # A shot that is held out has no frames, but may have labels.
         self._known = {
@@ -125,6 +121,15 @@ class Windows:
             if not usable:
                 raise ArgumentError(f"spans ({span}) must be below the longest shot's {max(shots.lengths)} frames")
             self._starts[span] = torch.tensor([shots.lengths[n] - span for n in usable]).cumsum(0)
+
+    def check_crop(self, crop: tuple[int, int], name: str = "crop") -> None:
+        """Raises ArgumentError, which calls it by that name, for a height and width that a frame does not hold."""
+        height, width = self._shots.smallest
+        if crop[0] > height or crop[1] > width:
+            raise ArgumentError(
+                f"{name} ({crop[1]}x{crop[0]}) must be at most {width}x{height}, the smallest frame; "
+                "use a smaller crop or larger clips"
+            )
 
     def __len__(self) -> int:
         """Windows of the first span, without crops."""
@@ -173,7 +178,11 @@ class Windows:
         if self._labels is None:
             return without_motion(frames, times)
         flow, trust = self._labels.motion(places, parts[::3], crop)
-        return with_motion(frames, times, *(turn.motion(flow, trust) if turn else (flow, trust)))
+        if turn:
+            flow, trust = turn.motion(flow, trust)
+        # A label is of whole frames; what it leads to may lie outside of the crop, where the sample does not show it.
+        inside = torch.cat((lands_inside(flow[:, :2]), lands_inside(flow[:, 2:])), dim=1)
+        return with_motion(frames, times, flow, trust * inside)
 
     def _labelled(self, host: Draws, spans: Sequence[int]) -> list[Sequence[tuple[int, int]]]:
         """For each sample the windows that it is one of, shot and first frame; none where it may be any."""
