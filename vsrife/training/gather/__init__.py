@@ -44,7 +44,7 @@ def _compiled() -> tuple[ModuleType | None, str]:
     try:
         module = importlib.import_module("_vsrife_gather")
     except ImportError as error:
-        return None, f"this build has no module for it ({error})"
+        return None, f"this build has none ({error})"
     return (module, "") if module.lib.gather_usable() else (None, "the processor has no AVX2 with FMA")
 
 
