@@ -1,22 +1,23 @@
 import pytest
 import torch
 
-from tests.network.small import ARCHITECTURES, frames
+from tests.network.small import ARCHITECTURES, OWN, frames
 from vsrife.network import IFNet
 from vsrife.network.frames import limited
 from vsrife.network.points import Frames, flow_of, levels_of, mask_of
 from vsrife.network.steps import Pair, together
 
-EVERY = pytest.mark.parametrize("name", ARCHITECTURES)
+EVERY_NETWORK = ARCHITECTURES | OWN
+EVERY = pytest.mark.parametrize("name", EVERY_NETWORK)
 
 
 def network(name):
     torch.manual_seed(5)
-    return IFNet(ARCHITECTURES[name])
+    return IFNet(EVERY_NETWORK[name])
 
 
 def pair(name, batch=2):
-    side = ARCHITECTURES[name].modulus(1.0)
+    side = EVERY_NETWORK[name].modulus(1.0)
     return frames(2 * side, 3 * side, batch=batch)
 
 
@@ -112,3 +113,17 @@ def test_autocast_rounds_no_flow():
     with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
         levels = levels_of(net, Frames.of(net, left, right, 0.5))
         assert flow_of(levels).dtype == torch.float32
+
+
+def test_blocks_without_an_inside_are_constants():
+    """At 128x192 the trunk of scale 16 has 2x3 cells, that of scale 8 has 4x6: of four each way the first has none."""
+    net, (left, right) = network("J"), pair("J", 1)
+    assert left.shape[-2:] == (128, 192)
+    frames_ = Frames.of(net, left, right, 0.5)
+    some, every = levels_of(net, frames_, cells=4), levels_of(net, frames_)
+    assert torch.equal(flow_of(some), flow_of(every))
+    found = gradients(net, numbers(flow_of(some), mask_of(some, adds_masks=False)))
+    taught = {name.split(".")[0] for name in found}
+    assert taught == {"encode", "block1", "block2", "block3", "block4"}
+    # The coarse block's hidden channels teach it neither.
+    assert not some[0].hidden.requires_grad

@@ -1,20 +1,21 @@
 import pytest
 import torch
 
-from tests.network.small import ARCHITECTURES, frames, infer
+from tests.network.small import ARCHITECTURES, OWN, frames, infer
 from vsrife.errors import ArgumentError
 from vsrife.network import IFNet, Taught, backward_warp
 
-EVERY = pytest.mark.parametrize("name", ARCHITECTURES)
+EVERY_NETWORK = ARCHITECTURES | OWN
+EVERY = pytest.mark.parametrize("name", EVERY_NETWORK)
 
 
 def taught(name):
     torch.manual_seed(3)
-    return Taught(IFNet(ARCHITECTURES[name]))
+    return Taught(IFNet(EVERY_NETWORK[name]))
 
 
 def batch(name, size=2):
-    side = ARCHITECTURES[name].modulus(1.0)
+    side = EVERY_NETWORK[name].modulus(1.0)
     left, right = frames(side, side + side, batch=size)
     return left, right, (left + right) / 2
 
@@ -31,7 +32,7 @@ def test_the_student_is_the_network_alone(name):
     torch.testing.assert_close(lesson.picture, model.network.merge(left, right, expected), atol=1e-5, rtol=0)
     assert torch.equal(lesson.picture, without.picture)
     assert without.teacher is None
-    assert len(lesson.stages) == len(lesson.levels) == len(ARCHITECTURES[name].widths)
+    assert len(lesson.stages) == len(lesson.levels) == len(EVERY_NETWORK[name].widths)
     assert len(without.stages) == 1
     assert lesson.teacher.motion.flow.shape == expected.flow.shape
     assert 0 <= lesson.teacher.motion.mask.min() <= lesson.teacher.motion.mask.max() <= 1
@@ -116,7 +117,7 @@ def test_a_checkpoint_has_the_networks_keys_and_the_teachers(name):
     extra = set(state) - set(model.network.state_dict())
     assert extra == {f"teacher.{key}" for key in model.teacher.state_dict()}
     torch.manual_seed(4)
-    other = Taught(IFNet(ARCHITECTURES[name]))
+    other = Taught(IFNet(EVERY_NETWORK[name]))
     other.load_checkpoint(state)
     assert all(torch.equal(value, other.checkpoint()[key]) for key, value in state.items())
 

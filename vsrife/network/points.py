@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from vsrife.network.architecture import CONV_STRIDE
 from vsrife.network.frames import as_time, limited
 from vsrife.network.ifnet import IFNet
 from vsrife.network.steps import Pair
@@ -108,18 +109,21 @@ class Frames:
 
 
 def levels_of(
-    network: IFNet, frames: Frames, *, blocks: int | None = None, detached: bool = False
+    network: IFNet, frames: Frames, *, blocks: int | None = None, detached: bool = False, cells: int = 0
 ) -> tuple[Level, ...]:
     """What the network's first ``blocks`` blocks answer, coarse to fine; None: all of them.
 
     detached: where a block samples is a constant for its gradient, so that each block learns from what is compared at
         its own level and at those after it by sums alone (as in "RAFT", Teed and Deng, ECCV 2020, section 3.3).
+    cells: a block whose trunk has fewer of them, of height or width, is a constant: what it learnt there would be the
+        padding around them. At 128 pixels the trunk of scale 16 has two each way.
     """
     architecture = network.architecture
     levels: list[Level] = []
     for index, scale in enumerate(architecture.scales[:blocks]):
         x = frames.input(levels, scale, network.dtype, adds_masks=architecture.adds_masks, detached=detached)
-        answer: Tensor = network.get_submodule(f"block{index}")(x).float()
+        with torch.set_grad_enabled(torch.is_grad_enabled() and min(x.shape[-2:]) >= cells * CONV_STRIDE):
+            answer: Tensor = network.get_submodule(f"block{index}")(x).float()
         growth = scale * architecture.answer_scale
         wanted = architecture.hidden > 0 and index < len(architecture.scales) - 1
         levels.append(

@@ -43,11 +43,11 @@ class Taught(nn.Module):
 
     frames: type[Frames] = Frames
 
-    def __init__(self, network: IFNet, *, detached: bool = False) -> None:
-        """detached: see `levels_of`."""
+    def __init__(self, network: IFNet, *, detached: bool = False, cells: int = 0) -> None:
+        """detached, cells: see `levels_of`."""
         super().__init__()
         self.network = network
-        self.detached = detached
+        self.detached, self.cells = detached, cells
         self.teacher = teacher_block(network.architecture)
 
     def modulus(self) -> int:
@@ -68,14 +68,14 @@ class Taught(nn.Module):
         t: a number, or a tensor [N] or [N, 1, 1, 1].
         truth: the true frame at ``t``; None leaves the teacher out. (A teacher that is to have no privilege is given
             zeros: the losses take the true frame apart.)
-        blocks: ask the first ones alone, which make no picture; None asks all.
+        blocks: ask so many, the first ones, for their levels alone; None asks all, and makes the picture.
         Raises ArgumentError for a canvas that the network does not take.
         """
         network = self.network
         check_canvas(left, right, modulus=self.modulus(), scale=1.0)
         frames = self.frames.of(network, left, right, t)
-        levels = levels_of(network, frames, blocks=blocks, detached=self.detached)
-        if blocks is not None and blocks < len(network.architecture.widths):
+        levels = levels_of(network, frames, blocks=blocks, detached=self.detached, cells=self.cells)
+        if blocks is not None:
             return Lesson(levels=levels)
         known = (
             [self._step(levels)] if truth is None else [self._step(levels[:end]) for end in range(1, len(levels) + 1)]

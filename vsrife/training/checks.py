@@ -2,7 +2,8 @@
 
 from vsrife.errors import ArgumentError
 from vsrife.network import Architecture
-from vsrife.training.config import Config
+from vsrife.network.architecture import CONV_STRIDE
+from vsrife.training.config import Also, Config
 from vsrife.training.networks import Pupil
 from vsrife.training.parallel import Group
 
@@ -18,20 +19,9 @@ def check(config: Config, pupil: Pupil, group: Group) -> None:
             f"{[side - side % modulus or modulus for side in config.data.crop]} would be"
         )
     for each in config.data.also:
-        if any(side % modulus for side in each.crop):
-            raise ArgumentError(f"data.also.crop ({list(each.crop)}) must be multiples of {modulus} for this network")
-        if each.batch % group.world:
-            raise ArgumentError(f"data.also.batch ({each.batch}) must be a multiple of the {group.world} processes")
-        if each.blocks and not isinstance(pupil.architecture, Architecture):
-            raise ArgumentError(f"data.also.blocks ({each.blocks}) must be 0 for {config.network.preset}")
-        if each.blocks and each.blocks >= len(pupil.architecture.widths):
-            raise ArgumentError(
-                f"data.also.blocks ({each.blocks}) must be below the network's {len(pupil.architecture.widths)}, or 0"
-            )
-        if each.blocks and "synthetic" not in config.data.used:
-            raise ArgumentError(
-                f"data.also.blocks ({each.blocks}) must be 0 without synthetic samples, which know flow"
-            )
+        _check_also(each, config, pupil, group)
+    _check_known_flow(config, pupil)
+    _check_cells(config, pupil)
     if config.run.batch % group.world:
         raise ArgumentError(f"run.batch ({config.run.batch}) must be a multiple of the {group.world} processes")
     if pupil.any_time:
@@ -51,3 +41,54 @@ def check(config: Config, pupil: Pupil, group: Group) -> None:
             f"validation.multi ({config.validation.multi}) must be 2 for {config.network.preset}, "
             "which knows the middle alone"
         )
+
+
+def _check_also(asked: Also, config: Config, pupil: Pupil, group: Group) -> None:
+    """Of more samples of each step."""
+    modulus, blocks = pupil.module.modulus(), len(pupil.architecture.widths)
+    if any(side % modulus for side in asked.crop):
+        raise ArgumentError(f"data.also.crop ({list(asked.crop)}) must be multiples of {modulus} for this network")
+    if asked.batch % group.world:
+        raise ArgumentError(f"data.also.batch ({asked.batch}) must be a multiple of the {group.world} processes")
+    if not asked.blocks:
+        return
+    if not isinstance(pupil.architecture, Architecture):
+        raise ArgumentError(f"data.also.blocks ({asked.blocks}) must be 0 for {config.network.preset}")
+    if asked.blocks >= blocks:
+        raise ArgumentError(f"data.also.blocks ({asked.blocks}) must be below the network's {blocks}, or 0")
+    if "synthetic" not in config.data.used:
+        raise ArgumentError(
+            f"data.also.blocks ({asked.blocks}) must be 0 without synthetic samples, whose flow is known"
+        )
+    if not config.loss.flow:
+        raise ArgumentError(f"data.also.blocks ({asked.blocks}) must be 0 without loss.flow; set that above 0")
+
+
+def _check_known_flow(config: Config, pupil: Pupil) -> None:
+    """Of steps that learn nothing else: they need a flow of every block, and one that is known."""
+    share = config.loss.flow_first
+    if not share:
+        return
+    if not isinstance(pupil.architecture, Architecture):
+        raise ArgumentError(f"loss.flow_first ({share:g}) must be 0 for {config.network.preset}")
+    if any(mix.start < share and not mix.synthetic for mix in config.data.mix):
+        raise ArgumentError(
+            f"loss.flow_first ({share:g}) must be at most the share of the steps in which data.mix has synthetic "
+            "samples, whose flow is known"
+        )
+
+
+def _check_cells(config: Config, pupil: Pupil) -> None:
+    """Of blocks that are taught where their trunk has an inside: each must be, by one part of a step."""
+    cells, architecture = config.network.cells, pupil.architecture
+    if not cells or not isinstance(architecture, Architecture):
+        return
+    crops = [(config.data.crop, len(architecture.widths))]
+    crops += [(each.crop, each.blocks or len(architecture.widths)) for each in config.data.also]
+    for index, scale in enumerate(architecture.scales):
+        least = cells * CONV_STRIDE * scale
+        if not any(min(crop) >= least and index < blocks for crop, blocks in crops):
+            raise ArgumentError(
+                f"network.cells ({cells}) must be such that each block learns somewhere, and that of scale {scale} "
+                f"needs a crop of {least}x{least}; add it to data.also, or lower network.cells"
+            )

@@ -6,8 +6,9 @@ docs/training.md tells what each key does. A name without `.toml` is one of the 
 import math
 import tomllib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import MISSING, dataclass, field, fields
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Final, Literal
 
 from vsrife.errors import ArgumentError
@@ -81,8 +82,8 @@ class Network:
     """preset: see `networks.PRESETS`. Those from `widths` to `context` take the place of one number of it.
 
     weights: of a file, to begin with. contrast: see `initial.look_for_contrast`, 0 for torch's own random weights.
-    detached: see `points.levels_of`. teacher: whether there is a privileged teacher. privileged: whether it sees the
-    true frame. batch_norm: behind every convolution of the blocks; for the ablation.
+    detached, cells: see `points.levels_of`. teacher: whether there is a privileged teacher. privileged: whether it sees
+    the true frame. batch_norm: behind every convolution of the blocks; for the ablation.
     """
 
     preset: str = "4.26"
@@ -98,12 +99,14 @@ class Network:
     weights: Path | None = None
     contrast: float = 0.0
     detached: bool = False
+    cells: int = 0
     teacher: bool = True
     privileged: bool = True
     batch_norm: bool = False
 
     def __post_init__(self) -> None:
         _at_least("network.contrast", self.contrast, 0)
+        _at_least("network.cells", self.cells, 0)
         if self.weights is not None and self.contrast:
             raise ArgumentError(f"network.contrast ({self.contrast:g}) must be 0 where network.weights is given")
 
@@ -446,11 +449,43 @@ def _change(table: dict[str, Any], change: str) -> None:
 
 
 def same_run(one: Mapping[str, Any], other: Mapping[str, Any]) -> str | None:
-    """None where two plain configurations learn the same; else the first key in which they differ, with both values."""
-    for key, values in _differences(one, other, ""):
+    """None where two plain configurations learn the same; else the first key in which they differ, with both values.
+
+    A key that one of them lacks, because it was not known then, has its default there.
+    """
+    for key, values in _differences(_completed(one), _completed(other), ""):
         if not any(key == free or key.startswith(f"{free}.") for free in _FREE):
             return f"{key} ({values[0]} then, {values[1]} now)"
     return None
+
+
+def _completed(table: Mapping[str, Any]) -> dict[str, Any]:
+    return merged({each.name: _defaults(_TABLES[each.name]) for each in fields(Config)}, table)
+
+
+_TABLES: Final[Mapping[str, type]] = MappingProxyType(
+    {
+        "run": Run,
+        "network": Network,
+        "loss": Loss,
+        "optimiser": Optimiser,
+        "data": Data,
+        "validation": Validation,
+        "save": Save,
+        "log": Log,
+    }
+)
+"""The class of each field of Config."""
+
+
+def _defaults(kind: type) -> dict[str, Any]:
+    """What the keys of a table are where they are left out, but for those that have no default."""
+    found = {}
+    for each in fields(kind):
+        value = each.default if each.default_factory is MISSING else each.default_factory()
+        if value is not MISSING and value is not None:
+            found[each.name] = as_plain(value)
+    return found
 
 
 def _differences(one: Any, other: Any, where: str) -> list[tuple[str, tuple[Any, Any]]]:

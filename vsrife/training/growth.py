@@ -56,6 +56,6 @@ def warning(sizes: Sequence[Size]) -> str | None:
                 return (
                     f"warning: the mean flow grows with the frame, {smaller.flow:.2f} px on {smaller.spoken} and "
                     f"{size.flow:.2f} px on {size.spoken} of the same pairs: "
-                    "what is learnt holds on small crops alone; teach the coarse blocks on larger ones (data.crop)"
+                    "what is learnt holds on small crops alone; teach the coarse blocks on larger ones (data.also)"
                 )
     return None

@@ -79,7 +79,8 @@ class Trainer:
         self.sources = make_sources(config, device, group, self.record.say)
         self.samples = self._samples()
         self._blocks = (None, *(each.blocks or None for each in config.data.also))
-        self._teach = {flow_alone: self._teaching(flow_alone) for flow_alone in (False, True)}
+        self._every_block = len(self.pupil.architecture.widths)
+        self._phase: tuple[bool, Teach] | None = None
         self.held_out = held_out_sets(config) if group.leads else ()
         self._unread: deque[tuple[int, Tensor, torch.cuda.Event | None]] = deque()
         self._saved: int | None = None
@@ -159,16 +160,19 @@ class Trainer:
 
         As a graph they lie where those of the next step will.
         """
-        return self._teach[self._flow_alone()](batches)
+        flow_alone = self.step < round(self.config.loss.flow_first * self.config.run.steps)
+        if self._phase is None or self._phase[0] != flow_alone:
+            self._phase = None  # the graph of the steps before is freed before another one is made
+            self._phase = flow_alone, self._teaching(flow_alone)
+        return self._phase[1](batches)
 
-    def _flow_alone(self) -> bool:
-        return self.step < round(self.config.loss.flow_first * self.config.run.steps)
-
-    def _launched(self, batches: Batches, *, flow_alone: bool) -> tuple[Lesson, Tensor]:
-        """The gradient of all batches together; the total is of all, each other number that of the first."""
+    def launched(self, batches: Batches, *, flow_alone: bool = False) -> tuple[Lesson, Tensor]:
+        """As `teach`, each operation launched: the gradient of all batches together; the total is of all of them, each
+        other number that of the first.
+        """
         first: tuple[Lesson, Tensor] | None = None
         for batch, blocks in zip(batches, self._blocks, strict=True):
-            lesson = self._lesson(batch, blocks)
+            lesson = self._lesson(batch, self._every_block if flow_alone and blocks is None else blocks)
             parts = objective(lesson, batch, self.config.loss, flow_alone=flow_alone)
             parts[0].backward()  # type: ignore[no-untyped-call]
             if first is None:
@@ -321,7 +325,7 @@ class Trainer:
         return asked and not any(True for _ in self.pupil.module.buffers())
 
     def _teaching(self, flow_alone: bool) -> Teach:
-        launched = functools.partial(self._launched, flow_alone=flow_alone)
+        launched = functools.partial(self.launched, flow_alone=flow_alone)
         return Replay(launched, self.weights.row, self.record.say) if self._can_be_graph() else launched
 
     def _fit(self) -> None:

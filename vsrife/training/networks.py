@@ -125,7 +125,7 @@ def build_pupil(asked: Network) -> Pupil:
     architecture = _architecture(asked)
     module: Taught | PaperNet
     if isinstance(architecture, PaperArchitecture):
-        for name in ("weights", "contrast", "detached"):
+        for name in ("weights", "contrast", "detached", "cells"):
             if getattr(asked, name):
                 raise ArgumentError(f"network.{name} ({getattr(asked, name)}) must be left out for {asked.preset}")
         module = PaperNet(architecture, teacher=asked.teacher)
@@ -135,7 +135,7 @@ def build_pupil(asked: Network) -> Pupil:
             look_for_contrast(network, asked.contrast)
         if asked.weights:
             begin_with(network, asked.weights)
-        module = Taught(network, detached=asked.detached)
+        module = Taught(network, detached=asked.detached, cells=asked.cells)
         if not asked.teacher:
             module.teacher.requires_grad_(False)
     if asked.batch_norm:

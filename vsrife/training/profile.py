@@ -3,11 +3,12 @@
 import contextlib
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 
 from vsrife.training.loop import Trainer
+from vsrife.training.traffic import counted
 
 __all__ = ["Profile", "profile"]
 
@@ -26,6 +27,8 @@ class Profile:
     making: a batch alone, as if nothing was made ahead.
     updating: the mean over processes, clipping, AdamW and the average alone.
     waiting: of `step`, what the loop waited for a batch.
+    operations, moved: of forward and backward, what is launched without a CUDA graph, and the bytes read and written by
+        that; see `Traffic`.
     """
 
     device: str
@@ -36,6 +39,8 @@ class Profile:
     making: float
     updating: float
     waiting: float
+    operations: int
+    moved: int
 
     @property
     def other(self) -> float:
@@ -52,6 +57,7 @@ class Profile:
             f"update and average    {1e3 * self.updating:9.1f} ms   alone",
             f"waiting for a batch   {1e3 * self.waiting:9.1f} ms   in a step",
             f"not forward/backward  {100 * self.other:9.1f} %    of a step",
+            f"forward and backward  {self.operations:9} operations, {self.moved / 1e9:.1f} GB read and written",
         ]
         return "\n".join(lines)
 
@@ -61,6 +67,8 @@ def profile(trainer: Trainer, steps: int) -> Profile:
 
     Each figure is measured three times, in turns, and the least counts: what else the machine does only adds to it.
     """
+    # Steps that learn the flow alone are the cheaper ones.
+    trainer.config = replace(trainer.config, loss=replace(trainer.config.loss, flow_first=0.0))
     device = trainer.device
     gradient = torch.zeros_like(trainer.weights.row)
     kept = trainer.samples.batches(trainer.samples.state.position)
@@ -102,6 +110,7 @@ def profile(trainer: Trainer, steps: int) -> Profile:
         for action in (teach, make, update):
             found.setdefault(action, []).append(timed(action))
     step, waiting = min(found[whole_step])
+    traffic = counted(lambda: trainer.launched(kept))
     return Profile(
         device=_name(device),
         steps=steps,
@@ -111,6 +120,8 @@ def profile(trainer: Trainer, steps: int) -> Profile:
         making=min(found[make])[0],
         updating=min(found[update])[0],
         waiting=waiting,
+        operations=traffic.launches,
+        moved=traffic.bytes,
     )
 
 

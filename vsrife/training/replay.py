@@ -1,6 +1,6 @@
 """Forward and backward of a step as one CUDA graph: two thousand launches become one.
 
-Nothing in them depends on the host: batches have the same sizes at each step, no number is asked for, and nothing is
+Nothing in them depends on the host: batches have the same sizes at each step, no number is read back, and nothing is
 random. What does, the mean over processes and the update, is a dozen operations and stays outside.
 """
 

@@ -7,7 +7,7 @@ from vsrife.training.data.bank import Bank, make_bank
 from vsrife.training.data.batch import Batch, Source
 from vsrife.training.data.clips import find_clips, read_clip, split_shots
 from vsrife.training.data.packing import Pack, PackSettings, open_pack, write_pack
-from vsrife.training.data.samples import Samples, SamplesState, Stage
+from vsrife.training.data.samples import Part, Samples, SamplesState, Stage
 from vsrife.training.data.shots import ResidentShots, ShotSettings, Windows
 from vsrife.training.data.synthetic import Synthetic, SyntheticSettings
 from vsrife.training.data.vimeo import Vimeo
@@ -17,6 +17,7 @@ __all__ = [
     "Batch",
     "Pack",
     "PackSettings",
+    "Part",
     "ResidentShots",
     "Samples",
     "SamplesState",

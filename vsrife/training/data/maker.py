@@ -30,7 +30,7 @@ from vsrife.training.data.synthetic import Synthetic, SyntheticSettings
 __all__ = ["Job", "Maker", "Wanted", "make_scene"]
 
 _LOG: Final = "maker.log"
-_UNFINISHED: Final = 60  # seconds after which a file that has no name yet is nobody's
+_UNFINISHED: Final = 60  # seconds after which a file that has no name yet belongs to a process that is gone
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -146,7 +146,7 @@ class _Orders:
             with self._changed:
                 self._wanted = Wanted(keep=keep, low=low, high=high, first=tuple(first))
                 self._changed.notify()
-        os._exit(0)  # the parent is gone; whatever is being made is for nobody
+        os._exit(0)  # the parent is gone, and nothing will read what is being made
 
     def newest(self) -> Wanted:
         return self._wanted
