@@ -150,7 +150,7 @@ def test_a_flow_that_is_no_number_reads_and_writes_nothing_beyond(value):
         levels[0].flow[0, :, 2, 3] = value
     (x,), gradients = answers(Packed, given, [(levels, 1, torch.float32, False, False)])
     assert x[:, :14].isfinite().all()
-    assert torch.equal(x[0, -4:, 2, 3], levels[0].flow[0, :, 2, 3].detach())
+    torch.testing.assert_close(x[0, -4:, 2, 3], levels[0].flow[0, :, 2, 3], rtol=0, atol=0, equal_nan=True)
     assert all(each.isfinite().all() for each in gradients)
 
 
@@ -178,9 +178,28 @@ def test_the_gradients_of_a_network_are_those_of_the_definition(name, detached):
 
 
 @needed
+@pytest.mark.parametrize("cells", [1, 2, 100])
+def test_blocks_that_are_constants_pass_on_the_gradients_of_later_ones(cells):
+    net, (left, right) = IFNet(ARCHITECTURES["J"]), frames(64, 128, batch=2)
+    found = []
+    for kind in (Packed, Frames):
+        held = kind.of(net, left, right, 0.5)
+        with torch.no_grad():
+            held.input([], 16, torch.float32, adds_masks=False, detached=False)
+        levels = levels_of(net, held, cells=cells)
+        net.zero_grad()
+        total = flow_of(levels).square().mean() + sum(each.square().mean() for each in net.encode(left))
+        total.backward()
+        found.append({name: each.grad for name, each in net.named_parameters() if each.grad is not None})
+    assert found[0].keys() == found[1].keys()
+    for key, value in found[1].items():
+        assert (found[0][key] - value).norm() <= 1e-3 * value.norm().clamp_min(1e-6), key
+
+
+@needed
 def test_a_lesson_with_a_teacher_learns_features_by_both_ways():
     module = Taught(IFNet(ARCHITECTURES["J"]))
-    left, right = frames(32, 48, batch=2)
+    left, right = frames(64, 128, batch=2)
     found = []
     for kind in (Packed, Frames):
         module.frames = kind

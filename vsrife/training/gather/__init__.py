@@ -86,9 +86,11 @@ class Packed(Frames):
         flow, mask, hidden = parts or (None, None, None)
         memory = self.memory
         geometry = memory.geometry(scale, dtype, flow, mask, hidden)
-        x, memory.features = _Gathered.apply(memory, geometry, self.time, memory.features, flow, mask, hidden)
-        made: Tensor = x
-        return made
+        made, features = _Gathered.apply(memory, geometry, self.time, memory.features, flow, mask, hidden)
+        if torch.is_grad_enabled():  # else the next block's gradients would not come through
+            memory.features = features
+        x: Tensor = made
+        return x
 
 
 class _Memory:
