@@ -1,6 +1,8 @@
 """Blocks' inputs by the C module against their definition in torch, forward and backward."""
 
+import gc
 import sys
+import weakref
 
 import pytest
 import torch
@@ -194,6 +196,22 @@ def test_blocks_that_are_constants_pass_on_the_gradients_of_later_ones(cells):
     assert found[0].keys() == found[1].keys()
     for key, value in found[1].items():
         assert (found[0][key] - value).norm() <= 1e-3 * value.norm().clamp_min(1e-6), key
+
+
+@needed
+def test_memory_is_given_back_without_the_garbage_collector():
+    given = sources(2, 8, 8, 4)
+    held = Packed(**given)
+    levels = [level(2, 8, 8, 1, far=1.0, hidden=True)]
+    made = [held.input(part, 1, torch.float32, adds_masks=False, detached=False) for part in ([], levels)]
+    memory = weakref.ref(held.memory)
+    gc.disable()
+    try:
+        sum(x.sum() for x in made).backward()
+        del held, made
+        assert memory() is None
+    finally:
+        gc.enable()
 
 
 @needed
