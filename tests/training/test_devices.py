@@ -8,6 +8,7 @@ import torch
 from tests.training.card import CARD, TooEarly, WrongPlace, played
 from tests.training.data.test_labels import even_label, moving_shot
 from vsrife import cuda
+from vsrife.network.points import Frames
 from vsrife.training import loop, replay
 from vsrife.training import profile as profiles
 from vsrife.training.data.draws import Draws
@@ -34,6 +35,12 @@ MIDDLE = "data.synthetic={layers=2, any_time=0.0}"
 def warm(monkeypatch):
     """Warming up does nothing here."""
     monkeypatch.setattr(replay, "_WARM", 1)
+
+
+@pytest.fixture(autouse=True)
+def plain(monkeypatch):
+    """The CPU makes blocks' inputs as the card does: runs on both are compared to the bit."""
+    monkeypatch.setattr(loop, "resolve", lambda device, features: (Frames, ""))
 
 
 @pytest.fixture

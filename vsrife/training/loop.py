@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from vsrife.errors import ArgumentError, RifeError
-from vsrife.network import Lesson
+from vsrife.network import Lesson, Taught
 from vsrife.training.arithmetic import exact_arithmetic, untried
 from vsrife.training.checks import check
 from vsrife.training.config import Config, same_run
@@ -27,6 +27,7 @@ from vsrife.training.data.labels import digest_of
 from vsrife.training.data.samples import Samples
 from vsrife.training.export import export
 from vsrife.training.fit import fitted_steps
+from vsrife.training.gather import resolve
 from vsrife.training.growth import warning
 from vsrife.training.networks import build_pupil
 from vsrife.training.objective import PARTS, objective
@@ -76,6 +77,7 @@ class Trainer:
         self._labels = digest_of(config.data.labels)
         self._prepare_folder()
         self.record = Record(config.run.folder if group.leads else None)
+        self._choose_frames()
         self._resume()
         self.sources = make_sources(config, device, group, self.record.say)
         self.samples = self._samples()
@@ -313,6 +315,14 @@ class Trainer:
             buffers = self.pupil.module.named_buffers()
             self.record.say(begin_from(start, self.weights, self.descent.average, buffers))
         self.group.share(self.weights.row.data, self.descent.average)
+
+    def _choose_frames(self) -> None:
+        module = self.pupil.module
+        if not isinstance(module, Taught):
+            return
+        module.frames, reason = resolve(self.device, module.network.architecture.features)
+        if reason and self.device.type == "cpu":
+            self.record.say(f"torch makes the blocks' inputs, which is slower than the C module for it: {reason}")
 
     def _samples(self) -> Samples:
         return make_samples(self.config, self.sources, self.device, self.group, self.step)

@@ -44,7 +44,7 @@ def _compiled() -> tuple[ModuleType | None, str]:
     try:
         module = importlib.import_module("_vsrife_gather")
     except ImportError as error:
-        return None, f"this build has no module for it ({error})"
+        return None, f"this build has none ({error})"
     return (module, "") if module.lib.gather_usable() else (None, "the processor has no AVX2 with FMA")
 
 
@@ -66,9 +66,14 @@ class Packed(Frames):
     """
 
     memory: "_Memory" = field(init=False)
+    link: list[Tensor | None] = field(init=False)
+    """The features as the last block handed them on: in the backward pass each block adds its gradient to that of all
+    after it. Apart from the memory, which the graph holds: it would hold itself, and be there until it is collected.
+    """
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "memory", _Memory(self.rgb, self.features))
+        object.__setattr__(self, "link", [self.features])
 
     @override
     def input(
@@ -86,16 +91,17 @@ class Packed(Frames):
         flow, mask, hidden = parts or (None, None, None)
         memory = self.memory
         geometry = memory.geometry(scale, dtype, flow, mask, hidden)
-        x, memory.features = _Gathered.apply(memory, geometry, self.time, memory.features, flow, mask, hidden)
-        made: Tensor = x
-        return made
+        made, features = _Gathered.apply(memory, geometry, self.time, self.link[0], flow, mask, hidden)
+        if torch.is_grad_enabled():  # else the next block's gradients would not come through
+            self.link[0] = features
+        x: Tensor = made
+        return x
 
 
 class _Memory:
     """Both frames and features of N pairs as the compiled code reads them.
 
-    packed: [2 N, H, W, P], without gradients. features: as Frames has them; each block takes them from the one before
-    it, so that in the backward pass each adds its gradient to that of all after it.
+    packed: [2 N, H, W, P], without gradients.
     """
 
     def __init__(self, rgb: Tensor, features: Tensor | None) -> None:
@@ -103,7 +109,6 @@ class _Memory:
         if module is None:
             raise RuntimeError(reason)
         self._lib, self._ffi = module.lib, module.ffi
-        self.features = features
         self._count = 0 if features is None else features.shape[1]
         images, _, height, width = rgb.shape
         self._known = {"samples": images // 2, "height": height, "width": width, "features": self._count}

@@ -12,7 +12,12 @@
 
 #define INLINE static inline __attribute__((always_inline))
 
-enum { LANES = 4, HIDDEN = 8, MOST = 128 /* floats of a packed pixel */ };
+enum {
+    LANES = 4,
+    HIDDEN = 8,
+    MOST = 128, /* floats of a packed pixel */
+    BUNCH = 16, /* cells that are converted from or to bfloat16 at once */
+};
 
 typedef float Vector __attribute__((vector_size(LANES * sizeof(float)), aligned(sizeof(float)), may_alias));
 
@@ -133,10 +138,11 @@ void gather_pack(const Gather *g, int first, int last, const float *rgb, const f
         }
 }
 
-/* The mean of a cell's points of one side. pixel, points: g's, as constants where this is called. */
-INLINE void sample(const Gather *g, const int pixel, const int points, const float *image, const float *flow, int n,
+/* The mean of a cell's points of one side. */
+INLINE void sample(const Gather *g, const float *image, const float *flow, int n,
                    int side, int row, int column, float *mean)
 {
+    const int pixel = g->pixel, points = g->points;
     Vector sums[MOST / LANES];
     for (int c = 0; c < pixel / LANES; ++c)
         sums[c] = (Vector){0};
@@ -156,13 +162,32 @@ INLINE void sample(const Gather *g, const int pixel, const int points, const flo
         *(Vector *)(mean + c * LANES) = sums[c] * share;
 }
 
-/* The gradients of that: of the features, and of the flow where its place is not null. */
-INLINE void spread(const Gather *g, const int pixel, const int points, const float *image, const float *flow, int n,
-                   int side, int row, int column, const float *gradient, float *features_gradient, float *flow_gradient,
-                   float flow_across, float flow_down)
+/* The gradient of a cell's sample of one side, as a packed pixel has the channels, divided among the points. */
+INLINE void gradient_of(const Gather *g, const float *cell, int side, float *gradient)
 {
-    const int floats = (g->features + LANES - 1) / LANES * LANES;
+    const float share = 1.0f / (float)(g->points * g->points);
+    const float *colours = cell + 3 * side, *features = cell + 6 + side * g->features;
+    if (g->features == LANES) { /* no memory between: a vector that was just written in parts is slow to read */
+        *(Vector *)gradient = load(features) * share;
+        *(Vector *)(gradient + LANES) = (Vector){colours[0], colours[1], colours[2], 0} * share;
+        return;
+    }
+    for (int c = 0; c < g->features; ++c)
+        gradient[c] = features[c] * share;
+    for (int c = 0; c < 3; ++c)
+        gradient[g->features + c] = colours[c] * share;
+    for (int c = g->features + 3; c < g->pixel; ++c)
+        gradient[c] = 0;
+}
+
+/* Adds the gradients of the features, and writes those of the flow, where their places are not null.
+   moved: the gradient of the flow's own two channels. */
+INLINE void spread(const Gather *g, const float *image, const float *flow, int n, int side, int row, int column,
+                   const float *gradient, float *features_gradient, float *flow_gradient, const float *moved)
+{
+    const int pixel = g->pixel, points = g->points, floats = (g->features + LANES - 1) / LANES * LANES;
     const size_t across = (size_t)g->columns * points, plane = across * g->rows * points;
+    const float share = 1.0f / (float)(points * points * g->scale);
     for (int i = 0; i < points; ++i)
         for (int j = 0; j < points; ++j) {
             const Place p = point_of(g, flow, n, side, row, column, i, j);
@@ -180,136 +205,160 @@ INLINE void spread(const Gather *g, const int pixel, const int points, const flo
                 const float *d = image + p.at[2] * pixel, *e = image + p.at[3] * pixel;
                 Vector x = {0}, y = {0};
                 for (int c = 0; c < pixel; c += LANES) {
-                    const Vector weight = load(gradient + c), one = load(b + c) - load(a + c), two = load(e + c) - load(d + c);
-                    x += weight * (one + p.down * (two - one));
-                    y += weight * (load(d + c) - load(a + c) + p.across * (two - one));
+                    const Vector weight = load(gradient + c);
+                    const Vector upper = load(b + c) - load(a + c), lower = load(e + c) - load(d + c);
+                    x += weight * (upper + p.down * (lower - upper));
+                    y += weight * (load(d + c) - load(a + c) + p.across * (lower - upper));
                 }
                 float *to = flow_gradient + (4 * (size_t)n + 2 * side) * plane + ((size_t)row * points + i) * across +
                             (size_t)column * points + j;
-                to[0] = flow_across + (p.moves_across ? sum(x) : 0);
-                to[plane] = flow_down + (p.moves_down ? sum(y) : 0);
+                to[0] = moved[0] * share + (p.moves_across ? sum(x) : 0);
+                to[plane] = moved[1] * share + (p.moves_down ? sum(y) : 0);
             }
         }
 }
 
 /* The mean of a cell's flow, of one of its four channels, in cells. */
-INLINE float mean_flow(const Gather *g, const int points, const float *flow, int n, int channel, int row, int column)
+INLINE float mean_flow(const Gather *g, const float *flow, int n, int channel, int row, int column)
 {
+    const int points = g->points;
     const size_t across = (size_t)g->columns * points, plane = across * g->rows * points;
     const float *here =
         flow + (4 * (size_t)n + channel) * plane + (size_t)row * points * across + (size_t)column * points;
-    const float whole = points == 1 ? here[0] : (here[0] + here[1] + here[across] + here[across + 1]) * 0.25f;
-    return whole / (float)g->scale;
+    const float whole = points == 1 ? here[0] : here[0] + here[1] + here[across] + here[across + 1];
+    return whole * (1.0f / (float)(points * points * g->scale));
 }
 
-INLINE void forward(const Gather *g, const int pixel, const int points, int first, int last, const float *packed,
-                    const float *flow, const float *time, const float *mask, const float *hidden, void *x)
+/* One cell of a block's input. */
+INLINE void make_cell(const Gather *g, int n, int row, int column, const float *packed, const float *flow,
+                      const float *time, const float *mask, const float *hidden, float *to)
 {
-    const int channels = channels_of(g), features = g->features;
-    const size_t image = (size_t)g->height * g->width * pixel;
-    float cell[2 * MOST + 16], side_of[2][MOST];
+    const int features = g->features;
+    const size_t image = (size_t)g->height * g->width * g->pixel;
+    float sides[2][MOST];
+    for (int side = 0; side < 2; ++side) {
+        sample(g, packed + ((size_t)side * g->samples + n) * image, flow, n, side, row, column, sides[side]);
+        memcpy(to, sides[side] + features, 3 * sizeof(float));
+        to += 3;
+    }
+    for (int side = 0; side < 2; ++side, to += features)
+        memcpy(to, sides[side], (size_t)features * sizeof(float));
+    *to++ = time[n];
+    if (flow) {
+        const int down = g->rows / g->mask, across = g->columns / g->mask;
+        const Blend b = blend_of(row, column, down, across, g->mask);
+        const float *of = mask + (size_t)n * down * across;
+        *to++ = b.share[0] * of[b.at[0]] + b.share[1] * of[b.at[1]] + b.share[2] * of[b.at[2]] + b.share[3] * of[b.at[3]];
+    }
+    if (g->hidden) {
+        const int down = g->rows / g->hidden, across = g->columns / g->hidden;
+        const Blend b = blend_of(row, column, down, across, g->hidden);
+        const float *of = hidden + (size_t)n * down * across * HIDDEN;
+        for (int c = 0; c < HIDDEN; c += LANES, to += LANES) {
+            Vector whole = {0};
+            for (int k = 0; k < 4; ++k)
+                whole += b.share[k] * load(of + b.at[k] * HIDDEN + c);
+            *(Vector *)to = whole;
+        }
+    }
+    if (flow)
+        for (int c = 0; c < 4; ++c)
+            *to++ = mean_flow(g, flow, n, c, row, column);
+}
+
+/* The gradients of one cell. */
+INLINE void spread_cell(const Gather *g, int n, int row, int column, const float *packed, const float *flow,
+                        const float *cell, float *features_gradient, float *flow_gradient, float *mask_gradient,
+                        float *hidden_gradient)
+{
+    const size_t pixels = (size_t)g->height * g->width, floats = (size_t)(g->features + LANES - 1) / LANES * LANES;
+    const float *moved = cell + channels_of(g) - 4, *others = cell + 6 + 2 * g->features + 1;
+    for (int side = 0; side < 2; ++side) {
+        const size_t image = (size_t)side * g->samples + n;
+        float gradient[MOST];
+        gradient_of(g, cell, side, gradient);
+        spread(g, packed + image * pixels * g->pixel, flow, n, side, row, column, gradient,
+               features_gradient ? features_gradient + image * pixels * floats : NULL, flow_gradient, moved + 2 * side);
+    }
+    if (mask_gradient) {
+        const int down = g->rows / g->mask, across = g->columns / g->mask;
+        const Blend b = blend_of(row, column, down, across, g->mask);
+        float *of = mask_gradient + (size_t)n * down * across;
+        for (int k = 0; k < 4; ++k)
+            of[b.at[k]] += b.share[k] * others[0];
+    }
+    if (hidden_gradient) {
+        const int down = g->rows / g->hidden, across = g->columns / g->hidden;
+        const Blend b = blend_of(row, column, down, across, g->hidden);
+        float *of = hidden_gradient + (size_t)n * down * across * HIDDEN;
+        for (int k = 0; k < 4; ++k)
+            for (int c = 0; c < HIDDEN; c += LANES) {
+                float *to = of + b.at[k] * HIDDEN + c;
+                *(Vector *)to = load(to) + b.share[k] * load(others + 1 + c);
+            }
+    }
+}
+
+/* What is given, with three of its numbers as constants where this is called. */
+INLINE Gather with(const Gather *given, const int pixel, const int points, const int features)
+{
+    Gather known = *given;
+    known.pixel = pixel;
+    known.points = points;
+    known.features = features;
+    return known;
+}
+
+INLINE void forward(const Gather known, int first, int last, const float *packed, const float *flow, const float *time,
+                    const float *mask, const float *hidden, void *x)
+{
+    const Gather *g = &known;
+    const int channels = channels_of(g);
+    float bunch[BUNCH * (2 * MOST + 16)];
     for (int n = first; n < last; ++n)
         for (int row = 0; row < g->rows; ++row)
-            for (int column = 0; column < g->columns; ++column) {
-                float *to = cell;
-                for (int side = 0; side < 2; ++side) {
-                    const float *from = packed + ((size_t)side * g->samples + n) * image;
-                    sample(g, pixel, points, from, flow, n, side, row, column, side_of[side]);
-                    memcpy(to, side_of[side] + features, 3 * sizeof(float));
-                    to += 3;
-                }
-                for (int side = 0; side < 2; ++side, to += features)
-                    for (int c = 0; c < features; ++c)
-                        to[c] = side_of[side][c];
-                *to++ = time[n];
-                if (flow) {
-                    const int down = g->rows / g->mask, across = g->columns / g->mask;
-                    const Blend b = blend_of(row, column, down, across, g->mask);
-                    const float *of = mask + (size_t)n * down * across;
-                    *to++ = b.share[0] * of[b.at[0]] + b.share[1] * of[b.at[1]] + b.share[2] * of[b.at[2]] +
-                            b.share[3] * of[b.at[3]];
-                }
-                if (g->hidden) {
-                    const int down = g->rows / g->hidden, across = g->columns / g->hidden;
-                    const Blend b = blend_of(row, column, down, across, g->hidden);
-                    const float *of = hidden + (size_t)n * down * across * HIDDEN;
-                    for (int c = 0; c < HIDDEN; c += LANES, to += LANES) {
-                        Vector whole = {0};
-                        for (int k = 0; k < 4; ++k)
-                            whole += b.share[k] * load(of + b.at[k] * HIDDEN + c);
-                        *(Vector *)to = whole;
-                    }
-                }
-                if (flow)
-                    for (int c = 0; c < 4; ++c)
-                        *to++ = mean_flow(g, points, flow, n, c, row, column);
-                const size_t place = (((size_t)n * g->rows + row) * g->columns + column) * channels;
+            for (int begin = 0; begin < g->columns; begin += BUNCH) {
+                const int end = begin + BUNCH < g->columns ? begin + BUNCH : g->columns;
+                const size_t place = (((size_t)n * g->rows + row) * g->columns + begin) * channels;
+                float *cells = g->half ? bunch : (float *)x + place;
+                for (int column = begin; column < end; ++column)
+                    make_cell(g, n, row, column, packed, flow, time, mask, hidden, cells + (column - begin) * channels);
                 if (g->half)
-                    for (int c = 0; c < channels; ++c)
-                        ((uint16_t *)x)[place + c] = to_half(cell[c]);
-                else
-                    memcpy((float *)x + place, cell, (size_t)channels * sizeof(float));
+                    for (int c = 0; c < (end - begin) * channels; ++c)
+                        ((uint16_t *)x)[place + c] = to_half(bunch[c]);
             }
 }
 
-INLINE void backward(const Gather *g, const int pixel, const int points, int first, int last, const float *packed,
-                     const float *flow, const void *x, float *features_gradient, float *flow_gradient,
-                     float *mask_gradient, float *hidden_gradient)
+INLINE void backward(const Gather known, int first, int last, const float *packed, const float *flow, const void *x,
+                     float *features_gradient, float *flow_gradient, float *mask_gradient, float *hidden_gradient)
 {
-    const int channels = channels_of(g), features = g->features;
-    const size_t pixels = (size_t)g->height * g->width, floats = (size_t)(features + LANES - 1) / LANES * LANES;
-    const float share = 1.0f / (float)(points * points);
-    float cell[2 * MOST + 16], gradient[MOST] = {0};
+    const Gather *g = &known;
+    const int channels = channels_of(g);
+    float bunch[BUNCH * (2 * MOST + 16)];
     for (int n = first; n < last; ++n)
         for (int row = 0; row < g->rows; ++row)
-            for (int column = 0; column < g->columns; ++column) {
-                const size_t place = (((size_t)n * g->rows + row) * g->columns + column) * channels;
+            for (int begin = 0; begin < g->columns; begin += BUNCH) {
+                const int end = begin + BUNCH < g->columns ? begin + BUNCH : g->columns;
+                const size_t place = (((size_t)n * g->rows + row) * g->columns + begin) * channels;
+                const float *cells = g->half ? bunch : (const float *)x + place;
                 if (g->half)
-                    for (int c = 0; c < channels; ++c)
-                        cell[c] = from_half(((const uint16_t *)x)[place + c]);
-                else
-                    memcpy(cell, (const float *)x + place, (size_t)channels * sizeof(float));
-                const float *moved = cell + channels - 4;
-                for (int side = 0; side < 2; ++side) {
-                    for (int c = 0; c < features; ++c)
-                        gradient[c] = cell[6 + side * features + c] * share;
-                    for (int c = 0; c < 3; ++c)
-                        gradient[features + c] = cell[3 * side + c] * share;
-                    const size_t image = (size_t)side * g->samples + n;
-                    spread(g, pixel, points, packed + image * pixels * pixel, flow, n, side, row, column, gradient,
-                           features_gradient ? features_gradient + image * pixels * floats : NULL, flow_gradient,
-                           moved[2 * side] * share / (float)g->scale, moved[2 * side + 1] * share / (float)g->scale);
-                }
-                const float *from = cell + 6 + 2 * features + 1;
-                if (mask_gradient) {
-                    const int down = g->rows / g->mask, across = g->columns / g->mask;
-                    const Blend b = blend_of(row, column, down, across, g->mask);
-                    float *of = mask_gradient + (size_t)n * down * across;
-                    for (int k = 0; k < 4; ++k)
-                        of[b.at[k]] += b.share[k] * from[0];
-                }
-                if (hidden_gradient) {
-                    const int down = g->rows / g->hidden, across = g->columns / g->hidden;
-                    const Blend b = blend_of(row, column, down, across, g->hidden);
-                    float *of = hidden_gradient + (size_t)n * down * across * HIDDEN;
-                    for (int k = 0; k < 4; ++k)
-                        for (int c = 0; c < HIDDEN; c += LANES) {
-                            float *to = of + b.at[k] * HIDDEN + c;
-                            *(Vector *)to = load(to) + b.share[k] * load(from + 1 + c);
-                        }
-                }
+                    for (int c = 0; c < (end - begin) * channels; ++c)
+                        bunch[c] = from_half(((const uint16_t *)x)[place + c]);
+                for (int column = begin; column < end; ++column)
+                    spread_cell(g, n, row, column, packed, flow, cells + (column - begin) * channels, features_gradient,
+                                flow_gradient, mask_gradient, hidden_gradient);
             }
 }
 
 /* Calls with g's numbers as constants where they are those of most networks. */
-#define WITH_CONSTANTS(call, ...)                    \
-    do {                                             \
-        if (g->pixel == 8 && g->points == 2)         \
-            call(g, 8, 2, __VA_ARGS__);              \
-        else if (g->pixel == 8)                      \
-            call(g, 8, 1, __VA_ARGS__);              \
-        else                                         \
-            call(g, g->pixel, g->points, __VA_ARGS__); \
+#define WITH_CONSTANTS(call, ...)                                              \
+    do {                                                                       \
+        if (g->features == 4 && g->points == 2)                                \
+            call(with(g, 8, 2, 4), __VA_ARGS__);                               \
+        else if (g->features == 4)                                             \
+            call(with(g, 8, 1, 4), __VA_ARGS__);                               \
+        else                                                                   \
+            call(with(g, g->pixel, g->points, g->features), __VA_ARGS__);      \
     } while (0)
 
 void gather_forward(const Gather *g, int first, int last, const float *packed, const float *flow, const float *time,

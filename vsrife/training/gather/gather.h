@@ -29,8 +29,8 @@ void gather_pack(const Gather *g, int first, int last, const float *rgb, const f
 void gather_forward(const Gather *g, int first, int last, const float *packed, const float *flow, const float *time,
                     const float *mask, const float *hidden, void *x);
 
-/* The gradients of the same, from that of x. Those of features, [2 samples, height, width, F], F being features rounded
-   up to a multiple of 4, of mask and of hidden are added to what is there; that of flow is written. Each but the first
-   may be null, and so may that of features. */
+/* The gradients of the same, from that of x, which is as x is. Those of features, [2 samples, height, width, F], F being features rounded
+   up to a multiple of 4, of mask and of hidden are added to what is there; that of flow is written. Any of them may be
+   null: it is not wanted. */
 void gather_backward(const Gather *g, int first, int last, const float *packed, const float *flow, const void *x,
                      float *features_gradient, float *flow_gradient, float *mask_gradient, float *hidden_gradient);
