@@ -69,6 +69,21 @@ def test_the_average_is_right_about_a_fade_at_every_time(capsys, tmp_path, avera
     assert "vmaf" not in found["mean"]["average"]
 
 
+def test_durations_of_frames_change_no_figure(capsys, tmp_path, average_model, monkeypatch):
+    """A clip of a varying rate, of which every other frame was taken away: what its durations call a pause is none."""
+    folders.clip_folder(tmp_path / "clips", folders.fade, 9)
+    arguments = (capsys, tmp_path, "clips-2x", tmp_path / "clips", "--models", average_model, "--no-vmaf")
+    even = measured(*arguments)["rows"]
+
+    def uneven(path, pixels=None):
+        clip = open_clip(path, pixels)
+        long, short = (clip.std.SetFrameProps(_DurationNum=number, _DurationDen=30) for number in (30, 1))
+        return clip.std.FrameEval(lambda n: long if n % 4 == 0 else short)
+
+    monkeypatch.setattr("vsrife.training.evaluation.clips.open_clip", uneven)
+    assert measured(*arguments)["rows"] == even
+
+
 def test_models_beside_each_other_in_tables_json_and_page(capsys, tmp_path, average_model, moving_model):
     folders.vimeo90k(tmp_path / "set")
     other = shutil.copy(moving_model, tmp_path / "average.safetensors")
