@@ -161,8 +161,8 @@ def _frames(samples: Samples, models: Mapping[str, str | None], device: str, pre
     truths = pictures(samples.truth, (number for sample in samples.members for number in sample.truths))
     made = {}
     for name, model in models.items():
-        # What decides about cuts, still frames and pauses is not what is measured here. Besides, where frames were taken
-        # away, the durations of those that are left are no longer the time to the next one.
+        # What decides about cuts, still frames and pauses is not what is measured here. Besides, where frames were left
+        # out, the durations of the others are no longer the time to the next one.
         clip = vsrife.RIFE(
             samples.given, samples.multi, model=model, sc=False, skip=False, pause=0, device=device, precision=precision
         )
