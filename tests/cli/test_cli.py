@@ -50,7 +50,8 @@ commands:
 MODELS = """\
 usage: vsrife models [-h] ACTION ...
 
-List the official networks; `fetch` brings one, `path` tells where it lies.
+List the networks: those inside the package, if any, and the official ones; `fetch` brings one of
+these, `path` tells where one lies.
 
 options:
   -h, --help  show this help message and exit

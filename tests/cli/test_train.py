@@ -41,7 +41,7 @@ def test_the_budget(config, capsys):
     ("arguments", "complaint"),
     [
         (["nothing.toml"], "vsrife: config (nothing.toml) must be a file that can be read"),
-        (["default"], "vsrife: data.pictures (missing) must be a folder, because data.mix uses synthetic; set it"),
+        (["default"], "vsrife: data.held_out ("),
         (["default", "--budget", "0"], "vsrife: budget (0) must be above 0"),
         (["default", "--profile", "-1"], "vsrife: profile (-1) must be above 0"),
         (["default", "--set", "run.rate=1"], "vsrife: run.rate (1) must be left out; there are: folder"),

@@ -29,7 +29,13 @@ pytestmark = pytest.mark.slow
 
 SETTINGS = [
     *("run.steps=2", "run.batch=2", "run.device=cpu", "run.precision=float32", "optimiser.warm_up=1"),
-    *("network.widths=[12, 8, 8, 4]", "network.head_width=4", "data.crop=[64, 64]", "validation.samples=1"),
+    *(
+        "network.widths=[12, 8, 8, 4]",
+        "network.head_width=4",
+        "network.cells=0",
+        "data.crop=[64, 64]",
+        "validation.samples=1",
+    ),
     *("data.also=[]", "data.ring={scenes=4, first=2, frames=[[64, 64]], times=1}"),
 ]
 

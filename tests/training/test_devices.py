@@ -147,7 +147,7 @@ def test_a_step_waits_for_nothing(everything, card):
     assert not card.waits
     assert run.weights.row.device == batch[0].left.device == CARD
     assert making > 0
-    assert 0 < card.kernels.total() - making < 1800
+    assert 0 < card.kernels.total() - making < 2000
 
     run.descent._row.grad = torch.zeros_like(run.weights.row)
     card.kernels.clear()
