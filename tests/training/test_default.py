@@ -36,7 +36,7 @@ SETTINGS = [
         "data.crop=[64, 64]",
         "validation.samples=1",
     ),
-    *("data.also=[]", "data.ring={scenes=4, first=2, frames=[[64, 64]], times=1}"),
+    *("data.also=[]", "data.held_out=[]", "data.ring={scenes=4, first=2, frames=[[64, 64]], times=1}"),
 ]
 
 
