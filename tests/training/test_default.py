@@ -11,13 +11,11 @@ import types
 from dataclasses import replace
 from fractions import Fraction
 
-import numpy as np
 import pytest
-from PIL import Image
 from safetensors import safe_open
 
 from tests.conftest import ROOT
-from tests.training.data.conftest import moving_square, save_clip, save_picture, smooth_tiles
+from tests.training.data.conftest import save_training_data
 from vsrife.errors import RifeError
 from vsrife.models import checkpoint, store
 from vsrife.training.config import Network, config_of
@@ -60,14 +58,7 @@ def tool():
 @pytest.fixture(scope="module")
 def data(tmp_path_factory):
     folder = tmp_path_factory.mktemp("data")
-    for index, tile in enumerate(smooth_tiles(4, 512, 12)):
-        save_picture(tile, folder / ("photos" if index % 2 else "textures") / f"{index}.png")
-    (folder / "sprites").mkdir()
-    Image.fromarray(np.full((40, 30, 4), 200, np.uint8)).save(folder / "sprites" / "a.png")
-    save_clip(moving_square(7, 80, 112, seed=3), folder / "clips_train" / "train.y4m")
-    save_clip(moving_square(9, 80, 112), folder / "clips_eval" / "square.y4m")
-    (folder / "SOURCES.tsv").write_text("0.png\tmade here\n")
-    (folder / "README.md").write_text("CC0, all of them.\n")
+    save_training_data(folder, held_out=(80, 112))
     return folder
 
 

@@ -35,7 +35,6 @@ class Taught(nn.Module):
 
     network: the student, which is what remains.
     teacher: the block that sees the true frame, at full resolution.
-
     frames: how the frames are held and blocks' inputs are made of them; a class below `Frames` may do it faster.
 
     A network of group A is trained without its second start for large motion, which is for inference.

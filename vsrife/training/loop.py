@@ -196,7 +196,7 @@ class Trainer:
         return lesson
 
     def forget_numbers(self) -> None:
-        """Of steps that nobody wants to hear of."""
+        """Of steps that are not logged."""
         self._unread.clear()
 
     def predict(self, left: Tensor, right: Tensor, t: float) -> Answer:

@@ -86,6 +86,18 @@ def save_clip(frames: list[Tensor], path: Path) -> None:
             file.write(_bt601(frame.numpy().astype(np.float64)).tobytes())
 
 
+def save_training_data(folder: Path, held_out: tuple[int, int]) -> None:
+    """What tools/pack_data.py takes: a few pictures and a clip; and a clip of that height and width that measures."""
+    for index, tile in enumerate(smooth_tiles(4, 512, 12)):
+        save_picture(tile, folder / ("photos" if index % 2 else "textures") / f"{index}.png")
+    (folder / "sprites").mkdir()
+    Image.fromarray(np.full((40, 30, 4), 200, np.uint8)).save(folder / "sprites" / "a.png")
+    save_clip(moving_square(7, 80, 112, seed=3), folder / "clips_train" / "train.y4m")
+    save_clip(moving_square(9, *held_out), folder / "clips_eval" / "square.y4m")
+    (folder / "SOURCES.tsv").write_text("0.png\tmade here\n")
+    (folder / "README.md").write_text("CC0, all of them.\n")
+
+
 def _bt601(rgb: np.ndarray) -> np.ndarray:
     red, green, blue = rgb / 255
     luma = 0.299 * red + 0.587 * green + 0.114 * blue
