@@ -53,6 +53,7 @@ class Run:
     to what fits, and 0 until then. One of the two must be above 0.
     graph: whether forward and backward are a CUDA graph, where that can be.
     start: a state of another run, or a file of weights, that this one begins with, see `start.begin_from`.
+    start_blocks: which of the file's blocks each block begins as, see `start.begin_as`; empty for that of its number.
     """
 
     folder: Path
@@ -65,11 +66,18 @@ class Run:
     fit: float = 0.0
     graph: Literal["auto", "off"] = "auto"
     start: Path | None = None
+    start_blocks: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
         for name, value, least in (("batch", self.batch, 1), ("seed", self.seed, 0), ("fit", self.fit, 0)):
             _at_least(f"run.{name}", value, least)
         _at_least("run.budget", self.budget, 0)
+        if self.start_blocks and self.start is None:
+            raise ArgumentError(
+                f"run.start_blocks ({list(self.start_blocks)}) must name blocks of run.start, which is missing; set it"
+            )
+        for block in self.start_blocks:
+            _at_least("run.start_blocks", block, 0)
         if self.steps < 0 or not (self.steps or self.fit):
             raise ArgumentError(
                 f"run.steps ({self.steps}) must be 1 or more, or run.fit ({self.fit:g}) the seconds of the whole run; "
@@ -183,18 +191,28 @@ class Also:
     """More samples of each step, of another size: those that a block's trunk of 8x8 cells and more needs, say.
 
     crop: height and width. batch: samples, over all processes. blocks: the first ones alone are taught, by known flow
-    alone, so that all samples are synthetic; 0 teaches all blocks on samples from all sources.
+    alone, so that all samples are synthetic; 0 teaches all blocks on samples from all sources. enlarged: samples are
+    drawn at half of the crop's size and brought to it, so that all that moves, moves twice as far.
     """
 
     crop: tuple[int, ...]
     batch: int = 1
     blocks: int = 0
+    enlarged: bool = False
 
     def __post_init__(self) -> None:
         if len(self.crop) != 2 or min(self.crop) < 33:
             raise ArgumentError(f"data.also.crop ({list(self.crop)}) must be a height and a width of 33 or more")
+        if self.enlarged and (any(side % 2 for side in self.crop) or min(self.crop) < 66):
+            raise ArgumentError(f"data.also.crop ({list(self.crop)}) must be even, and 66 or more, to be enlarged to")
         _at_least("data.also.batch", self.batch, 1)
         _at_least("data.also.blocks", self.blocks, 0)
+
+    @property
+    def drawn(self) -> tuple[int, int]:
+        """Height and width of what the sources give."""
+        height, width = self.crop
+        return (height // 2, width // 2) if self.enlarged else (height, width)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

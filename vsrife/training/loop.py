@@ -175,25 +175,25 @@ class Trainer:
         other number that of the first.
         """
         first: tuple[Lesson, Tensor] | None = None
+        total: Tensor | None = None
+        module = self.weights.cast()
         for batch, blocks in zip(batches, self._blocks, strict=True):
-            lesson = self._lesson(batch, self._every_block if flow_alone and blocks is None else blocks)
+            lesson = self._lesson(module, batch, self._every_block if flow_alone and blocks is None else blocks)
             parts = objective(lesson, batch, self.config.loss, flow_alone=flow_alone)
-            parts[0].backward()  # type: ignore[no-untyped-call]
-            if first is None:
-                first = lesson, parts.detach()
-            else:
-                first[1][0] += parts[0].detach()
+            total = parts[0] if total is None else total + parts[0]
+            first = first or (lesson, parts.detach())
         assert first is not None
-        return first
+        assert total is not None
+        # One pass for all batches: what comes back to the row of weights is as long as it, and added up there once.
+        total.backward()  # type: ignore[no-untyped-call]
+        lesson, parts = first
+        return lesson, torch.cat((total.detach()[None], parts[1:]))
 
-    def _lesson(self, batch: Batch, blocks: int | None) -> Lesson:
+    def _lesson(self, module: Callable[..., Lesson], batch: Batch, blocks: int | None) -> Lesson:
         t = batch.t if self.pupil.any_time else 0.5
-        lesson: Lesson
         if blocks is None:
-            lesson = self.weights(batch.left, batch.right, t, self.pupil.seen_by_teacher(batch.truth))
-        else:
-            lesson = self.weights(batch.left, batch.right, t, blocks=blocks)
-        return lesson
+            return module(batch.left, batch.right, t, self.pupil.seen_by_teacher(batch.truth))
+        return module(batch.left, batch.right, t, blocks=blocks)
 
     def forget_numbers(self) -> None:
         """Of steps that are not logged."""
@@ -313,7 +313,8 @@ class Trainer:
         start = self.config.run.start
         if start is not None:
             buffers = self.pupil.module.named_buffers()
-            self.record.say(begin_from(start, self.weights, self.descent.average, buffers))
+            blocks = self.config.run.start_blocks
+            self.record.say(begin_from(start, self.weights, self.descent.average, buffers, blocks))
         self.group.share(self.weights.row.data, self.descent.average)
 
     def _choose_frames(self) -> None:

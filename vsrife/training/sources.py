@@ -62,7 +62,7 @@ def make_sources(config: Config, device: torch.device, group: Group, say: Callab
     for each in data.also:
         for source in sources.values():
             if isinstance(source, Windows) and not each.blocks:
-                source.check_crop((each.crop[0], each.crop[1]), "data.also.crop")
+                source.check_crop(each.drawn, "data.also.crop")
     return sources
 
 
@@ -115,8 +115,9 @@ def parts_of(config: Config, group: Group) -> list[Part]:
     also = [
         Part(
             count=each.batch // group.world,
-            crop=(each.crop[0], each.crop[1]),
+            crop=each.drawn,
             sources=KNOWING if each.blocks else None,
+            enlarged=each.enlarged,
         )
         for each in config.data.also
     ]

@@ -10,7 +10,7 @@ what comes out is float32 (`IFNet.dtype`). With bfloat16 weights the network in 
 that later runs.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 import torch
@@ -67,11 +67,18 @@ class Weights:
 
     def __call__(self, *arguments: Any, **options: Any) -> Any:
         """Call the module, its convolutions in `dtype`."""
+        return self.cast()(*arguments, **options)
+
+    def cast(self) -> Callable[..., Any]:
+        """The module as it is called, with what `row` holds now, cast to `dtype` once for all of its calls.
+
+        A backward pass of the sum of what they answer brings the gradients of all of them to the row as one.
+        """
         used = self.views(self.row.to(self.dtype))
         if self._exact and self.dtype != torch.float32:
             whole = self.views(self.row)
             used |= {name: whole[name] for name in self._exact}
-        return torch.func.functional_call(self.module, used, arguments, options)
+        return lambda *arguments, **options: torch.func.functional_call(self.module, used, arguments, options)
 
     def call_with(self, row: Tensor, *arguments: Any) -> Any:
         """As calling, with other weights in the place of `row`."""

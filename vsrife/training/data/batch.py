@@ -6,7 +6,7 @@ from typing import Protocol
 
 import torch
 from torch import Tensor
-from torch.nn.functional import avg_pool2d
+from torch.nn.functional import avg_pool2d, interpolate
 
 __all__ = ["Batch", "Source", "concatenate", "with_motion", "without_motion"]
 
@@ -51,6 +51,17 @@ class Batch:
         flow = avg_pool2d(self.flow * each, 2) / counts.clamp_min(1e-3) / 2
         return Batch(left=left, right=right, truth=truth, t=self.t, flow=flow, visible=visible, known=known)
 
+    def doubled(self) -> "Batch":
+        """The same samples at twice their height and width, bilinearly, each flow twice as long; a flow is the mean of
+        those about it whose place is to be seen.
+        """
+        each = self.visible.repeat_interleave(2, dim=1)
+        counts = _enlarged(each)
+        left, right, truth, known = (_enlarged(each) for each in (self.left, self.right, self.truth, self.known))
+        flow = _enlarged(self.flow * each) / counts.clamp_min(1e-3) * 2
+        visible = counts[:, ::2].contiguous()
+        return Batch(left=left, right=right, truth=truth, t=self.t, flow=flow, visible=visible, known=known)
+
     def to(self, device: torch.device) -> "Batch":
         """The same samples on another device; copies from pinned memory are queued, not waited for."""
         return Batch(**{name: tensor.to(device, non_blocking=True) for name, tensor in self.tensors().items()})
@@ -64,6 +75,10 @@ class Source(Protocol):
         ones for the same arguments, on the same device and software.
         """
         ...
+
+
+def _enlarged(x: Tensor) -> Tensor:
+    return interpolate(x, scale_factor=2, mode="bilinear")
 
 
 def concatenate(batches: Sequence[Batch]) -> Batch:

@@ -28,12 +28,14 @@ class Stage:
 class Part:
     """Samples of one size that each step has: `count` of them, of height and width `crop`.
 
-    sources: the names of those that they are drawn from; None means all.
+    sources: the names of those that they are drawn from; None means all. enlarged: they are drawn at ``crop``, and are
+    twice as high and wide then.
     """
 
     count: int
     crop: tuple[int, int]
     sources: tuple[str, ...] | None = None
+    enlarged: bool = False
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -96,7 +98,8 @@ class Samples:
             for (name, count), seed in zip(counts.items(), seeds, strict=True)
             if count
         ]
-        return concatenate([each.to(self._device) for each in drawn])
+        batch = concatenate([each.to(self._device) for each in drawn])
+        return batch.doubled() if part.enlarged else batch
 
     def __iter__(self) -> Iterator[tuple[Batch, ...]]:
         if not self._prefetch:
