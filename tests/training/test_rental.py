@@ -167,7 +167,7 @@ def test_the_default_itself_from_nothing_and_from_weights(call, data, tmp_path):
     assert config["loss"]["flow_first"] == 0
     assert config["network"]["contrast"] == 20
     assert len(config["data"]["ring"]["frames"]) == 2
-    assert [each["blocks"] for each in config["data"]["also"]] == [3, 2]
+    assert [each["blocks"] for each in config["data"]["also"]] == [3, 3, 2]
 
 
 def test_a_state_of_another_network_is_no_start(make, tmp_path):

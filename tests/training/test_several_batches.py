@@ -46,6 +46,16 @@ def test_each_step_has_a_batch_of_every_part(make):
     assert torch.equal(run.samples.batches(3)[1].left, coarse.left)
 
 
+def test_a_part_is_enlarged(make):
+    """It is drawn at half of its size: so a quarter is cut out of scenes, in which all moves twice as far."""
+    also = "data.also=[{{crop=[{}, {}], batch=2, blocks=2{}}}]"
+    enlarged = trainer(make(also.format(128, 192, ", enlarged=true"))).samples.batches(3)[1]
+    plain = trainer(make(also.format(64, 96, ""))).samples.batches(3)[1]
+    assert enlarged.left.shape == (2, 3, 128, 192)
+    for name, each in plain.doubled().tensors().items():
+        assert torch.equal(enlarged.tensors()[name], each), name
+
+
 def test_the_gradient_is_that_of_all_batches_together(make):
     run = trainer(make(ALSO))
     batches = run.samples.batches(0)
@@ -141,6 +151,14 @@ def test_several_processes_share_every_part(make):
     [
         (["data.also=[{crop=[64, 80], batch=1}]"], r"^data.also.crop \(\[64, 80\]\) must be multiples of 32"),
         (["data.also=[{crop=[64], batch=1}]"], r"^data.also.crop \(\[64\]\) must be a height and a width"),
+        (
+            ["data.also=[{crop=[65, 96], enlarged=true}]"],
+            r"^data.also.crop \(\[65, 96\]\) must be even",
+        ),
+        (
+            ["run.start_blocks=[0, 1]"],
+            r"^run.start_blocks \(\[0, 1\]\) must name blocks of run.start",
+        ),
         (["data.also=[{crop=[64, 64], blocks=4}]"], r"^data.also.blocks \(4\) must be below the network's 4, or 0"),
         ([ALSO, "loss.flow=0.0"], r"^data.also.blocks \(2\) must be 0 without loss.flow"),
         (

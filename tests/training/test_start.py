@@ -1,5 +1,7 @@
 """What a run begins with, from a file of weights; test_rental.py has states."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from safetensors.torch import save_file
@@ -59,3 +61,47 @@ def test_weights_that_fit_nowhere_are_refused(tmp_path):
         ArgumentError, match=r"^run.start \(.*\) must be a state, .* or a .safetensors file; it is none"
     ):
         begin_from(tmp_path / "nothing.safetensors", weights, average, ())
+
+
+def answers(network, index, images):
+    """What a block makes of the first inputs, all others 0."""
+    block = network.get_submodule(f"block{index}")
+    x = images.new_zeros(len(images), block.conv0[0][0].in_channels, *images.shape[2:])
+    x[:, : images.shape[1]] = images
+    return block(x)
+
+
+@pytest.mark.parametrize("widths", [(8, 8, 8, 4), (12, 10, 8, 4)], ids=["as wide", "wider"])
+def test_a_block_begins_as_a_finer_one(tmp_path, widths):
+    """Frames, features and time come first among the inputs of all blocks: on these it answers the same."""
+    torch.manual_seed(5)
+    other = IFNet(replace(ARCHITECTURES["J-lite"], widths=(12, 8, 8, 4), scales=(16, 8, 4, 2)))
+    own = IFNet(replace(other.architecture, widths=widths))
+    save_file(other.state_dict(), tmp_path / "other.safetensors")
+    weights, average = rows(own)
+    told = begin_from(tmp_path / "other.safetensors", weights, average, (), [1, 1, 2, 3])
+    assert told.endswith("other.safetensors, its blocks 1, 1, 2, 3")
+    images = torch.rand(2, other.block0.conv0[0][0].in_channels, 16, 24)
+    with torch.no_grad():
+        for index, source in enumerate((1, 1, 2, 3)):
+            torch.testing.assert_close(answers(own, index, images), answers(other, source, images))
+    assert torch.equal(own.encode.cnn0.weight, other.encode.cnn0.weight)
+    # Channels that it has beside can learn.
+    if widths[0] > 8:
+        assert own.block0.convblock[0].conv.weight[8:].any()
+
+
+def test_blocks_that_cannot_begin_as_others_are_refused(tmp_path):
+    torch.manual_seed(5)
+    other = IFNet(replace(ARCHITECTURES["J-lite"], widths=(12, 8, 8, 4), scales=(16, 8, 4, 2)))
+    path = tmp_path / "other.safetensors"
+    save_file(other.state_dict(), path)
+    for blocks, text in (
+        ([1, 1, 2], r"^run.start_blocks \(\[1, 1, 2\]\) must name 4 blocks, one for each it begins"),
+        ([0, 1, 2, 7], r"must name blocks of .*other.safetensors: block7.conv0.0.0.weight is not"),
+        ([0, 0, 2, 3], r"must name blocks that are not wider .*conv0.0.0.weight has \[6, .* there and \[4, "),
+    ):
+        with pytest.raises(ArgumentError, match=text):
+            begin_from(path, *rows(IFNet(other.architecture)), (), blocks)
+    with pytest.raises(ArgumentError, match=r"must be left out where run.start .* is no .safetensors file"):
+        begin_from(tmp_path, *rows(IFNet(other.architecture)), (), [0, 1, 2, 3])

@@ -22,7 +22,7 @@ from vsrife.network.ifnet import IFNet
 from vsrife.network.steps import Pair
 from vsrife.network.warp import resize, sampled
 
-__all__ = ["Frames", "Level", "flow_at_points", "flow_of", "levels_of", "mask_of"]
+__all__ = ["Frames", "Level", "flow_at_points", "flow_of", "is_taught", "levels_of", "mask_of"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -122,7 +122,8 @@ def levels_of(
     levels: list[Level] = []
     for index, scale in enumerate(architecture.scales[:blocks]):
         x = frames.input(levels, scale, network.dtype, adds_masks=architecture.adds_masks, detached=detached)
-        with torch.set_grad_enabled(torch.is_grad_enabled() and min(x.shape[-2:]) >= cells * CONV_STRIDE):
+        size = frames.rgb.shape[-2:]
+        with torch.set_grad_enabled(torch.is_grad_enabled() and is_taught((size[0], size[1]), scale, cells)):
             answer: Tensor = network.get_submodule(f"block{index}")(x).float()
         growth = scale * architecture.answer_scale
         wanted = architecture.hidden > 0 and index < len(architecture.scales) - 1
@@ -135,6 +136,11 @@ def levels_of(
             )
         )
     return tuple(levels)
+
+
+def is_taught(size: tuple[int, int], scale: int, cells: int) -> bool:
+    """Whether the trunk of a block at ``scale`` has so many cells each way, on frames of this height and width."""
+    return min(size) >= cells * CONV_STRIDE * scale
 
 
 def flow_of(levels: Sequence[Level], scale: int = 1) -> Tensor:

@@ -15,7 +15,7 @@ from vsrife.network.blocks import IFBlock
 from vsrife.network.frames import check_canvas, limited
 from vsrife.network.ifnet import IFNet
 from vsrife.network.lesson import Lesson, Stage
-from vsrife.network.points import Frames, Level, flow_of, levels_of, mask_of
+from vsrife.network.points import Frames, Level, flow_of, is_taught, levels_of, mask_of
 from vsrife.network.steps import Pair, Step, side, together
 
 __all__ = ["TEACHER", "Taught", "teacher_block"]
@@ -52,6 +52,11 @@ class Taught(nn.Module):
     def modulus(self) -> int:
         """The number that a canvas' width and height must be multiples of."""
         return self.network.modulus()
+
+    def first_taught(self, size: tuple[int, int]) -> int:
+        """The coarsest block that learns from frames of this height and width, see `levels_of`."""
+        scales = self.network.architecture.scales
+        return next((n for n, scale in enumerate(scales) if is_taught(size, scale, self.cells)), len(scales))
 
     def forward(
         self,

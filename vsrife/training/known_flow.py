@@ -4,7 +4,7 @@ A coarse block is taught by its flow alone, and nothing is brought to full resol
 reduced to the block's, which costs next to nothing.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -13,7 +13,7 @@ from torch.nn.functional import avg_pool2d
 
 from vsrife.network.points import Level, flow_of
 
-__all__ = ["DECAY", "FAR", "known_flow"]
+__all__ = ["DECAY", "FAR", "errors_and_motion", "known_flow"]
 
 FAR = 4.0
 """Pixels."""
@@ -21,7 +21,7 @@ FAR = 4.0
 DECAY = 0.8
 """What each block counts for, of the one after it; as in "RAFT" (Teed and Deng, ECCV 2020, section 3.4)."""
 
-_TINY = 1e-12
+_TINY = 1e-14
 """Square of a length, in pixels."""
 
 
@@ -36,16 +36,38 @@ def known_flow(levels: Sequence[Level], flow: Tensor, weight: Tensor, *, decay: 
     pixels an error of ten is small, and it would drown all that is learnt from small motion.
     """
     errors = []
-    # Fine to coarse: what a coarser block is compared with is reduced from what the one after it is.
-    known = _Known.of(flow, weight)
-    for end in range(len(levels), 0, -1):
-        scale = levels[end - 1].scale
-        known = known.reduced(scale)
+    for end, known in _fine_to_coarse(levels, flow, weight):
         far = (_lengths(known.flow) * known.counts).sum((1, 2, 3)) / known.counts.sum((1, 2, 3)).clamp_min(1)
-        apart = (_lengths(flow_of(levels[:end], scale) - known.flow) * known.counts).sum((1, 2, 3))
-        error = (apart * (FAR / far.clamp_min(FAR))).sum() / known.counts.sum().clamp_min(1)
+        error = (_apart(levels[:end], known) * (FAR / far.clamp_min(FAR))).sum() / known.counts.sum().clamp_min(1)
         errors.append(decay ** (len(levels) - end) * error)
     return torch.stack(errors).sum()
+
+
+def errors_and_motion(levels: Sequence[Level], flow: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
+    """Of each block, coarse to fine, [blocks] each: the sum over its cells of how far the flow after it is from the
+    known one, and of how long that is.
+    """
+    found = [
+        (_apart(levels[:end], known).sum(), (_lengths(known.flow) * known.counts).sum())
+        for end, known in _fine_to_coarse(levels, flow, weight)
+    ]
+    errors, motion = zip(*reversed(found), strict=True)
+    return torch.stack(errors), torch.stack(motion)
+
+
+def _fine_to_coarse(levels: Sequence[Level], flow: Tensor, weight: Tensor) -> Iterator[tuple[int, "_Known"]]:
+    """How many levels there are by then, and the known flow at the last one's resolution: that of a coarser one is
+    reduced from that of the one after it.
+    """
+    known = _Known.of(flow, weight)
+    for end in range(len(levels), 0, -1):
+        known = known.reduced(levels[end - 1].scale)
+        yield end, known
+
+
+def _apart(levels: Sequence[Level], known: "_Known") -> Tensor:
+    """The sum over the cells of each sample of how far the flow of all levels is from the known one: [N]."""
+    return (_lengths(flow_of(levels, known.scale) - known.flow) * known.counts).sum((1, 2, 3))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)

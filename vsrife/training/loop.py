@@ -20,6 +20,7 @@ from torch import Tensor
 from vsrife.errors import ArgumentError, RifeError
 from vsrife.network import Lesson, Taught
 from vsrife.training.arithmetic import exact_arithmetic, untried
+from vsrife.training.block_errors import BlockErrors, idle
 from vsrife.training.checks import check
 from vsrife.training.config import Config, same_run
 from vsrife.training.data.batch import Batch
@@ -48,6 +49,9 @@ End = Literal["done", "budget", "asked"]
 """Why a run ended: all its steps are made, its seconds are used up, or it was asked to (Ctrl-C, SIGTERM, `until`)."""
 
 _DTYPES: Final = {"bfloat16": torch.bfloat16, "float32": torch.float32}
+_NEWEST: Final = 4
+"""Steps whose batches are kept, for what their blocks leave of the known motion."""
+
 _NUMBERS: Final = (*PARTS, "norm", "stop")
 """What is known of a step, in this order; stop: above 0 where any process wants to end."""
 
@@ -86,6 +90,7 @@ class Trainer:
         self._phase: tuple[bool, Teach] | None = None
         self.held_out = held_out_sets(config) if group.leads else ()
         self._unread: deque[tuple[int, Tensor, torch.cuda.Event | None]] = deque()
+        self._newest: deque[Batches] = deque(maxlen=_NEWEST)
         self._saved: int | None = None
         self._asked_to_stop = False
         self._began = self.step
@@ -124,6 +129,7 @@ class Trainer:
         with signals(self.ask_to_stop), closing_sources(self.sources), contextlib.closing(batches):  # type: ignore[type-var]
             while self.step < last and not stopped:
                 given = next(batches)
+                self._newest.append(given)
                 lesson = self.learn(given)
                 self._shown(given[0], lesson)
                 del lesson
@@ -205,6 +211,32 @@ class Trainer:
         with torch.inference_mode():
             lesson: Lesson = self.weights.call_with(self.descent.average, left, right, t)
         return Answer(lesson.answer, lesson.stages[-1].motion.flow)
+
+    def block_errors(self) -> list[BlockErrors]:
+        """What the averaged weights' blocks leave of the known motion of the newest batches, part by part.
+
+        Nothing for a network whose blocks answer at full resolution, and where no flow is known.
+        """
+        module, count = self.pupil.module, len(self.pupil.architecture.widths)
+        if not isinstance(module, Taught) or not self._newest:
+            return []
+        module.eval()
+        found = []
+        for index, blocks in enumerate(self._blocks):
+            samples = []
+            for batch in (each[index] for each in self._newest):
+                t = batch.t if self.pupil.any_time else 0.5
+                with torch.no_grad():
+                    lesson = self.weights.call_with(
+                        self.descent.average, batch.left, batch.right, t, blocks=blocks or count
+                    )
+                samples.append((lesson.levels, batch.flow, batch.visible * batch.known))
+            size = self._newest[-1][index].left.shape[-2:]
+            first = module.first_taught((size[0], size[1]))
+            errors = BlockErrors.of(samples, size=(size[0], size[1]), first=first)
+            if errors is not None and first < len(errors.left):
+                found.append(errors)
+        return found
 
     def snapshot(self) -> Snapshot:
         """All that is needed to carry on."""
@@ -443,12 +475,18 @@ class Trainer:
             return
         self.best = max(self.best, scores[0].mean)
         names = ["", *(each.name for each in self.held_out[1:])]
-        numbers = [each.numbers(name) for name, each in zip(names, scores, strict=True)]
-        self.record.numbers(self.step, "validation", {key: value for each in numbers for key, value in each.items()})
+        numbers = {
+            key: value for name, each in zip(names, scores, strict=True) for key, value in each.numbers(name).items()
+        }
+        blocks = self.block_errors()
+        numbers |= {f"flow error {each.name}/{n}": left for each in blocks for n, left in enumerate(each.left)}
+        self.record.numbers(self.step, "validation", numbers)
         self.record.say(f"step {self.step}  validation {validated(self.held_out, scores, self.best)}")
-        unsound = warning(scores[0].sizes)
-        if unsound is not None:
-            self.record.say(unsound)
+        if blocks:
+            self.record.say(f"flow error after each block, of no flow's: {'; '.join(map(str, blocks))}")
+        for unsound in (warning(scores[0].sizes), idle(blocks, self.step)):
+            if unsound is not None:
+                self.record.say(unsound)
 
     def _end(self) -> End:
         end: End = "done"

@@ -80,12 +80,15 @@ class Weights:
             used |= {name: whole[name] for name in self._exact}
         return lambda *arguments, **options: torch.func.functional_call(self.module, used, arguments, options)
 
-    def call_with(self, row: Tensor, *arguments: Any) -> Any:
+    def call_with(self, row: Tensor, *arguments: Any, **options: Any) -> Any:
         """As calling, with other weights in the place of `row`."""
         views = self.views(row.to(self.dtype))
         whole = self.views(row)
         return torch.func.functional_call(
-            self.module, {name: whole[name] if name in self._exact else view for name, view in views.items()}, arguments
+            self.module,
+            {name: whole[name] if name in self._exact else view for name, view in views.items()},
+            arguments,
+            options,
         )
 
     def named(self, row: Tensor) -> dict[str, Tensor]:
