@@ -66,7 +66,11 @@ def test_a_block_that_does_nothing_is_warned_of(found, block):
 @pytest.mark.slow
 def test_a_run_tells_them(make, capsys):
     """Of 4.26 whose blocks are taught where their trunk has 4x4 cells: none but the finest on crops of 64 pixels."""
-    run = trainer(make(ALSO, "network.cells=4", "loss.flow=0.1", "validation.every=2", "run.steps=3", "network.scales=[8, 4, 2, 1]"))
+    run = trainer(
+        make(
+            ALSO, "network.cells=4", "loss.flow=0.1", "validation.every=2", "run.steps=3", "network.scales=[8, 4, 2, 1]"
+        )
+    )
     run.run()
     text = capsys.readouterr().out
     line = next(each for each in text.splitlines() if "flow error after each block" in each)

@@ -18,7 +18,7 @@ from vsrife.training.data.stock import Stock
 from vsrife.training.data.synthetic import SyntheticSettings
 from vsrife.training.settings import as_plain, filled
 
-__all__ = ["CONFIGS", "SOURCES", "Config", "config_of", "merged", "read_config", "read_table", "same_run"]
+__all__ = ["CONFIGS", "NUMBERS", "SOURCES", "Config", "config_of", "merged", "read_config", "read_table", "same_run"]
 
 CONFIGS: Final = Path(__file__).parent / "configs"
 """Where the configurations lie that the package carries."""
@@ -85,9 +85,13 @@ class Run:
             )
 
 
+NUMBERS: Final = ("widths", "scales", "groups", "outputs", "trunk", "head", "head_width", "features", "context")
+"""The keys of `network` that take the place of one number of its preset."""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Network:
-    """preset: see `networks.PRESETS`. Those from `widths` to `context` take the place of one number of it.
+    """preset: see `networks.PRESETS`. Those of `NUMBERS` take the place of one number of it.
 
     contrast: see `initial.look_for_contrast`, 0 for torch's own random weights.
     detached, cells: see `points.levels_of`. teacher: whether there is a privileged teacher. privileged: whether it sees
@@ -114,6 +118,13 @@ class Network:
     def __post_init__(self) -> None:
         _at_least("network.contrast", self.contrast, 0)
         _at_least("network.cells", self.cells, 0)
+
+    @property
+    def spoken(self) -> str:
+        """In a line: the preset, and the numbers that are not its own."""
+        own = {name: getattr(self, name) for name in NUMBERS if getattr(self, name) is not None}
+        changed = [f"{name} {as_plain(value)}" for name, value in own.items()]
+        return " with ".join(filter(None, (self.preset, ", ".join(changed))))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -281,9 +281,9 @@ class Trainer:
         """Write the compact state; a line says its size, or why there is none."""
         if not self.group.leads:
             return
-        if self.config.save.seconds:
-            self._export()
         try:
+            if self.config.save.seconds:
+                self._export()
             size = write_carry(self.config.run.folder, self.snapshot(), most=self.config.save.carry)
             self.carried()
         except RifeError as error:
@@ -386,7 +386,7 @@ class Trainer:
         learnt = sum(each.numel() for each in self.pupil.module.parameters() if each.requires_grad)
         processes = f", {self.group.world} processes" if self.group.world > 1 else ""
         self.record.say(
-            f"{self.config.network.preset}: {learnt / 1e6:.2f} M numbers, {self.config.run.precision}, {self.device}"
+            f"{self.config.network.spoken}: {learnt / 1e6:.2f} M numbers, {self.config.run.precision}, {self.device}"
             f"{processes}; steps {self.step} to {self.config.run.steps} of {self.config.run.batch} samples"
         )
         for each in self.held_out:

@@ -13,7 +13,7 @@ from vsrife.errors import ArgumentError, RifeError
 from vsrife.models.checkpoint import network_of
 from vsrife.models.metadata import metadata_of
 from vsrife.network import Architecture, Head, IFNet, PaperArchitecture, PaperNet, Taught, Trunk
-from vsrife.training.config import Network
+from vsrife.training.config import NUMBERS, Network
 from vsrife.training.initial import look_for_contrast
 
 __all__ = ["PRESETS", "Pupil", "build_pupil"]
@@ -151,7 +151,7 @@ def _architecture(asked: Network) -> Architecture | PaperArchitecture:
     preset = PRESETS[asked.preset]
     own = {field.name for field in fields(preset)}
     numbers: dict[str, Any] = {}
-    for name in ("widths", "scales", "groups", "outputs", "trunk", "head", "head_width", "features", "context"):
+    for name in NUMBERS:
         value = getattr(asked, name)
         if value is None:
             continue
