@@ -66,7 +66,7 @@ LENT = ("returns",)
 MEASURED = ("clips-2x", "clips-4x")
 
 OWN = (
-    *("run.folder", "run.device", "run.start", "validation.clips", "data.ring.folder"),
+    *("run.folder", "run.device", "run.start", "run.start_blocks", "validation.clips", "data.ring.folder"),
     *("data.pack", "data.pictures", "data.cutouts", "data.clips", "data.labels", "data.vimeo"),
 )
 """What of a configuration is of the machine that trained alone, and is not put into the package."""
@@ -213,9 +213,10 @@ def begun(options: argparse.Namespace) -> list[str]:
         return []
     if not start.exists():
         raise RifeError(f"from ({start}) must be a state, a run's folder or a .safetensors file that exists")
-    # Of a run's folder the compact state: the exact one is too large to travel.
+    # Of a run's folder that is to travel the compact state: the exact one, which may be newer, is too large.
     compact = start / "carry"
-    return [f"run.start={compact if (compact / 'carry.json').is_file() else start}", "loss.flow_first=0"]
+    travels = options.minutes and (compact / "carry.json").is_file()
+    return [f"run.start={compact if travels else start}", "loss.flow_first=0"]
 
 
 def teachers(config: Config) -> str:

@@ -1,11 +1,12 @@
 """What each block leaves of the known motion, and the line about one that does nothing."""
 
 import json
+import re
 
 import pytest
 import torch
 
-from tests.training.test_several_batches import ALSO, trainer
+from tests.training.test_several_batches import trainer
 from vsrife.network.points import Level
 from vsrife.training.block_errors import IDLE, LATE, BlockErrors, idle
 from vsrife.training.known_flow import errors_and_motion
@@ -22,35 +23,61 @@ def level(share, scale):
 def test_errors_are_those_after_each_block():
     """A third of the way is found by the first block, half of it by the second, and nothing by the last."""
     levels = [level(1 / 3, 16), level(1 / 6, 8), level(0.0, 2)]
-    errors, motion = errors_and_motion(levels, FLOW, EVERYWHERE)
-    torch.testing.assert_close(errors / motion, torch.tensor([2 / 3, 1 / 2, 1 / 2]))
+    after, before, motion = errors_and_motion(levels, FLOW, EVERYWHERE)
+    torch.testing.assert_close(after / motion, torch.tensor([2 / 3, 1 / 2, 1 / 2]))
+    torch.testing.assert_close(before / motion, torch.tensor([1.0, 2 / 3, 1 / 2]))
     # 5 px each way, of every cell of each resolution.
     torch.testing.assert_close(motion, 2 * 5.0 * torch.tensor([2.0 * 3, 4 * 6, 16 * 24]))
-    found = BlockErrors.of([(levels, FLOW, EVERYWHERE), (levels, 2 * FLOW, EVERYWHERE)], size=(32, 48), first=1)
+    found = BlockErrors.of([(levels, FLOW, EVERYWHERE), (levels, 2 * FLOW, EVERYWHERE)], name="32x48", first=1)
     # The second batch moves twice as far: 5/3 and 5/2 of 5 px, then (10/3 + 25/3) of 15.
     assert found.left == pytest.approx([(2 / 3 + 5 / 3) / 3, (1 / 2 + 3 / 2) / 3, (1 / 2 + 3 / 2) / 3])
+    assert found.kept == pytest.approx([(2 / 3 + 5 / 3) / 3, (1 / 2 + 3 / 2) / (2 / 3 + 5 / 3), 1.0])
     assert str(found) == "- 0.67 0.67 on 32x48"
+
+
+def test_a_block_that_refines_does_something_though_its_own_resolution_is_harder():
+    """Half of the picture moves one way, half the other, and the border is in the middle of a coarse cell.
+    The fine block leaves more of the motion in fine cells than the coarse one of that in coarse cells,
+    and half of what there was.
+    """
+    flow = FLOW.clone()
+    flow[..., 24:] *= -1
+    coarse = Level(flow=torch.nn.functional.avg_pool2d(flow, 16), mask=flow[:, :1], hidden=None, scale=16)
+    fine = Level(
+        flow=(flow - torch.nn.functional.interpolate(coarse.flow, scale_factor=16, mode="bilinear"))[..., ::2, ::2] / 2,
+        mask=flow[:, :1],
+        hidden=None,
+        scale=2,
+    )
+    found = BlockErrors.of([([coarse, fine], flow, EVERYWHERE)], name="32x48", first=0)
+    assert found.left[0] < 0.01 < 0.1 < found.left[1]
+    assert found.kept[1] == pytest.approx(0.5, abs=0.1)
+    assert idle([found], LATE) is None
 
 
 def test_nothing_is_said_of_samples_that_stand_still():
     levels = [level(0.0, 16)]
-    assert BlockErrors.of([(levels, 0 * FLOW, EVERYWHERE)], size=(32, 48), first=0) is None
-    assert BlockErrors.of([(levels, FLOW, 0 * EVERYWHERE)], size=(32, 48), first=0) is None
+    assert BlockErrors.of([(levels, 0 * FLOW, EVERYWHERE)], name="", first=0) is None
+    assert BlockErrors.of([(levels, FLOW, 0 * EVERYWHERE)], name="", first=0) is None
 
 
-def errors(*left, first=0, name="512x768"):
-    return BlockErrors(name=name, left=left, first=first)
+def errors(*kept, first=0, name="512x768"):
+    return BlockErrors(name=name, left=kept, kept=kept, first=first)
+
+
+DOES, IDLES = IDLE - 0.01, IDLE + 0.01
 
 
 @pytest.mark.parametrize(
     ("found", "block"),
     [
-        ([errors(0.6, 0.4, 0.2)], None),
-        ([errors(1.0, 0.4, 0.2)], 0),
-        ([errors(0.6, 0.6 * IDLE + 0.01, 0.2)], 1),
-        ([errors(1.0, 1.0, 0.3, first=2)], None),  # what a size does not teach is not its business
-        ([errors(0.5, 0.5, name="a"), errors(0.5, 0.4, name="b")], None),  # it does something there
-        ([errors(0.5, 0.4, name="a"), errors(1.0, 0.8, 0.8, first=1, name="b")], 2),
+        ([errors(DOES, DOES, DOES)], None),
+        ([errors(IDLES, DOES, DOES)], 0),
+        ([errors(DOES, DOES, IDLES)], 2),
+        ([errors(IDLES, IDLES, DOES, first=2)], None),  # what a size does not teach is not its business
+        ([errors(DOES, IDLES, name="a"), errors(DOES, DOES, name="b")], None),  # it does something there
+        ([errors(IDLES, IDLES, name="a"), errors(DOES, IDLES, name="b")], 1),  # whatever one before it does
+        ([errors(DOES, DOES, name="a"), errors(IDLES, DOES, IDLES, first=1, name="b")], 2),
     ],
 )
 def test_a_block_that_does_nothing_is_warned_of(found, block):
@@ -65,17 +92,25 @@ def test_a_block_that_does_nothing_is_warned_of(found, block):
 
 @pytest.mark.slow
 def test_a_run_tells_them(make, capsys):
-    """Of 4.26 whose blocks are taught where their trunk has 4x4 cells: none but the finest on crops of 64 pixels."""
-    run = trainer(
-        make(
-            ALSO, "network.cells=4", "loss.flow=0.1", "validation.every=2", "run.steps=3", "network.scales=[8, 4, 2, 1]"
-        )
-    )
+    """With trunks of 4x4 cells crops of 64 pixels teach all but block 0. Two parts of one size have two names."""
+    coarse = ("network.scales=[8, 4, 2, 1]", "network.cells=4", "loss.flow=0.1")
+    also = "data.also=[{crop=[128, 192], batch=2, blocks=2}, {crop=[128, 192], batch=2, blocks=3}]"
+    run = trainer(make(also, *coarse, "validation.every=2", "run.steps=3"))
     run.run()
     text = capsys.readouterr().out
-    line = next(each for each in text.splitlines() if "flow error after each block" in each)
-    assert "on 128x192" in line
+    line = next(each for each in text.splitlines() if each.startswith("flow error after each block, of no flow's: "))
+    number = r"\d+\.\d\d"
+    parts = (
+        rf"- {number} {number} {number} on 64x64",
+        rf"{number} {number} on 128x192",
+        rf"({number} ){{3}}on 128x192 #2",
+    )
+    assert re.fullmatch("; ".join(parts), line.partition(": ")[2])
+    assert "of 2 of 64x64, 2 of 128x192, 2 of 128x192 #2 samples" in text
     records = [json.loads(each) for each in (run.config.run.folder / "log.jsonl").read_text().splitlines()]
-    told = [each for each in records if "flow error 128x192/0" in each]
-    assert told
-    assert all(0 < each["flow error 128x192/1"] < 5 for each in told)
+    told = next(each for each in records if each["kind"] == "validation")
+    assert {key for key in told if key.startswith("flow error")} == {
+        *(f"flow error 64x64/{n}" for n in range(4)),
+        *(f"flow error 128x192/{n}" for n in range(2)),
+        *(f"flow error 128x192 #2/{n}" for n in range(3)),
+    }

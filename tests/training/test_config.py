@@ -5,7 +5,7 @@ import pytest
 
 from vsrife.errors import ArgumentError
 from vsrife.models.checkpoint import load
-from vsrife.training.config import CONFIGS, Save, config_of, merged, read_config, read_table, same_run
+from vsrife.training.config import CONFIGS, Network, Save, config_of, merged, read_config, read_table, same_run
 from vsrife.training.data.packing import PackSettings
 from vsrife.training.export import export
 from vsrife.training.networks import PRESETS, build_pupil
@@ -183,3 +183,8 @@ def test_what_makes_another_run(make):
         ("data.synthetic.layers=3", "data.synthetic.layers (2 then, 3 now)"),
     ):
         assert same_run(plain, make(change).as_plain()) == named
+
+
+def test_a_network_is_told_by_its_preset_and_what_is_not_its_own():
+    assert Network(preset="4.6").spoken == "4.6"
+    assert Network(widths=(12, 8), scales=(4, 2)).spoken == "4.26 with widths [12, 8], scales [4, 2]"

@@ -110,6 +110,10 @@ def test_one_command_remakes_the_model(data, tmp_path, monkeypatch, capsys):
     assert written["config"]["run"]["seed"] == 1
     assert written["config"]["network"]["head_width"] == 4
     assert "device" not in written["config"]["run"]
+    # What is left of it makes a configuration, with a folder and data.
+    config_of(
+        written["config"], ["run.folder=a", f"data={{pictures='{data / 'photos'}'}}", "data.mix=[{synthetic=1.0}]"]
+    )
     values = list(leaves(written))
     assert len(values) > 40
     assert [each for each in values if "/" in each or "\\" in each or os.sep in each] == []

@@ -223,7 +223,7 @@ def test_nan_stops_it_and_keeps_the_last_good_state(make, monkeypatch, broken):
 class Shifted:
     """Textures that move to the right by 4 pixels: easy to learn, and the plain average blurs them."""
 
-    def draw(self, count, seed, *, size=None, position=0):
+    def draw(self, count, seed, *, size=None, position=0, as_made=False):
         generator = torch.Generator().manual_seed(seed)
         wide = torch.nn.functional.interpolate(
             torch.rand((count, 3, 18, 20), generator=generator), size=(72, 80), mode="bicubic"
@@ -412,6 +412,17 @@ def test_with_tensorboard_it_shows_scalars_and_pictures(make, monkeypatch):
     assert pictures <= told[2]
     assert not pictures & told[1]
     assert {"training/total", "training/norm", "training/rate", "validation/mean"} <= told[3]
+
+
+def test_steps_of_flow_alone_have_no_pictures_to_show(make, monkeypatch):
+    monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", type("Module", (), {"SummaryWriter": Board}))
+    flow_first = ("loss.flow_first=0.5", "network.teacher=false", "loss.flow=0.1")
+    run = trainer(make("log.pictures=1", "run.steps=4", *flow_first))
+    run.run()
+    told = run.record._board.told
+    assert "training/flow" in told[1]
+    assert "prediction" not in told[1]
+    assert "prediction" in told[4]
 
 
 def test_the_colours_of_a_flow():

@@ -132,11 +132,16 @@ def test_what_the_default_begins_with(tmp_path):
     run = tmp_path / "run"
     (run / "carry").mkdir(parents=True)
     (run / "carry" / "carry.json").write_text("{}")
-    for start, read in ((run, run / "carry"), (run / "carry", run / "carry"), (run.parent, run.parent)):
-        changes = tool.begun(types.SimpleNamespace(start=start))
+    for start, minutes, read in (
+        (run, 9.0, run / "carry"),
+        (run, 0.0, run),  # of which the newest state counts
+        (run / "carry", 9.0, run / "carry"),
+        (run.parent, 9.0, run.parent),
+    ):
+        changes = tool.begun(types.SimpleNamespace(start=start, minutes=minutes))
         config = read_config("default", ["data={pictures='.'}", *changes])
         assert (config.run.start, config.loss.flow_first) == (read, 0.0)
-    assert tool.begun(types.SimpleNamespace(start=None)) == []
+    assert tool.begun(types.SimpleNamespace(start=None, minutes=9.0)) == []
 
 
 DEFAULT = [
@@ -148,7 +153,7 @@ DEFAULT = [
 
 @pytest.mark.timeout(900)
 def test_the_default_itself_from_nothing_and_from_weights(call, data, tmp_path):
-    """But for the network's widths, lengths and numbers: contrast, two rings, samples for coarse blocks."""
+    """But for the network's widths, lengths and numbers: contrast, a ring, samples for coarse blocks."""
     large = tmp_path / "large"
     shutil.copytree(data, large)
     shutil.rmtree(large / "clips_train")
@@ -166,7 +171,7 @@ def test_the_default_itself_from_nothing_and_from_weights(call, data, tmp_path):
     config = json.loads((tmp_path / "again" / "run" / "config.json").read_text())["config"]
     assert config["loss"]["flow_first"] == 0
     assert config["network"]["contrast"] == 20
-    assert len(config["data"]["ring"]["frames"]) == 2
+    assert config["data"]["ring"]["frames"] == [[256, 384]]
     assert [each["blocks"] for each in config["data"]["also"]] == [3, 3, 2]
 
 

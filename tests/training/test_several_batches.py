@@ -1,5 +1,6 @@
 """Steps of several batches, and steps that learn the known flow alone."""
 
+import copy
 import dataclasses
 
 import pytest
@@ -10,6 +11,7 @@ from tests.training.test_devices import learnt
 from vsrife.errors import ArgumentError
 from vsrife.network.points import Frames
 from vsrife.training import loop, replay
+from vsrife.training.config import same_run
 from vsrife.training.loop import Trainer
 from vsrife.training.objective import PARTS, objective
 from vsrife.training.parallel import Group, join
@@ -46,11 +48,23 @@ def test_each_step_has_a_batch_of_every_part(make):
     assert torch.equal(run.samples.batches(3)[1].left, coarse.left)
 
 
+def test_an_older_entry_of_a_list_has_the_defaults_of_now(make):
+    now = make(ALSO, "data.ring={}").as_plain()
+    then = copy.deepcopy(now)
+    for table, key in ((then["data"]["also"][0], "enlarged"), (then["data"]["mix"][0], "vimeo")):
+        del table[key]
+    del then["data"]["ring"]["times"]
+    assert same_run(then, now) is None
+    then["data"]["also"][0]["batch"] = 4
+    assert same_run(then, now).startswith("data.also ([{")
+
+
 def test_a_part_is_enlarged(make):
     """It is drawn at half of its size: so a quarter is cut out of scenes, in which all moves twice as far."""
     also = "data.also=[{{crop=[{}, {}], batch=2, blocks=2{}}}]"
-    enlarged = trainer(make(also.format(128, 192, ", enlarged=true"))).samples.batches(3)[1]
-    plain = trainer(make(also.format(64, 96, ""))).samples.batches(3)[1]
+    ring = "data.ring={scenes=6, first=4, frames=[[128, 192]], times=1, reduced=0.0}"
+    enlarged = trainer(make(also.format(128, 192, ", enlarged=true"), ring)).samples.batches(3)[1]
+    plain = trainer(make(also.format(64, 96, ""), ring)).samples.batches(3)[1]
     assert enlarged.left.shape == (2, 3, 128, 192)
     for name, each in plain.doubled().tensors().items():
         assert torch.equal(enlarged.tensors()[name], each), name
@@ -151,6 +165,11 @@ def test_several_processes_share_every_part(make):
     [
         (["data.also=[{crop=[64, 80], batch=1}]"], r"^data.also.crop \(\[64, 80\]\) must be multiples of 32"),
         (["data.also=[{crop=[64], batch=1}]"], r"^data.also.crop \(\[64\]\) must be a height and a width"),
+        (
+            ["data.also=[{crop=[64, 96], blocks=1}]", "network.cells=4", "network.scales=[8, 4, 2, 1]"],
+            "none of the first 1",
+        ),
+        (["data.also=[{crop=[96, 96], enlarged=true}]"], "^data.also.enlarged .* must be left out without data.ring"),
         (
             ["data.also=[{crop=[65, 96], enlarged=true}]"],
             r"^data.also.crop \(\[65, 96\]\) must be even",

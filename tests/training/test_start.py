@@ -91,6 +91,20 @@ def test_a_block_begins_as_a_finer_one(tmp_path, widths):
         assert own.block0.convblock[0].conv.weight[8:].any()
 
 
+def test_groups_and_encoders_that_differ_are_refused(tmp_path):
+    """Their channels would fall into other groups, or onto other inputs, without a word."""
+    torch.manual_seed(5)
+    grouped = replace(ARCHITECTURES["J-lite"], widths=(8, 8, 8, 4), scales=(16, 8, 4, 2), groups=2)
+    save_file(IFNet(grouped).state_dict(), tmp_path / "grouped.safetensors")
+    begin_from(tmp_path / "grouped.safetensors", *rows(IFNet(grouped)), (), [1, 1, 2, 3])
+    wider = rows(IFNet(replace(grouped, widths=(12, 8, 8, 4))))
+    with pytest.raises(ArgumentError, match=r"^run.start_blocks must name blocks of the same width where .*groups is"):
+        begin_from(tmp_path / "grouped.safetensors", *wider, (), [1, 1, 2, 3])
+    other = rows(IFNet(replace(grouped, head_width=2 * grouped.head_width)))
+    with pytest.raises(ArgumentError, match=r"must go with a file of the same encoder, and encode\..* is another"):
+        begin_from(tmp_path / "grouped.safetensors", *other, (), [1, 1, 2, 3])
+
+
 def test_blocks_that_cannot_begin_as_others_are_refused(tmp_path):
     torch.manual_seed(5)
     other = IFNet(replace(ARCHITECTURES["J-lite"], widths=(12, 8, 8, 4), scales=(16, 8, 4, 2)))

@@ -147,14 +147,16 @@ def logged(config) -> list[dict]:
 @pytest.mark.slow
 def test_a_run_tells_all_of_it_from_its_first_steps_on(make, capsys, monkeypatch):
     scenes = HeldOut("scenes", [pair("x", 70, 90), pair("y", 90, 70)])
-    sets = loop.held_out_sets
-    monkeypatch.setattr(loop, "held_out_sets", lambda asked: (*sets(asked), scenes))
+    found = loop.held_out_sets
+    monkeypatch.setattr(loop, "held_out_sets", lambda asked: (*found(asked), scenes))
     config = make("run.steps=6", "validation.every=5", "validation.early=1", "validation.sizes=[64, 96]")
     trainer(config).run()
     entries = logged(config)
     assert [entry["step"] for entry in entries] == [1, 2, 4, 5, 6]
     flows = {"flow 64", "flow 96", "flow whole", "psnr 64", "psnr 96", "psnr whole"}
-    assert set(entries[0]) == {"step", "kind", "mean", "square.y4m", "scenes/mean", "scenes/x", "scenes/y", *flows}
+    blocks = {f"flow error 64x64/{n}" for n in range(4)}
+    sets = {"mean", "square.y4m", "scenes/mean", "scenes/x", "scenes/y"}
+    assert set(entries[0]) == {"step", "kind", *sets, *flows, *blocks}
     assert all(entry["flow whole"] > 0 for entry in entries)
     told = capsys.readouterr().out
     assert "validation: held_out, 1 pairs, plain average" in told

@@ -146,10 +146,10 @@ def is_taught(size: tuple[int, int], scale: int, cells: int) -> bool:
 def flow_of(levels: Sequence[Level], scale: int = 1) -> Tensor:
     """The flow of all levels together, in pixels of the canvas.
 
-    scale: 1 is at every pixel, [N, 4, H, W] as in Motion; that of the last level is at its resolution, what it answers
-        itself and the coarser levels in the middle of its pixels.
+    scale: 1 is at every pixel, [N, 4, H, W] as in Motion; another one, not above that of any level, in the middle of
+        each cell of so many pixels, where a level of that scale is what it answers itself.
     """
-    if scale == levels[-1].scale:
+    if scale > 1 or levels[-1].scale == 1:
         return _sum([resize(level.flow, level.scale / scale) for level in levels])
     return flow_at_points(levels, scale)
 

@@ -20,8 +20,7 @@ LATE: Final = 1000
 """Steps by which a block has learnt something."""
 
 IDLE: Final = 0.98
-"""A block that leaves more than this of what the ones before it have left does nothing."""
-
+"""A block after which the error is above this of what it was before it does nothing."""
 
 STILL: Final = 1.0
 """Pixels that all cells of a resolution move together, up to which nothing moves."""
@@ -29,49 +28,50 @@ STILL: Final = 1.0
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class BlockErrors:
-    """What was found on samples of one size.
+    """What was found on the samples of one part of a step.
 
-    name: height and width, as "512x768". left: of each block, the error of the flow after it over that of no flow; 1
-    where it has found nothing. first: the coarsest block that is taught on this size.
+    name: of the part, as "512x768". left: of each block, at its own resolution, the error of the flow after it over
+    that of no flow; 1 where nothing is found. kept: the same over the error before it; 1 where it does nothing.
+    first: the coarsest block that is taught there.
     """
 
     name: str
     left: tuple[float, ...]
+    kept: tuple[float, ...]
     first: int = 0
 
     @classmethod
     @torch.no_grad()
     def of(
-        cls, samples: Sequence[tuple[Sequence[Level], Tensor, Tensor]], *, size: tuple[int, int], first: int
+        cls, samples: Sequence[tuple[Sequence[Level], Tensor, Tensor]], *, name: str, first: int
     ) -> "BlockErrors | None":
         """Of levels, flow and weight of each batch as `known_flow` takes them; None where nothing moves."""
-        found = [errors_and_motion(*each) for each in samples]
-        errors, motion = (torch.stack([each[index] for each in found]).sum(0) for index in range(2))
+        after, before, motion = torch.stack([errors_and_motion(*each) for each in samples]).sum(0)
         if not bool((motion > STILL).all()):
             return None
-        return cls(name=f"{size[0]}x{size[1]}", left=tuple((errors / motion).tolist()), first=first)
+        left, kept = (after / each.clamp_min(STILL) for each in (motion, before))
+        return cls(name=name, left=tuple(left.tolist()), kept=tuple(kept.tolist()), first=first)
 
     def __str__(self) -> str:
         shown = ["-" if index < self.first else f"{left:.2f}" for index, left in enumerate(self.left)]
         return f"{' '.join(shown)} on {self.name}"
 
     @property
-    def idle(self) -> int | None:
-        """The first of the blocks that are taught here that leaves all that it was given."""
-        given = (1.0, *self.left)
-        return next((n for n in range(self.first, len(self.left)) if self.left[n] > IDLE * given[n]), None)
+    def taught(self) -> range:
+        """The blocks that are taught here."""
+        return range(self.first, len(self.left))
 
 
 def idle(found: Sequence[BlockErrors], step: int) -> str | None:
-    """What is wrong, in one line with the way out: a block that does nothing on any size that it is taught on."""
+    """What is wrong, in one line with the way out: a block that does nothing on any samples that it is taught on."""
     if step < LATE:
         return None
-    taught = {n for each in found for n in range(each.first, len(each.left))}
-    for number in sorted(taught):
-        on = [each for each in found if each.first <= number < len(each.left)]
-        if all(each.idle == number for each in on):
+    for number in sorted({n for each in found for n in each.taught}):
+        on = [each for each in found if number in each.taught]
+        if all(each.kept[number] > IDLE for each in on):
             return (
-                f"warning: block {number} takes nothing off the flow's error ({', '.join(map(str, on))}): "
-                "begin it as a finer block that does (run.start_blocks), or let more samples move far (data.also)"
+                f"warning: block {number} takes nothing off the flow's error ({'; '.join(map(str, on))}): let more "
+                "samples move as far as it sees (data.also), or begin a new run in which it begins as a block that "
+                "does (run.start_blocks)"
             )
     return None

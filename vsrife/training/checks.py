@@ -3,6 +3,7 @@
 from vsrife.errors import ArgumentError
 from vsrife.network import Architecture
 from vsrife.network.architecture import CONV_STRIDE
+from vsrife.network.points import is_taught
 from vsrife.training.config import Also, Config
 from vsrife.training.networks import Pupil
 from vsrife.training.parallel import Group
@@ -62,6 +63,12 @@ def _check_also(asked: Also, config: Config, pupil: Pupil, group: Group) -> None
         )
     if not config.loss.flow:
         raise ArgumentError(f"data.also.blocks ({asked.blocks}) must be 0 without loss.flow; set that above 0")
+    cells, scales = config.network.cells, pupil.architecture.scales[: asked.blocks]
+    if not any(is_taught((asked.crop[0], asked.crop[1]), scale, cells) for scale in scales):
+        raise ArgumentError(
+            f"data.also.blocks ({asked.blocks}) must be such that a block learns from crops of {list(asked.crop)}, and "
+            f"with network.cells ({cells}) none of the first {asked.blocks} does; ask more blocks, or a larger crop"
+        )
 
 
 def _check_known_flow(config: Config, pupil: Pupil) -> None:

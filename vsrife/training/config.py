@@ -278,6 +278,11 @@ class Data:
             raise ArgumentError(
                 f"data.shots.labelled ({self.shots['labelled']}) must be left out without data.labels; or set that"
             )
+        if "synthetic" in self.used and not self.ring and any(each.enlarged for each in self.also):
+            raise ArgumentError(
+                "data.also.enlarged (true) must be left out without data.ring: a synthetic scene that is drawn for one "
+                "sample is as large as it is, and moves accordingly; set data.ring"
+            )
         if self.ring and not any(self.crop[0] <= each[0] and self.crop[1] <= each[1] for each in self.ring.frames):
             raise ArgumentError(
                 f"data.ring.frames ({[list(each) for each in self.ring.frames]}) must hold crops of "
@@ -495,7 +500,13 @@ def same_run(one: Mapping[str, Any], other: Mapping[str, Any]) -> str | None:
 
 
 def _completed(table: Mapping[str, Any]) -> dict[str, Any]:
-    return merged({each.name: _defaults(_TABLES[each.name]) for each in fields(Config)}, table)
+    found = merged({each.name: _defaults(_TABLES[each.name]) for each in fields(Config)}, table)
+    data = found["data"]
+    for name, kind in _ENTRIES.items():
+        data[name] = [{**_defaults(kind), **each} for each in data[name]]
+    if data.get("ring") is not None:
+        data["ring"] = {**_defaults(RingSettings), **data["ring"]}
+    return found
 
 
 _TABLES: Final[Mapping[str, type]] = MappingProxyType(
@@ -511,6 +522,9 @@ _TABLES: Final[Mapping[str, type]] = MappingProxyType(
     }
 )
 """The class of each field of Config."""
+
+_ENTRIES: Final[Mapping[str, type]] = MappingProxyType({"also": Also, "mix": Mix})
+"""The class of each entry of lists of tables in `data`."""
 
 
 def _defaults(kind: type) -> dict[str, Any]:

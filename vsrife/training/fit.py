@@ -54,7 +54,7 @@ def fitted_steps(trainer: "Trainer", seconds: float) -> int:
     asked = trainer.config
     kept = [(each, each.detach().clone()) for each in (*trainer.rows, *trainer.pupil.module.buffers())]
     step = _step(trainer)
-    validation = _timed(trainer, trainer.scores)
+    validation = _timed(trainer, trainer.measured)
     with torch.no_grad():
         for each, before in kept:
             each.copy_(before)
@@ -90,7 +90,9 @@ def _step(trainer: "Trainer") -> float:
 
     def steps(number: int) -> None:
         for _ in range(number):
-            trainer.learn(next(batches))
+            given = next(batches)
+            trainer.keep(given)
+            trainer.learn(given)
         trainer.forget_numbers()
 
     with contextlib.closing(batches):  # type: ignore[type-var]

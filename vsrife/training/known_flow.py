@@ -43,16 +43,16 @@ def known_flow(levels: Sequence[Level], flow: Tensor, weight: Tensor, *, decay: 
     return torch.stack(errors).sum()
 
 
-def errors_and_motion(levels: Sequence[Level], flow: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
-    """Of each block, coarse to fine, [blocks] each: the sum over its cells of how far the flow after it is from the
-    known one, and of how long that is.
+def errors_and_motion(levels: Sequence[Level], flow: Tensor, weight: Tensor) -> Tensor:
+    """Of each block, coarse to fine, sums over its cells of: how far the flow after it is from the known one, how far
+    that before it was, and how long the known one is. [3, blocks]
     """
-    found = [
-        (_apart(levels[:end], known).sum(), (_lengths(known.flow) * known.counts).sum())
-        for end, known in _fine_to_coarse(levels, flow, weight)
-    ]
-    errors, motion = zip(*reversed(found), strict=True)
-    return torch.stack(errors), torch.stack(motion)
+    found = []
+    for end, known in _fine_to_coarse(levels, flow, weight):
+        motion = (_lengths(known.flow) * known.counts).sum()
+        before = _apart(levels[: end - 1], known).sum() if end > 1 else motion
+        found.append(torch.stack((_apart(levels[:end], known).sum(), before, motion)))
+    return torch.stack(found[::-1], dim=1)
 
 
 def _fine_to_coarse(levels: Sequence[Level], flow: Tensor, weight: Tensor) -> Iterator[tuple[int, "_Known"]]:
@@ -67,7 +67,8 @@ def _fine_to_coarse(levels: Sequence[Level], flow: Tensor, weight: Tensor) -> It
 
 def _apart(levels: Sequence[Level], known: "_Known") -> Tensor:
     """The sum over the cells of each sample of how far the flow of all levels is from the known one: [N]."""
-    return (_lengths(flow_of(levels, known.scale) - known.flow) * known.counts).sum((1, 2, 3))
+    found = flow_of(levels, known.scale)
+    return (_lengths(found - known.flow) * known.counts).sum((1, 2, 3))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)

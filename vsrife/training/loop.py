@@ -87,6 +87,7 @@ class Trainer:
         self.samples = self._samples()
         self._blocks = (None, *(each.blocks or None for each in config.data.also))
         self._every_block = len(self.pupil.architecture.widths)
+        self._part_names = _part_names(config)
         self._phase: tuple[bool, Teach] | None = None
         self.held_out = held_out_sets(config) if group.leads else ()
         self._unread: deque[tuple[int, Tensor, torch.cuda.Event | None]] = deque()
@@ -129,7 +130,7 @@ class Trainer:
         with signals(self.ask_to_stop), closing_sources(self.sources), contextlib.closing(batches):  # type: ignore[type-var]
             while self.step < last and not stopped:
                 given = next(batches)
-                self._newest.append(given)
+                self.keep(given)
                 lesson = self.learn(given)
                 self._shown(given[0], lesson)
                 del lesson
@@ -231,10 +232,9 @@ class Trainer:
                         self.descent.average, batch.left, batch.right, t, blocks=blocks or count
                     )
                 samples.append((lesson.levels, batch.flow, batch.visible * batch.known))
-            size = self._newest[-1][index].left.shape[-2:]
-            first = module.first_taught((size[0], size[1]))
-            errors = BlockErrors.of(samples, size=(size[0], size[1]), first=first)
-            if errors is not None and first < len(errors.left):
+            height, width = self._newest[-1][index].left.shape[-2:]
+            errors = BlockErrors.of(samples, name=self._part_names[index], first=module.first_taught((height, width)))
+            if errors is not None and errors.taught:
                 found.append(errors)
         return found
 
@@ -387,10 +387,16 @@ class Trainer:
         processes = f", {self.group.world} processes" if self.group.world > 1 else ""
         self.record.say(
             f"{self.config.network.spoken}: {learnt / 1e6:.2f} M numbers, {self.config.run.precision}, {self.device}"
-            f"{processes}; steps {self.step} to {self.config.run.steps} of {self.config.run.batch} samples"
+            f"{processes}; steps {self.step} to {self.config.run.steps} of {self._spoken_parts()} samples"
         )
         for each in self.held_out:
             self.record.say(f"validation: {each.name}, {len(each)} pairs, plain average {each.average.mean:.2f} dB")
+
+    def _spoken_parts(self) -> str:
+        counts = (self.config.run.batch, *(each.batch for each in self.config.data.also))
+        if len(counts) == 1:
+            return str(counts[0])
+        return ", ".join(f"{count} of {name}" for count, name in zip(counts, self._part_names, strict=True))
 
     def ask_to_stop(self) -> bool:
         """End after this step, everything saved. Returns whether that was asked before."""
@@ -448,7 +454,7 @@ class Trainer:
 
     def _shown(self, batch: Batch, lesson: Lesson) -> None:
         every = self.config.log.pictures
-        if every and self.step % every == 0 and self.record.shows_pictures:
+        if every and self.step % every == 0 and self.record.shows_pictures and lesson.picture is not None:
             self.record.pictures(self.step, batch, lesson)
 
     def _at_intervals(self) -> bool:
@@ -464,13 +470,21 @@ class Trainer:
             self.carry()
         return stop
 
-    def scores(self) -> list[Scores]:
-        """Of the averaged weights, set by set; none where there is nothing to measure, or another process does."""
+    def measured(self) -> tuple[list[Scores], list[BlockErrors]]:
+        """Of the averaged weights, set by set; none where there is nothing to measure, or another process does. And
+        what their blocks leave of the known motion.
+        """
         with untried():
-            return [each.scores(self.predict, self.device, self.pupil.module.modulus()) for each in self.held_out]
+            scores = [each.scores(self.predict, self.device, self.pupil.module.modulus()) for each in self.held_out]
+            return scores, self.block_errors()
+
+    def keep(self, batches: Batches) -> None:
+        """Of the newest steps, for `block_errors`; where nothing is measured, none."""
+        if self.held_out and isinstance(self.pupil.module, Taught):
+            self._newest.append(batches)
 
     def _validate(self) -> None:
-        scores = self.scores()
+        scores, blocks = self.measured()
         if not scores:
             return
         self.best = max(self.best, scores[0].mean)
@@ -478,7 +492,6 @@ class Trainer:
         numbers = {
             key: value for name, each in zip(names, scores, strict=True) for key, value in each.numbers(name).items()
         }
-        blocks = self.block_errors()
         numbers |= {f"flow error {each.name}/{n}": left for each in blocks for n, left in enumerate(each.left)}
         self.record.numbers(self.step, "validation", numbers)
         self.record.say(f"step {self.step}  validation {validated(self.held_out, scores, self.best)}")
@@ -497,3 +510,14 @@ class Trainer:
             f"{words[end]} at step {self.step} of {self.config.run.steps}; {self.config.run.folder} holds all of it"
         )
         return end
+
+
+def _part_names(config: Config) -> list[str]:
+    """Of each part of a step, as "256x384", "256x384 enlarged"; a name that there is already has a number."""
+    parts = [(config.data.crop, False), *((each.crop, each.enlarged) for each in config.data.also)]
+    names: list[str] = []
+    for (height, width), enlarged in parts:
+        name = f"{height}x{width}{' enlarged' if enlarged else ''}"
+        count = sum(each == name or each.startswith(f"{name} #") for each in names)
+        names.append(f"{name} #{count + 1}" if count else name)
+    return names

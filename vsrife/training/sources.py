@@ -62,7 +62,7 @@ def make_sources(config: Config, device: torch.device, group: Group, say: Callab
     for each in data.also:
         for source in sources.values():
             if isinstance(source, Windows) and not each.blocks:
-                source.check_crop(each.drawn, "data.also.crop")
+                source.check_crop(each.drawn, "half of data.also.crop" if each.enlarged else "data.also.crop")
     return sources
 
 

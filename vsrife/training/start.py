@@ -81,10 +81,13 @@ def begin_as(own: Tensor, given: Tensor, name: str) -> Tensor:
     """
     if own.shape == given.shape:
         return given
-    inputs = slice(None)
+    if name.startswith("convblock") and own.dim() == 4 and own.shape[0] != own.shape[1] and not name.endswith("beta"):
+        raise ArgumentError(
+            f"run.start_blocks must name blocks of the same width where network.groups is above 1: {name} has "
+            f"{list(given.shape)} there and {list(own.shape)} here; set network.widths"
+        )
     if name == "conv0.0.0.weight":
-        inputs = slice(min(own.shape[1], given.shape[1]))
-        given = given[:, inputs]
+        given = given[:, : own.shape[1]]
     if own.dim() != given.dim() or any(mine < other for mine, other in zip(own.shape, given.shape, strict=True)):
         raise ArgumentError(
             f"run.start_blocks must name blocks that are not wider than the ones which begin as they: {name} has "
@@ -121,6 +124,11 @@ def _take_file(path: Path, weights: Weights, blocks: Sequence[int]) -> str:
             fitting[name] = begin_as(own[name], given[file_name].to(own[name]), inside)
         elif here in given and given[here].shape == own[name].shape:
             fitting[name] = given[here]
+        elif blocks and here.startswith("encode."):
+            raise ArgumentError(
+                f"run.start_blocks ({list(blocks)}) must go with a file of the same encoder, and {here} of {path} is "
+                "another; set network.head_width and network.features, or leave run.start_blocks out"
+            )
     if not fitting:
         raise ArgumentError(f"run.start ({path}) must hold weights of this network; none has its name and shape")
     weights.take(weights.row, {**own, **fitting})

@@ -142,6 +142,19 @@ def test_several_sizes_in_one_run(make, tmp_path, stock) -> None:
         rings.draw(3, 5, size=sizes[4], position=4)
 
 
+def test_what_is_to_stay_as_it_is_made_is_not_reduced(make) -> None:
+    """Of the same scenes: what is reduced moves half as far."""
+    settings = RingSettings(scenes=4, first=4, serves=4.0, reduced=1.0, frames=(FRAME,))
+    ring = make(settings=settings)
+    size = (FRAME[0] // 2 - 1, FRAME[1] // 2 - 1)
+    reduced, plain = (ring.draw(40, 3, size=size, as_made=as_made) for as_made in (False, True))
+    lengths = [
+        float((each.flow[:, :2].norm(dim=1) * each.visible[:, 0]).sum() / each.visible[:, 0].sum())
+        for each in (reduced, plain)
+    ]
+    assert lengths[0] < 0.75 * lengths[1]
+
+
 def test_the_plan_adds_scenes_then_slides(make) -> None:
     ring = make(plan=Plan(rates=((0, 4.0), (10, 8.0), (20, 0.0))))
     assert [ring.window(n) for n in (0, 1, 7, 8, 9, 10, 11, 20, 90)] == [

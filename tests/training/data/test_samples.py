@@ -19,7 +19,7 @@ class Marked:
     def __init__(self, mark: float) -> None:
         self.mark = mark
 
-    def draw(self, count: int, seed: int, *, size=None, position=0) -> Batch:
+    def draw(self, count: int, seed: int, *, size=None, position=0, as_made=False) -> Batch:
         frames = torch.rand((count, 3, 3, 2, 3), generator=torch.Generator().manual_seed(seed))
         batch = without_motion(frames, torch.full((count,), 0.5))
         batch.truth[:] = self.mark
@@ -27,7 +27,7 @@ class Marked:
 
 
 class Broken:
-    def draw(self, count: int, seed: int, *, size=None, position=0) -> Batch:
+    def draw(self, count: int, seed: int, *, size=None, position=0, as_made=False) -> Batch:
         raise RifeError("picture (a.png) must be a picture file")
 
 

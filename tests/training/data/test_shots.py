@@ -70,6 +70,13 @@ def test_a_crop_of_another_size_is_drawn_when_it_is_asked_for() -> None:
     assert windows.draw(3, 5, size=(36, 48)).truth.shape == (3, 3, 36, 48)
 
 
+def test_nothing_is_zoomed_that_is_to_stay_as_it_is_made() -> None:
+    shots = numbered({0: 30})
+    zoomed = Windows(shots, ShotSettings(height=32, width=32, zoomed=1.0, zoom=(0.5, 0.6)), CPU)
+    plain = Windows(shots, ShotSettings(height=32, width=32), CPU)
+    assert torch.equal(zoomed.draw(5, 3, as_made=True).left, plain.draw(5, 3).left)
+
+
 def test_zooms_are_of_the_same_place_in_all_three_frames() -> None:
     """A picture that is a linear function of its places has, zoomed, another slope, and is exact but at its edges."""
     ramp = (torch.arange(60).view(1, 60, 1) + 2 * torch.arange(90).view(1, 1, 90)).to(torch.uint8).expand(3, -1, -1)

@@ -70,9 +70,19 @@ class Batch:
 class Source(Protocol):
     """Anything that samples are drawn from."""
 
-    def draw(self, count: int, seed: int, *, size: tuple[int, int] | None = None, position: int = 0) -> Batch:
+    def draw(
+        self,
+        count: int,
+        seed: int,
+        *,
+        size: tuple[int, int] | None = None,
+        position: int = 0,
+        as_made: bool = False,
+    ) -> Batch:
         """`count` samples of the batch at `position`, of height and width `size`, without it the source's own; the same
         ones for the same arguments, on the same device and software.
+
+        as_made: none of them is brought to another size, which a source may do with some of them.
         """
         ...
 

@@ -163,7 +163,7 @@ class LabelFolder:
         else:
             self.folder.mkdir(parents=True, exist_ok=True)
             (self.folder / _INDEX).write_text(json.dumps(about, indent=1) + "\n")
-        return {Place.of(key) for path in self._files() for key in _keys(path)}
+        return {Place.of(key) for path in _files(self.folder) for key in _keys(path)}
 
     def add(self, labels: Mapping[Place, Label]) -> Path:
         """A further file, which is there whole or not at all."""
@@ -195,13 +195,10 @@ class LabelFolder:
                 f"labels ({self.folder}) must be of the pack {self._pack.folder}; they are of other clips, "
                 "make them with tools/label_clips.py"
             )
-        labels = dict(_labels(self._files(), device))
+        labels = dict(_labels(_files(self.folder), device))
         if not labels:
             raise ArgumentError(f"labels ({self.folder}) must hold labels; make them with tools/label_clips.py")
         return Labels(labels)
-
-    def _files(self) -> list[Path]:
-        return sorted(self.folder.glob("labels-*.safetensors"))
 
 
 def about_labels(folder: Path) -> dict[str, Any]:
@@ -215,11 +212,16 @@ def about_labels(folder: Path) -> dict[str, Any]:
     return about
 
 
+def _files(folder: Path) -> list[Path]:
+    return sorted(folder.glob("labels-*.safetensors"))
+
+
 def digest_of(folder: Path | None) -> str | None:
-    """The same for folders whose labels were made of the same clips in the same way; None where there is no folder."""
+    """The same for folders that hold the same labels, made of the same clips in the same way; None for no folder."""
     if folder is None:
         return None
-    return hashlib.sha256(json.dumps(about_labels(folder), sort_keys=True).encode()).hexdigest()
+    files = [(path.name, path.stat().st_size) for path in _files(folder)]
+    return hashlib.sha256(json.dumps([about_labels(folder), files], sort_keys=True).encode()).hexdigest()
 
 
 def _labels(files: Iterable[Path], device: torch.device) -> Iterable[tuple[Place, Label]]:

@@ -155,8 +155,18 @@ class Planned:
         numbers: list[int] = (low + random.choice(high - low, count, replace=count > high - low)).tolist()
         return numbers
 
-    def draw(self, count: int, seed: int, *, size: tuple[int, int] | None = None, position: int = 0) -> Batch:
+    def draw(
+        self,
+        count: int,
+        seed: int,
+        *,
+        size: tuple[int, int] | None = None,
+        position: int = 0,
+        as_made: bool = False,
+    ) -> Batch:
         """`count` samples of the batch at `position`, of height and width `size`; the same for the same arguments.
+
+        as_made: none is cut at twice its size and reduced.
 
         Waits for scenes that are not there. Raises RifeError where the process that makes them has ended.
         """
@@ -167,7 +177,7 @@ class Planned:
         numbers = self.chosen(count, random, position)
         picks = draw_picks(count, random)
         halves = (2 * size[0], 2 * size[1])
-        reduced = int(random.binomial(count, self.reduced)) if self.fits(halves) else 0
+        reduced = int(random.binomial(count, self.reduced)) if self.fits(halves) and not as_made else 0
         served = self._server(numbers, picks, position)
         batches = [served(slice(reduced), halves).halved()] if reduced else []
         if reduced < count:
@@ -199,10 +209,18 @@ class Rings:
     def __init__(self, rings: Sequence[Planned]) -> None:
         self._rings = sorted(rings, key=lambda ring: math.prod(ring.frame))
 
-    def draw(self, count: int, seed: int, *, size: tuple[int, int] | None = None, position: int = 0) -> Batch:
+    def draw(
+        self,
+        count: int,
+        seed: int,
+        *,
+        size: tuple[int, int] | None = None,
+        position: int = 0,
+        as_made: bool = False,
+    ) -> Batch:
         """As `Ring.draw`. Without a size: the smallest ring's. Raises ArgumentError for a size that no ring holds."""
         ring = self._rings[0] if size is None else self._of(size)
-        return ring.draw(count, seed, size=size, position=position)
+        return ring.draw(count, seed, size=size, position=position, as_made=as_made)
 
     def follow(self, plans: Sequence[tuple[tuple[int, int], Plan]]) -> None:
         """From now on samples of these sizes are drawn, each as its plan says; before any is drawn."""

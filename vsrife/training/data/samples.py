@@ -94,7 +94,7 @@ class Samples:
         counts = self._counts(part, position, number)
         seeds = [mixed_seed(self._state.seed, number, index * len(counts) + place) for place in range(len(counts))]
         drawn = [
-            self._sources[name].draw(count, seed, size=part.crop, position=position)
+            self._sources[name].draw(count, seed, size=part.crop, position=position, as_made=part.enlarged)
             for (name, count), seed in zip(counts.items(), seeds, strict=True)
             if count
         ]

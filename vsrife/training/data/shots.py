@@ -143,8 +143,12 @@ class Windows:
         *,
         size: tuple[int, int] | None = None,
         position: int = 0,  # noqa: ARG002 - only sources whose samples change in the course of a run read it
+        as_made: bool = False,
     ) -> Batch:
-        """`count` samples; every window of a span is as likely as any other. `position` changes nothing."""
+        """`count` samples; every window of a span is as likely as any other. `position` changes nothing.
+
+        as_made: none is zoomed.
+        """
         host = Draws(seed, torch.device("cpu"))
         spans = [self.settings.spans[n] for n in host.integers(count, high=len(self.settings.spans)).tolist()]
         starts, between, down, across = host.uniform(4, count).tolist()
@@ -158,7 +162,7 @@ class Windows:
             t.append(middle / span)
         crops, parts = [], []
         crop = size or (self.settings.height, self.settings.width)
-        factors = self._zooms(count, seed)
+        factors = [1.0] * count if as_made else self._zooms(count, seed)
         for index, frame in enumerate(self._shots.read(places)):
             share_of = (down[index // 3], across[index // 3])
             whole = (frame.shape[1], frame.shape[2])

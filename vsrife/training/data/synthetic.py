@@ -112,6 +112,7 @@ class Synthetic:
         *,
         size: tuple[int, int] | None = None,
         position: int = 0,  # noqa: ARG002 - only sources whose samples change in the course of a run read it
+        as_made: bool = False,  # noqa: ARG002 - all are
     ) -> Batch:
         """`count` samples, without gradients; the last ones are those with motion blur. `position` changes nothing."""
         size = size or (self.settings.height, self.settings.width)
