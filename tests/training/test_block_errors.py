@@ -28,11 +28,10 @@ def test_errors_are_those_after_each_block():
     torch.testing.assert_close(before / motion, torch.tensor([1.0, 2 / 3, 1 / 2]))
     # 5 px each way, of every cell of each resolution.
     torch.testing.assert_close(motion, 2 * 5.0 * torch.tensor([2.0 * 3, 4 * 6, 16 * 24]))
-    found = BlockErrors.of([(levels, FLOW, EVERYWHERE), (levels, 2 * FLOW, EVERYWHERE)], name="32x48", first=1)
-    # The second batch moves twice as far: 5/3 and 5/2 of 5 px, then (10/3 + 25/3) of 15.
-    assert found.left == pytest.approx([(2 / 3 + 5 / 3) / 3, (1 / 2 + 3 / 2) / 3, (1 / 2 + 3 / 2) / 3])
-    assert found.kept == pytest.approx([(2 / 3 + 5 / 3) / 3, (1 / 2 + 3 / 2) / (2 / 3 + 5 / 3), 1.0])
-    assert str(found) == "- 0.67 0.67 on 32x48"
+    found = BlockErrors.of(levels, FLOW, EVERYWHERE, name="32x48", first=1)
+    assert found.left == pytest.approx([2 / 3, 1 / 2, 1 / 2])
+    assert found.kept == pytest.approx([2 / 3, 3 / 4, 1.0])
+    assert str(found) == "- 0.50 0.50 on 32x48"
 
 
 def test_a_block_that_refines_does_something_though_its_own_resolution_is_harder():
@@ -49,7 +48,7 @@ def test_a_block_that_refines_does_something_though_its_own_resolution_is_harder
         hidden=None,
         scale=2,
     )
-    found = BlockErrors.of([([coarse, fine], flow, EVERYWHERE)], name="32x48", first=0)
+    found = BlockErrors.of([coarse, fine], flow, EVERYWHERE, name="32x48", first=0)
     assert found.left[0] < 0.01 < 0.1 < found.left[1]
     assert found.kept[1] == pytest.approx(0.5, abs=0.1)
     assert idle([found], LATE) is None
@@ -57,8 +56,8 @@ def test_a_block_that_refines_does_something_though_its_own_resolution_is_harder
 
 def test_nothing_is_said_of_samples_that_stand_still():
     levels = [level(0.0, 16)]
-    assert BlockErrors.of([(levels, 0 * FLOW, EVERYWHERE)], name="", first=0) is None
-    assert BlockErrors.of([(levels, FLOW, 0 * EVERYWHERE)], name="", first=0) is None
+    assert BlockErrors.of(levels, 0 * FLOW, EVERYWHERE, name="", first=0) is None
+    assert BlockErrors.of(levels, FLOW, 0 * EVERYWHERE, name="", first=0) is None
 
 
 def errors(*kept, first=0, name="512x768"):

@@ -154,7 +154,7 @@ def test_it_ends_in_time(make, monkeypatch):
 
         monkeypatch.setattr(Trainer, name, slow)
 
-    for name, seconds in (("learn", 1.0), ("write", 2.0), ("scores", 4.0), ("_resume", 5.0)):
+    for name, seconds in (("learn", 1.0), ("write", 2.0), ("measured", 4.0), ("_resume", 5.0)):
         slowed(name, seconds)
     config = make("run.fit=80", "save.every=5", "validation.every=10")
     run = trainer(config)

@@ -43,10 +43,10 @@ class BlockErrors:
     @classmethod
     @torch.no_grad()
     def of(
-        cls, samples: Sequence[tuple[Sequence[Level], Tensor, Tensor]], *, name: str, first: int
+        cls, levels: Sequence[Level], flow: Tensor, weight: Tensor, *, name: str, first: int
     ) -> "BlockErrors | None":
-        """Of levels, flow and weight of each batch as `known_flow` takes them; None where nothing moves."""
-        after, before, motion = torch.stack([errors_and_motion(*each) for each in samples]).sum(0)
+        """Of what `known_flow` takes; None where nothing moves."""
+        after, before, motion = errors_and_motion(levels, flow, weight)
         if not bool((motion > STILL).all()):
             return None
         left, kept = (after / each.clamp_min(STILL) for each in (motion, before))

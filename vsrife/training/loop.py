@@ -49,9 +49,6 @@ End = Literal["done", "budget", "asked"]
 """Why a run ended: all its steps are made, its seconds are used up, or it was asked to (Ctrl-C, SIGTERM, `until`)."""
 
 _DTYPES: Final = {"bfloat16": torch.bfloat16, "float32": torch.float32}
-_NEWEST: Final = 4
-"""Steps whose batches are kept, for what their blocks leave of the known motion."""
-
 _NUMBERS: Final = (*PARTS, "norm", "stop")
 """What is known of a step, in this order; stop: above 0 where any process wants to end."""
 
@@ -91,7 +88,7 @@ class Trainer:
         self._phase: tuple[bool, Teach] | None = None
         self.held_out = held_out_sets(config) if group.leads else ()
         self._unread: deque[tuple[int, Tensor, torch.cuda.Event | None]] = deque()
-        self._newest: deque[Batches] = deque(maxlen=_NEWEST)
+        self._newest: Batches | None = None
         self._saved: int | None = None
         self._asked_to_stop = False
         self._began = self.step
@@ -214,26 +211,24 @@ class Trainer:
         return Answer(lesson.answer, lesson.stages[-1].motion.flow)
 
     def block_errors(self) -> list[BlockErrors]:
-        """What the averaged weights' blocks leave of the known motion of the newest batches, part by part.
+        """What the averaged weights' blocks leave of the known motion of the newest step's batches, part by part.
 
         Nothing for a network whose blocks answer at full resolution, and where no flow is known.
         """
         module, count = self.pupil.module, len(self.pupil.architecture.widths)
-        if not isinstance(module, Taught) or not self._newest:
+        if not isinstance(module, Taught) or self._newest is None:
             return []
         module.eval()
         found = []
-        for index, blocks in enumerate(self._blocks):
-            samples = []
-            for batch in (each[index] for each in self._newest):
-                t = batch.t if self.pupil.any_time else 0.5
-                with torch.no_grad():
-                    lesson = self.weights.call_with(
-                        self.descent.average, batch.left, batch.right, t, blocks=blocks or count
-                    )
-                samples.append((lesson.levels, batch.flow, batch.visible * batch.known))
-            height, width = self._newest[-1][index].left.shape[-2:]
-            errors = BlockErrors.of(samples, name=self._part_names[index], first=module.first_taught((height, width)))
+        for name, batch, blocks in zip(self._part_names, self._newest, self._blocks, strict=True):
+            t = batch.t if self.pupil.any_time else 0.5
+            with torch.no_grad():
+                lesson: Lesson = self.weights.call_with(
+                    self.descent.average, batch.left, batch.right, t, blocks=blocks or count
+                )
+            height, width = batch.left.shape[-2:]
+            first = module.first_taught((height, width))
+            errors = BlockErrors.of(lesson.levels, batch.flow, batch.visible * batch.known, name=name, first=first)
             if errors is not None and errors.taught:
                 found.append(errors)
         return found
@@ -479,9 +474,9 @@ class Trainer:
             return scores, self.block_errors()
 
     def keep(self, batches: Batches) -> None:
-        """Of the newest steps, for `block_errors`; where nothing is measured, none."""
+        """Of the newest step, for `block_errors`; where nothing is measured, none."""
         if self.held_out and isinstance(self.pupil.module, Taught):
-            self._newest.append(batches)
+            self._newest = batches
 
     def _validate(self) -> None:
         scores, blocks = self.measured()
