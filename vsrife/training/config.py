@@ -234,6 +234,7 @@ class Data:
     labels: flows of the pack's clips, from tools/label_clips.py.
     vimeo: Vimeo90K in its own layout. crop: height and width. also: more samples of each step.
     synthetic, shots (of clips and Vimeo90K): the fields of SyntheticSettings and ShotSettings but height and width.
+    margins: share of the samples with black rows below, and of those with black columns at the right, as padding is.
     ring: of synthetic scenes that a process of its own makes and each of which gives several samples; without it every
     sample is a scene, made when it is needed.
     prefetch: batches made ahead. threads: to decode Vimeo90K.
@@ -251,6 +252,7 @@ class Data:
     mix: tuple[Mix, ...] = (Mix(synthetic=1.0),)
     synthetic: Mapping[str, Any] = field(default_factory=dict)
     shots: Mapping[str, Any] = field(default_factory=dict)
+    margins: float = 0.0
     ring: RingSettings | None = None
     prefetch: int = 2
     threads: int = 8
@@ -260,6 +262,7 @@ class Data:
             raise ArgumentError(f"data.crop ({list(self.crop)}) must be a height and a width of 33 or more")
         if not any(mix.start == 0 for mix in self.mix):
             raise ArgumentError("data.mix (no table with start = 0) must tell what the first batch is made of; add it")
+        _share("data.margins", self.margins)
         _at_least("data.prefetch", self.prefetch, 0)
         _at_least("data.threads", self.threads, 1)
         if self.pack and (self.pictures or self.cutouts or self.clips):

@@ -95,6 +95,7 @@ def make_samples(
         parts=parts_of(config, group),
         device=device,
         state=SamplesState(seed=config.run.seed, position=position),
+        margins=config.data.margins,
         prefetch=config.data.prefetch,
         rank=group.rank,
         world=group.world,

@@ -12,6 +12,7 @@ from vsrife import cuda
 from vsrife.errors import ArgumentError
 from vsrife.training.data.batch import Batch, Source, concatenate
 from vsrife.training.data.draws import GOLDEN, mixed_seed
+from vsrife.training.data.margins import with_margins
 
 __all__ = ["Part", "Samples", "SamplesState", "Stage"]
 
@@ -61,12 +62,14 @@ class Samples:
         parts: Sequence[Part],
         device: torch.device,
         state: SamplesState,
+        margins: float = 0.0,
         prefetch: int = 2,
         rank: int = 0,
         world: int = 1,
     ) -> None:
-        """prefetch: batches made ahead by a thread, on a stream of its own on a CUDA device; 0 makes each when it is
-        read. Raises ArgumentError for stages that name no source, have no weight or do not begin at 0.
+        """margins: see `with_margins`. prefetch: batches made ahead by a thread, on a stream of its own on a CUDA device; 0
+        makes each when it is read. Raises ArgumentError for stages that name no source, have no weight or do not begin
+        at 0.
         """
         _check(sources, stages, parts)
         self._sources = dict(sources)
@@ -74,6 +77,7 @@ class Samples:
         self._parts = tuple(parts)
         self._device = device
         self._state = state
+        self._margins = margins
         self._prefetch = prefetch
         self._rank, self._world = rank, world
         self._stream = cuda.own_stream(device) if device.type == "cuda" and prefetch else None
@@ -99,7 +103,9 @@ class Samples:
             if count
         ]
         batch = concatenate([each.to(self._device) for each in drawn])
-        return batch.doubled() if part.enlarged else batch
+        if part.enlarged:
+            batch = batch.doubled()
+        return with_margins(batch, self._margins, mixed_seed(self._state.seed, number, index, 1))
 
     def __iter__(self) -> Iterator[tuple[Batch, ...]]:
         if not self._prefetch:
