@@ -67,9 +67,9 @@ class Samples:
         rank: int = 0,
         world: int = 1,
     ) -> None:
-        """margins: see `with_margins`. prefetch: batches made ahead by a thread, on a stream of its own on a CUDA device; 0
-        makes each when it is read. Raises ArgumentError for stages that name no source, have no weight or do not begin
-        at 0.
+        """margins: see `with_margins`. prefetch: batches made ahead by a thread, on a stream of its own on a CUDA
+        device; 0 makes each when it is read. Raises ArgumentError for stages that name no source, have no weight or do
+        not begin at 0.
         """
         _check(sources, stages, parts)
         self._sources = dict(sources)
