@@ -1,5 +1,6 @@
 """Pairs that measure a run: crops and whole frames beside each other, sets by name, and when they are asked for."""
 
+import dataclasses
 import json
 from pathlib import Path
 
@@ -184,6 +185,20 @@ def test_a_run_whose_flow_grows_with_the_frame_says_so(make, capsys, monkeypatch
     )
 
 
+def test_a_flow_that_leads_into_the_padding_finds_the_edge():
+    """Everything comes from 20 pixels further down, left alone; below the last row, from that."""
+    (each,) = [pair("a", 50, 70)]
+
+    def predict(left, right, t):
+        flow = left.new_zeros(1, 4, *left.shape[-2:])
+        flow[:, 1] = 20.0
+        return Answer(left, flow, torch.ones_like(left[:, :1]))
+
+    expected = each.left[:, np.minimum(np.arange(50) + 20, 49)]
+    held = HeldOut("clips", [dataclasses.replace(each, truths=((0.5, expected),))])
+    assert held.scores(predict, CPU, 64).mean == 100.0
+
+
 def plain_network(path: Path):
     net = checkpoint.load(path)
     assert isinstance(net, IFNet)
@@ -191,7 +206,7 @@ def plain_network(path: Path):
     def predict(left, right, t):
         with torch.inference_mode():
             motion = net(left, right, net.encode(left), net.encode(right), t)
-            return Answer(net.merge(left, right, motion), motion.flow)
+            return Answer(net.merge(left, right, motion), motion.flow, motion.mask)
 
     return predict, net.modulus()
 

@@ -208,7 +208,9 @@ class Trainer:
         self.pupil.module.eval()
         with torch.inference_mode():
             lesson: Lesson = self.weights.call_with(self.descent.average, left, right, t)
-        return Answer(lesson.answer, lesson.stages[-1].motion.flow)
+        motion = lesson.stages[-1].motion
+        drawn = not isinstance(self.pupil.module, Taught)  # the paper's networks draw what warping cannot bring
+        return Answer(lesson.answer, motion.flow, None if drawn else motion.mask)
 
     def block_errors(self) -> list[BlockErrors]:
         """What the averaged weights' blocks leave of the known motion of the newest step's batches, part by part.

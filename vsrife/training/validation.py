@@ -1,7 +1,7 @@
 """How good the network in training is, on pictures that it does not learn from: skip-frame PSNR, the flow's length.
 
-The pairs and the measure are those of `evaluation`; the network is run as it is, on padded RGB. The table of a finished
-model is made by `python -m vsrife evaluate`, through the filter.
+The pairs and the measure are those of `evaluation`; the network is run as it is, on padded RGB, and its picture made on
+the frame alone, as the filter does. The table of a finished model is made by `python -m vsrife evaluate`.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
+from vsrife.network.motion import Motion, merged
 from vsrife.training.config import Config, Validation
 from vsrife.training.data.held_out import held_out_triplets
 from vsrife.training.data.packing import open_pack
@@ -31,10 +32,15 @@ SCENES: Final = "scenes"
 
 
 class Answer(NamedTuple):
-    """What a network makes of a pair. picture: [1, 3, H, W] in 0..1; flow: [1, 4, H, W] in pixels, as in Motion."""
+    """What a network makes of a pair. picture: [1, 3, H, W] in 0..1; flow: [1, 4, H, W] in pixels, as in Motion.
+
+    mask: [1, 1, H, W], as in Motion, of a network that draws nothing but what flow and mask tell; its picture is made
+    of them as the filter makes it, which takes the picture's edge where the flow leads into the padding. Else None.
+    """
 
     picture: Tensor
     flow: Tensor
+    mask: Tensor | None = None
 
 
 Predict = Callable[[Tensor, Tensor, float], Answer]
@@ -128,10 +134,12 @@ class HeldOut:
             room = (0, -width % modulus, 0, -height % modulus)
             frames = [_on(device, each, room) for each in (pair.left, pair.right)]
             answer = predict(frames[0], frames[1], t)
-            shown = answer.picture[0, :, :height, :width]
-            picture: Picture = (shown.clamp(0, 1) * 255).round().to(torch.uint8).cpu().numpy()
-            flow = answer.flow[0, :, :height, :width].reshape(2, 2, height, width)
-            return picture, float(torch.linalg.vector_norm(flow, dim=1).mean())
+            flow, shown = (each[..., :height, :width] for each in (answer.flow, answer.picture))
+            if answer.mask is not None:
+                left, right = (each[..., :height, :width] for each in frames)
+                shown = merged(left, right, Motion(flow=flow, mask=answer.mask[..., :height, :width]))
+            picture: Picture = (shown[0].clamp(0, 1) * 255).round().to(torch.uint8).cpu().numpy()
+            return picture, float(torch.linalg.vector_norm(flow[0].reshape(2, 2, height, width), dim=1).mean())
 
         # The pairs that are looked at in several sizes are whole among all the others too: asked for once.
         known: dict[tuple[Pair, float], tuple[float, float]] = {}
