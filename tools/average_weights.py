@@ -3,9 +3,9 @@
     python tools/average_weights.py OUT.safetensors RUN/model.safetensors OTHER.safetensors ...
 
 Each file counts once. Where the learning rate is still high, steps far from each other err in different ways, and their
-mean errs less ("Averaging Weights Leads to Wider Optima and Better Generalization", Izmailov et al., UAI 2018). Files are
-as `vsrife train` writes them; OUT has half precision and their metadata. The networks have no normalisation layers, so
-there are no statistics to be found anew.
+mean errs less ("Averaging Weights Leads to Wider Optima and Better Generalization", Izmailov et al., UAI 2018).
+Files are as `vsrife train` writes them; OUT has half precision and their metadata. The networks have no normalisation
+layers, so there are no statistics to be found anew.
 """
 
 import argparse
