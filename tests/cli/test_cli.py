@@ -17,6 +17,8 @@ CONTENT = b"PK\x03\x04" + b"weights" * 99
 
 @pytest.fixture(autouse=True)
 def folder(tmp_path, monkeypatch):
+    """An empty cache, and a package without networks."""
+    monkeypatch.setattr(store, "EMBEDDED", tmp_path / "none")
     monkeypatch.setenv("VSRIFE_MODELS", str(tmp_path / "models"))
     monkeypatch.setenv("COLUMNS", "100")
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")

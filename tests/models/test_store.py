@@ -24,8 +24,9 @@ SUM = hashlib.sha256(CONTENT).hexdigest()
 
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
-    """An empty cache."""
+    """An empty cache, and a package without networks."""
     monkeypatch.setenv("VSRIFE_MODELS", str(tmp_path / "models"))
+    monkeypatch.setattr(store, "EMBEDDED", tmp_path / "none")
     return tmp_path / "models"
 
 
