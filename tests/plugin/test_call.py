@@ -60,8 +60,8 @@ WRONG = [
     ({"multi": 2, "fps_den": 1}, r"and fps_den \(1\) must not be passed together"),
     ({"factor_num": 2, "fps_num": 60}, r"and fps_num \(60\) must not be passed together"),
     ({"multi": 2, "factor_num": 5, "factor_den": 2, "fps_num": 60, "fps_den": 1}, r"and factor_num \(5\) must not"),
-    ({"model": "4.99"}, r"did you mean 4\.\d+\? names: 3\.1, .*4\.0, 4\.1, .*4\.26\.heavy$"),
-    ({"model": "rife"}, r"must be a model's name or a checkpoint file; names: 3\.1, "),
+    ({"model": "4.99"}, r"did you mean 4\.\d+\? names: default, 3\.1, .*4\.0, 4\.1, .*4\.26\.heavy$"),
+    ({"model": "rife"}, r"must be a model's name or a checkpoint file; names: default, 3\.1, "),
     ({"model": ""}, r"must be a name or a file; for the names: python -m vsrife models$"),
     (
         {"model": "no such.pkl"},

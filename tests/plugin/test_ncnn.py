@@ -16,7 +16,7 @@ import vsrife
 from tests import standin
 from tests.network import small
 from vsrife.engine import device
-from vsrife.models import catalogue
+from vsrife.models import catalogue, ncnn
 
 from .clips import samples, textured
 
@@ -202,6 +202,7 @@ class TestModel:
 
     def test_no_network_at_all(self, monkeypatch, tmp_path):
         monkeypatch.setenv(standin.FOLDER_VARIABLE, str(tmp_path))
+        monkeypatch.setattr(ncnn, "embedded_default", lambda: None)
         text = error_of(model=23)
         assert text.startswith("RIFE: model (23) is rife-v4.6 of the ncnn plugin: model (4.6) is not on this machine")
 
