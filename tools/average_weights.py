@@ -12,12 +12,12 @@ import argparse
 import sys
 from pathlib import Path
 
-import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
 from vsrife.errors import ArgumentError, RifeError
+from vsrife.training.export import in_half
 
 
 def read(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
@@ -30,7 +30,7 @@ def read(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
 
 
 def average(paths: list[Path]) -> tuple[dict[str, Tensor], dict[str, str]]:
-    """The mean of the files' tensors, half precision, and their metadata. Raises ArgumentError for another network."""
+    """The mean of the files' tensors, half precision, and their metadata. Raises RifeError for another network."""
     first, metadata = read(paths[0])
     total = {key: each.double() for key, each in first.items()}
     for path in paths[1:]:
@@ -42,11 +42,8 @@ def average(paths: list[Path]) -> tuple[dict[str, Tensor], dict[str, str]]:
             raise ArgumentError(f"file ({path}) must hold the network of {paths[0]}, and {what} differs; leave it out")
         for key, each in given.items():
             total[key] += each
-    mean = {key: (each / len(paths)).half().contiguous() for key, each in total.items()}
-    wrong = next((key for key, each in mean.items() if not bool(torch.isfinite(each).all())), None)
-    if wrong is not None:
-        raise ArgumentError(f"weight ({wrong}) must be finite in half precision; leave files out in which it is not")
-    return mean, metadata
+    mean = {key: each / len(paths) for key, each in total.items()}
+    return in_half(mean, "leave files out in which it is not"), metadata
 
 
 def main() -> int:

@@ -120,10 +120,10 @@ def levels_of(
     """
     architecture = network.architecture
     levels: list[Level] = []
+    height, width = frames.rgb.shape[-2:]
     for index, scale in enumerate(architecture.scales[:blocks]):
         x = frames.input(levels, scale, network.dtype, adds_masks=architecture.adds_masks, detached=detached)
-        size = frames.rgb.shape[-2:]
-        with torch.set_grad_enabled(torch.is_grad_enabled() and is_taught((size[0], size[1]), scale, cells)):
+        with torch.set_grad_enabled(torch.is_grad_enabled() and is_taught((height, width), scale, cells)):
             answer: Tensor = network.get_submodule(f"block{index}")(x).float()
         growth = scale * architecture.answer_scale
         wanted = architecture.hidden > 0 and index < len(architecture.scales) - 1

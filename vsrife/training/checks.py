@@ -94,7 +94,7 @@ def _check_cells(config: Config, pupil: Pupil) -> None:
     crops += [(each.crop, each.blocks or len(architecture.widths)) for each in config.data.also]
     for index, scale in enumerate(architecture.scales):
         least = cells * CONV_STRIDE * scale
-        if not any(min(crop) >= least and index < blocks for crop, blocks in crops):
+        if not any(is_taught((crop[0], crop[1]), scale, cells) and index < blocks for crop, blocks in crops):
             raise ArgumentError(
                 f"network.cells ({cells}) must be such that each block learns somewhere, and that of scale {scale} "
                 f"needs a crop of {least}x{least}; add it to data.also, or lower network.cells"

@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 from safetensors.torch import save
+from torch import Tensor
 
 import vsrife
 from vsrife.errors import RifeError
@@ -17,7 +18,7 @@ from vsrife.network import PaperArchitecture
 from vsrife.training.config import Config
 from vsrife.training.networks import Pupil
 
-__all__ = ["export", "exported"]
+__all__ = ["export", "exported", "in_half"]
 
 
 def exported(folder: Path, pupil: Pupil) -> Path:
@@ -25,15 +26,23 @@ def exported(folder: Path, pupil: Pupil) -> Path:
     return folder / ("model-large.safetensors" if _is_large(pupil) else "model.safetensors")
 
 
+def in_half(weights: Mapping[str, Tensor], way_out: str) -> dict[str, Tensor]:
+    """Weights in half precision, contiguous, on the CPU. Raises RifeError, which ends in the way out, where one is not
+    finite then.
+    """
+    made = {key: each.half().cpu().contiguous() for key, each in weights.items()}
+    for key, each in made.items():
+        if not bool(torch.isfinite(each).all()):
+            raise RifeError(f"weight ({key}) must be finite in half precision; {way_out}")
+    return made
+
+
 def export(folder: Path, pupil: Pupil, config: Config, facts: Mapping[str, Any]) -> Path:
     """Write the weights that the pupil has, without teacher, and config.json. Returns the weights' file.
 
     Raises RifeError, and writes nothing, where a weight is beyond what half precision holds.
     """
-    state = {key: each.half().cpu().contiguous() for key, each in pupil.weights().items()}
-    for key, each in state.items():
-        if not bool(torch.isfinite(each).all()):
-            raise RifeError(f"weight ({key}) must be finite in half precision; raise optimiser.decay, and begin anew")
+    state = in_half(pupil.weights(), "raise optimiser.decay, and begin anew")
     path = exported(folder, pupil)
     about = {
         "config": config.as_plain(),

@@ -179,15 +179,15 @@ class Trainer:
         other number that of the first.
         """
         first: tuple[Lesson, Tensor] | None = None
-        total: Tensor | None = None
+        losses = []
         module = self.weights.cast()
         for batch, blocks in zip(batches, self._blocks, strict=True):
             lesson = self._lesson(module, batch, self._every_block if flow_alone and blocks is None else blocks)
             parts = objective(lesson, batch, self.config.loss, flow_alone=flow_alone)
-            total = parts[0] if total is None else total + parts[0]
+            losses.append(parts[0])
             first = first or (lesson, parts.detach())
         assert first is not None
-        assert total is not None
+        total = torch.stack(losses).sum()
         # One pass for all batches: what comes back to the row of weights is as long as it, and added up there once.
         total.backward()  # type: ignore[no-untyped-call]
         lesson, parts = first

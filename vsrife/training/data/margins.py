@@ -4,6 +4,7 @@ A network that never saw them is disturbed by them as far as its blocks see, and
 """
 
 import torch
+from torch import Tensor
 
 from vsrife.training.data.batch import Batch
 from vsrife.training.data.draws import Draws
@@ -32,7 +33,7 @@ def with_margins(batch: Batch, share: float, seed: int) -> Batch:
     y = torch.arange(height, device=device, dtype=torch.float32).view(1, 1, -1, 1)
     x = torch.arange(width, device=device, dtype=torch.float32)
 
-    def inside(down: torch.Tensor | float, across: torch.Tensor | float) -> torch.Tensor:
+    def inside(down: Tensor | float, across: Tensor | float) -> Tensor:
         return (y + down <= least[0] - 1) & (x + across <= least[1] - 1)
 
     shown = inside(0.0, 0.0)
