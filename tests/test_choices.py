@@ -13,11 +13,12 @@ from tests.training.card import CARD, played
 from vsrife import choices
 from vsrife.choices import Choices, choose, chosen
 from vsrife.engine import device as devices
-from vsrife.engine import graphs, interpolator, streams
+from vsrife.engine import interpolator, streams
+from vsrife.engine.backend.cuda import graphs
 from vsrife.engine.memory import plan
 from vsrife.engine.networks import Network
-from vsrife.video import host
-from vsrife.video.formats import Family, PixelFormat
+from vsrife.engine.transfer import host
+from vsrife.formats.pixel_format import Family, PixelFormat
 
 __all__ = ["recorder"]  # a fixture
 

@@ -208,19 +208,19 @@ def test_a_machine_without_a_gpu_is_the_cpu(monkeypatch, average_model, call):
 def test_a_gpu_that_has_not_the_frames_is_named_so_too(monkeypatch, right, way_out):
     import torch
 
-    from vsrife.plugin import resident
+    from vsrife.plugin.gpu import bridge
+    from vsrife.plugin.gpu.vulkan import Device
     from vsrife.plugin.ncnn import Ncnn, named
-    from vsrife.plugin.vulkan import Device
 
-    monkeypatch.setattr(resident, "cuda_device", lambda uuid: right and torch.device(right))
-    monkeypatch.setattr(resident, "uuid_of", lambda device: b"\1")
+    monkeypatch.setattr(bridge, "cuda_device", lambda uuid: right and torch.device(right))
+    monkeypatch.setattr(bridge, "uuid_of", lambda device: b"\1")
     monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: "A GPU")
     device = Device(name="Another", uuid=b"\2", exports_memory=True, exports_timelines=True)
 
     def refuse(clip, *, gpu_id, **keywords):
         try:
             with named(Ncnn(gpu=gpu_id)):
-                raise ArgumentError(resident._elsewhere(device, "cuda:1", torch.device("cuda", 1)))
+                raise ArgumentError(bridge._elsewhere(device, "cuda:1", torch.device("cuda", 1)))
         except ArgumentError as error:
             raise vs.Error(f"RIFE: {error}") from None
 

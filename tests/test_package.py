@@ -9,7 +9,7 @@ import vsrife
 from vsrife.engine import device
 from vsrife.network.architecture import USER_SCALES
 from vsrife.plugin import arguments
-from vsrife.video import still
+from vsrife.scene import duplicates
 
 from .conftest import ROOT
 
@@ -53,7 +53,7 @@ def test_what_stands_twice_agrees():
     """Where importing the other one would bring torch, a constant stands in the torch-free module as well."""
     assert tuple(USER_SCALES) == arguments.SCALES
     assert ("auto", *device.PRECISIONS) == arguments.PRECISIONS
-    assert still.DEFAULT_STILL_THRESHOLD == arguments.DEFAULT_SKIP_THRESHOLD
+    assert duplicates.DEFAULT_STILL_THRESHOLD == arguments.DEFAULT_SKIP_THRESHOLD
 
 
 def test_version_stands_once_more_in_pyproject():

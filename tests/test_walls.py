@@ -16,52 +16,82 @@ WALLS: dict[str, tuple[str, ...]] = {
     # The names of networks.
     "vsrife._older": ("vsrife.errors", "vsrife.models.catalogue"),
     # Fetching for auto_download, and the detector's default threshold.
-    "vsrife._compat": ("vsrife._api", "vsrife._older", "vsrife.errors", "vsrife.models.store", "vsrife.video.cuts"),
+    "vsrife._compat": (
+        "vsrife._api",
+        "vsrife._older",
+        "vsrife.errors",
+        "vsrife.models.store",
+        "vsrife.scene.scene_change",
+    ),
     # Streams and captures, for every room that queues work on a GPU.
     "vsrife.cuda": (),
     # What is to be measured.
     "vsrife.choices": (),
     "vsrife.errors": (),
     # The package itself for its version; devices and the plugin it asks torch and VapourSynth about, not the engine.
-    "vsrife.cli": ("vsrife.cli", "vsrife.errors", "vsrife.models", "vsrife.training", "vsrife"),
+    "vsrife.cli": (
+        "vsrife.bench",
+        "vsrife.cli",
+        "vsrife.errors",
+        "vsrife.evaluation",
+        "vsrife.models",
+        "vsrife.training",
+        "vsrife",
+    ),
     # What is measured, apart from the whole filter.
-    "vsrife.cli.bench": (
-        *(
-            "vsrife.cli.bench",
-            "vsrife.choices",
-            "vsrife.cuda",
-            "vsrife.engine",
-            "vsrife.errors",
-            "vsrife.models",
-            "vsrife.network",
-            "vsrife",
-        ),
-        *(
-            "vsrife.video.colour",
-            "vsrife.video.formats",
-            "vsrife.video.host",
-            "vsrife.video.picture",
-            "vsrife.video.rgb",
-        ),
+    "vsrife.bench": (
+        "vsrife.bench",
+        "vsrife.choices",
+        "vsrife.cuda",
+        "vsrife.engine",
+        "vsrife.errors",
+        "vsrife.formats",
+        "vsrife.models",
+        "vsrife.network",
+        "vsrife",
     ),
-    "vsrife.engine": (
-        *("vsrife.choices", "vsrife.cuda", "vsrife.engine", "vsrife.errors", "vsrife.models", "vsrife.network"),
-        *("vsrife.video.colour", "vsrife.video.formats", "vsrife.video.picture"),
-    ),
-    "vsrife.models": ("vsrife.errors", "vsrife.models", "vsrife.network"),
+    "vsrife.formats": ("vsrife.errors", "vsrife.formats"),
+    "vsrife.scene": ("vsrife.formats", "vsrife.scene"),
     "vsrife.network": ("vsrife.errors", "vsrife.network"),
-    "vsrife.plugin": ("vsrife.engine", "vsrife.errors", "vsrife.models", "vsrife.plugin", "vsrife.video"),
-    # The package itself for its version; signatures and repeated frames of clips are the filter's.
+    "vsrife.models": ("vsrife.errors", "vsrife.models", "vsrife.network"),
+    "vsrife.engine": (
+        "vsrife.choices",
+        "vsrife.cuda",
+        "vsrife.engine",
+        "vsrife.errors",
+        "vsrife.formats",
+        "vsrife.models",
+        "vsrife.network",
+    ),
+    "vsrife.plugin": (
+        "vsrife.engine",
+        "vsrife.errors",
+        "vsrife.formats",
+        "vsrife.models",
+        "vsrife.plugin",
+        "vsrife.scene",
+    ),
+    # Signatures and duplicates, to find the shots of a clip; a stream for uploads.
+    "vsrife.datasets": ("vsrife.cuda", "vsrife.datasets", "vsrife.errors", "vsrife.network", "vsrife.scene"),
+    # The package itself for its version.
     "vsrife.training": (
-        *("vsrife.cuda", "vsrife.errors", "vsrife.models", "vsrife.network", "vsrife.training", "vsrife"),
-        *("vsrife.video.signature", "vsrife.video.still"),
+        "vsrife.cuda",
+        "vsrife.datasets",
+        "vsrife.errors",
+        "vsrife.evaluation",
+        "vsrife.models",
+        "vsrife.network",
+        "vsrife.training",
+        "vsrife",
     ),
     # Frames are made by the public call; of the rest it only reads pictures and finds clips.
-    "vsrife.training.evaluation": (
-        *("vsrife.errors", "vsrife.training.data.clips", "vsrife.training.data.pictures"),
-        *("vsrife.training.evaluation", "vsrife"),
+    "vsrife.evaluation": (
+        "vsrife.datasets.clips",
+        "vsrife.datasets.pictures",
+        "vsrife.errors",
+        "vsrife.evaluation",
+        "vsrife",
     ),
-    "vsrife.video": ("vsrife.choices", "vsrife.cuda", "vsrife.errors", "vsrife.video"),
 }
 """For each room, or module, what of the package it may import, lazily or not. A room stands for all that is in it, but
 `vsrife` for its __init__ alone; a room inside another has walls of its own."""
@@ -70,18 +100,18 @@ TORCH_FREE = (
     *("vsrife", "vsrife.__main__", "vsrife._api", "vsrife._compat", "vsrife._older"),
     *("vsrife.choices", "vsrife.errors"),
     *("vsrife.cli", "vsrife.cli.doctor", "vsrife.cli.evaluate", "vsrife.cli.models", "vsrife.cli.train"),
-    *("vsrife.cli.bench", "vsrife.cli.bench.child", "vsrife.cli.bench.command"),
+    *("vsrife.bench", "vsrife.bench.child", "vsrife.bench.command"),
     *("vsrife.models", "vsrife.models.catalogue", "vsrife.models.download", "vsrife.models.store"),
     *("vsrife.models.ncnn", "vsrife.plugin.ncnn", "vsrife.plugin.raw_arguments"),
     *("vsrife.plugin", "vsrife.plugin.arguments", "vsrife.plugin.callbacks", "vsrife.plugin.installation"),
     *(
         "vsrife.plugin.native",
         "vsrife.plugin.signature",
-        "vsrife.plugin.timeline",
+        "vsrife.plugin.timing",
         "vsrife.plugin.vsapi",
-        "vsrife.plugin.vulkan",
+        "vsrife.plugin.gpu.vulkan",
     ),
-    *("vsrife.video", "vsrife.video.colour", "vsrife.video.formats"),
+    *("vsrife.formats", "vsrife.formats.colour", "vsrife.formats.pixel_format"),
 )
 """Modules that must not bring torch when they are imported, by themselves or through another one."""
 
@@ -183,15 +213,18 @@ def test_torch_is_not_brought_by_what_must_do_without():
 
 
 VIOLATIONS = {
-    "vsrife.network.warp": ["from vsrife.engine.cache import Cache", "import vsrife.video.rgb"],
+    "vsrife.network.warp": ["from vsrife.engine.cache import Cache", "import vsrife.formats.rgb"],
     "vsrife.errors": ["import vsrife.models", "import vsrife"],
-    "vsrife.engine.synthesis": ["from vsrife.video import host", "def f():\n    from vsrife.plugin import vsapi"],
-    "vsrife.video.rgb": ["if TYPE_CHECKING:\n    from vsrife.network.motion import Motion"],
+    "vsrife.engine.backend.synthesis": [
+        "from vsrife.plugin import filter",
+        "def f():\n    from vsrife.plugin import vsapi",
+    ],
+    "vsrife.formats.rgb": ["if TYPE_CHECKING:\n    from vsrife.network.flow_and_mask import Motion"],
     "vsrife.models.store": ["import os, vsrife"],
     "vsrife.cli.doctor": ["from vsrife.engine.device import resolve_device"],
-    "vsrife.cli.bench.whole": ["from vsrife.plugin import vsapi"],
+    "vsrife.bench.whole": ["from vsrife.plugin import vsapi"],
     "vsrife.plugin.filter": ["import vsrife.network.ifnet as ifnet"],
-    "vsrife.training.evaluation.run": ["from vsrife.engine.interpolator import Interpolator"],
+    "vsrife.evaluation.run": ["from vsrife.engine.interpolator import Interpolator"],
 }
 
 
@@ -205,7 +238,7 @@ def test_a_trespass_is_seen(module, line):
 @pytest.mark.parametrize(
     ("module", "line", "way"),
     [
-        ("vsrife.plugin.timeline", "import torch", "vsrife.plugin.timeline > torch"),
+        ("vsrife.plugin.timing", "import torch", "vsrife.plugin.timing > torch"),
         (
             "vsrife.cli.models",
             "try:\n    from torch import Tensor\nexcept ImportError: ...",
@@ -213,7 +246,7 @@ def test_a_trespass_is_seen(module, line):
         ),
         ("vsrife.models.store", "import safetensors.torch", "vsrife.models.store > safetensors.torch"),
         ("vsrife.models.store", "from safetensors import torch as t", "vsrife.models.store > safetensors.torch"),
-        ("vsrife.video", "import torch.nn", "vsrife.video.formats > vsrife.video > torch.nn"),
+        ("vsrife.formats", "import torch.nn", "vsrife.formats.pixel_format > vsrife.formats > torch.nn"),
         (
             *("vsrife.models.download", "from vsrife.models.checkpoint import load"),
             "vsrife.models.store > vsrife.models.download > vsrife.models.checkpoint > torch",
@@ -228,5 +261,5 @@ def test_torch_is_seen(module, line, way):
 @pytest.mark.parametrize("line", ["def f():\n    import torch", "if TYPE_CHECKING:\n    import torch"])
 def test_torch_may_be_imported_later(line):
     sources = package()
-    module = "vsrife.plugin.timeline"
+    module = "vsrife.plugin.timing"
     assert ways_to_torch({**sources, module: f"{sources[module]}\n{line}\n"}) == []

@@ -16,12 +16,12 @@ from typing import Any
 
 import torch
 
+from vsrife.datasets.labelling import RULES, Network, Wanted, label_shot, rounds, wanted_labels
+from vsrife.datasets.labels import Label, LabelFolder, Place
+from vsrife.datasets.packing import Pack, open_pack
 from vsrife.errors import ArgumentError, RifeError
 from vsrife.models.checkpoint import files_of, load
 from vsrife.models.store import locate
-from vsrife.training.data.labelling import RULES, Network, Wanted, label_shot, rounds, wanted_labels
-from vsrife.training.data.labels import Label, LabelFolder, Place
-from vsrife.training.data.packing import Pack, open_pack
 
 MODELS = ("4.0", "3.1@0.5")
 PART = 8

@@ -5,7 +5,7 @@
 Runs inside of the filter, on VapourSynth's thread. Time under the GIL is the processor time of that thread less what it
 spends between a release and the next taking of the GIL, which gil_meter.c adds up: it stands before libpython's own
 functions by LD_PRELOAD, so this needs Linux, a C compiler, and a Python that is a shared library. Waiting counts for
-neither, so that other programs and threads do not matter. ``--plain`` measures the definitions in vsrife.video instead
+neither, so that other programs and threads do not matter. ``--plain`` measures the definitions in vsrife.scene instead
 of the compiled library.
 """
 
@@ -24,11 +24,11 @@ import numpy as np
 import torch
 import vapoursynth as vs
 
+from vsrife.engine.transfer.host import HostPlanes
 from vsrife.plugin import scenes
 from vsrife.plugin.vsapi import Frame
-from vsrife.video import cuts, still
-from vsrife.video.host import HostPlanes
-from vsrife.video.signature import Signature, signature
+from vsrife.scene import duplicates, scene_change
+from vsrife.scene.signature import Signature, signature
 
 METER = "gil_meter"
 RUNS = 200
@@ -88,7 +88,7 @@ def rows(pair: str, asked: scenes.Scenes, k: int, left: Frame, right: Frame) -> 
 class Plain:
     """The definitions, in place of `HostMeasures`."""
 
-    in_place = staticmethod(cuts.in_place)
+    in_place = staticmethod(scene_change.in_place)
 
     def signature(self, planes: HostPlanes) -> Signature:
         """See `HostMeasures.signature`."""
@@ -96,7 +96,7 @@ class Plain:
 
     def is_still(self, left: HostPlanes, right: HostPlanes, threshold: float) -> bool:
         """See `HostMeasures.is_still`."""
-        return still.is_still(left, right, left.layout.format.bits, threshold)
+        return duplicates.is_still(left, right, left.layout.format.bits, threshold)
 
 
 def measure(width: int, height: int, fmt: vs.PresetVideoFormat, model: str) -> Iterator[str]:
@@ -131,7 +131,7 @@ def measure(width: int, height: int, fmt: vs.PresetVideoFormat, model: str) -> I
 def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--plain", action="store_true", help="measure the definitions in vsrife.video")
+    parser.add_argument("--plain", action="store_true", help="measure the definitions in vsrife.scene")
     parser.add_argument("--model", default="4.0", help="any that is here, none is asked; default: %(default)s")
     options = parser.parse_args()
     if METER not in os.environ.get("LD_PRELOAD", ""):

@@ -15,9 +15,9 @@ import numpy as np
 import vapoursynth as vs
 
 import vsrife
-from vsrife.training.data.clips import find_clips, open_clip
-from vsrife.training.evaluation.clips import SAMPLES, moving_pairs
-from vsrife.training.evaluation.metrics import psnr
+from vsrife.datasets.clips import find_clips, open_clip
+from vsrife.evaluation.clips import SAMPLES, moving_pairs
+from vsrife.evaluation.metrics import psnr
 
 NAMES: Final = ("y", "y_by_rgb", "u", "u_by_rgb", "v", "v_by_rgb")
 

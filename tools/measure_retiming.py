@@ -21,8 +21,8 @@ import numpy as np
 import vapoursynth as vs
 
 import vsrife
-from vsrife.training.data.clips import open_clip
-from vsrife.training.evaluation.metrics import psnr
+from vsrife.datasets.clips import open_clip
+from vsrife.evaluation.metrics import psnr
 
 core = vs.core
 

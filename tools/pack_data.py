@@ -3,15 +3,15 @@
     python tools/pack_data.py DATA OUT [--pictures 60] [--clips 75] [--most 33000000]
 
 DATA holds photos, textures, sprites, clips_train, SOURCES.tsv and README.md; clips_eval, which measures, is kept out.
-What OUT then holds is told in vsrife/training/data/packing.py, the choice of formats in docs/data.md.
+What OUT then holds is told in vsrife/datasets/packing.py, the choice of formats in docs/data.md.
 """
 
 import argparse
 import sys
 from pathlib import Path
 
+from vsrife.datasets.packing import PackSettings, write_pack
 from vsrife.errors import RifeError
-from vsrife.training.data.packing import PackSettings, write_pack
 
 
 def main() -> int:

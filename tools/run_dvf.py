@@ -26,16 +26,16 @@ from PIL import Image, ImageDraw
 from safetensors.torch import save_file
 from torch import Tensor
 
+from vsrife.datasets import Batch, Samples, SamplesState, Source, Stage, find_clips
+from vsrife.datasets.augment import augment
+from vsrife.datasets.clips import open_clip
+from vsrife.datasets.draws import Draws, mixed_seed
+from vsrife.datasets.samples import Part
 from vsrife.errors import ArgumentError, RifeError
+from vsrife.evaluation.samples import pictures
 from vsrife.network.warp import resize
 from vsrife.training.config import Config, Data, Mix, Optimiser, Run, Validation
-from vsrife.training.data import Batch, Samples, SamplesState, Source, Stage, find_clips
-from vsrife.training.data.augment import augment
-from vsrife.training.data.clips import open_clip
-from vsrife.training.data.draws import Draws, mixed_seed
-from vsrife.training.data.samples import Part
 from vsrife.training.dvf import Dvf, Voxels, edge_map
-from vsrife.training.evaluation.samples import pictures
 from vsrife.training.losses import end_point_error, laplacian
 from vsrife.training.optimiser import Descent, rate_at
 from vsrife.training.parallel import Group

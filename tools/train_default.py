@@ -28,16 +28,16 @@ from fractions import Fraction
 from pathlib import Path
 
 import vsrife
+from vsrife.datasets.labels import about_labels
+from vsrife.datasets.packing import HELD_OUT, PackSettings, open_pack, write_pack
 from vsrife.errors import ModelError, RifeError
+from vsrife.evaluation.protocols import PROTOCOLS
+from vsrife.evaluation.report import as_json, as_text
+from vsrife.evaluation.run import AVERAGE, Result, Row, evaluate
 from vsrife.models import store
 from vsrife.models.catalogue import entry_of_file
 from vsrife.models.embedded import ABOUT, MOST_BYTES
 from vsrife.training.config import Config, read_config
-from vsrife.training.data.labels import about_labels
-from vsrife.training.data.packing import HELD_OUT, PackSettings, open_pack, write_pack
-from vsrife.training.evaluation.protocols import PROTOCOLS
-from vsrife.training.evaluation.report import as_json, as_text
-from vsrife.training.evaluation.run import AVERAGE, Result, Row, evaluate
 from vsrife.training.export import exported
 from vsrife.training.loop import Trainer
 from vsrife.training.parallel import join

@@ -247,7 +247,7 @@ def _threshold(theirs: float | None) -> float | None:
         return 1.0
     if theirs == THEIR_THRESHOLD:
         return None
-    from vsrife.video.cuts import DEFAULT_CUT_THRESHOLD as OURS
+    from vsrife.scene.scene_change import DEFAULT_CUT_THRESHOLD as OURS
 
     if theirs < THEIR_THRESHOLD:
         ours = OURS * theirs / THEIR_THRESHOLD

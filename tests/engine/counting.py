@@ -30,22 +30,23 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from tests.network.small import network
-from vsrife.cli.bench.scenery import ARCHITECTURES
-from vsrife.engine import device, graphs
+from vsrife.bench.scenery import ARCHITECTURES
+from vsrife.engine import device
 from vsrife.engine import interpolator as interpolators
+from vsrife.engine.backend.cuda import graphs
+from vsrife.engine.backend.cuda.kernels import Kernels, Loader, loader, new_pair
+from vsrife.engine.backend.cuda.kernels.launch import Launch
+from vsrife.engine.backend.cuda.sampler import FusedSampler
 from vsrife.engine.estimator import Estimator
-from vsrife.engine.fused import FusedSampler
 from vsrife.engine.interpolator import Interpolator
-from vsrife.engine.kernels import Kernels, Loader, loader, new_pair
-from vsrife.engine.kernels.launch import Launch
 from vsrife.engine.memory import plan
 from vsrife.engine.networks import BlockNetwork, Network
+from vsrife.engine.picture import Layer, Picture
 from vsrife.engine.streams import lane
+from vsrife.engine.transfer import host
+from vsrife.formats.colour import ColourOverrides, colour_of
+from vsrife.formats.pixel_format import Family, PixelFormat
 from vsrife.network import IFNet
-from vsrife.video import host
-from vsrife.video.colour import ColourOverrides, colour_of
-from vsrife.video.formats import Family, PixelFormat
-from vsrife.video.picture import Layer, Picture
 
 __all__ = ["SIZES", "engine_microseconds", "frame_nodes", "plugin_microseconds", "source_launches"]
 

@@ -5,18 +5,18 @@ from pathlib import Path
 import pytest
 import torch
 
-from tests.engine.kernels.conftest import host, kernels
+from tests.engine.backend.cuda.kernels.conftest import host, kernels
+from tests.formats.scenery import scene
+from tests.network.legacy.test_paper import KINDS as OLDER
+from tests.network.legacy.test_paper import small
 from tests.network.small import ARCHITECTURES, network
-from tests.network.test_paper import KINDS as OLDER
-from tests.network.test_paper import small
-from tests.video.scenery import scene
 from vsrife.engine import interpolator as interpolators
 from vsrife.engine.matcher import Matcher
 from vsrife.engine.networks import Network, load_network
 from vsrife.errors import RifeError
 from vsrife.network import IFNet
-from vsrife.video import cuts
-from vsrife.video.signature import signature
+from vsrife.scene import scene_change
+from vsrife.scene.signature import signature
 
 __all__ = ["host", "kernels"]  # fixtures
 
@@ -35,18 +35,18 @@ def pair(seed, other, height=180, width=320, step=0):
 
 def asked(matcher, left, right):
     """The share of blocks without their like once the network has moved them."""
-    found = cuts.prepare(left, right)
+    found = scene_change.prepare(left, right)
     with torch.inference_mode():
-        return matcher.warped(found.left, found.right, lambda a, b: cuts.warped(found, a, b))
+        return matcher.warped(found.left, found.right, lambda a, b: scene_change.warped(found, a, b))
 
 
 def test_the_official_network_tells_motion_from_a_cut(official_model):
     matcher = Matcher(load_network(Path(official_model), CPU, torch.float32), 180, 320)
     for seed in range(3):
         moved, cut = pair(seed, seed, step=12), pair(seed, seed + 10)
-        assert cuts.in_place(*moved) > 0.5
+        assert scene_change.in_place(*moved) > 0.5
         assert asked(matcher, *moved) < 0.3
-        assert cuts.score_of(asked(matcher, *cut)) >= cuts.DEFAULT_CUT_THRESHOLD
+        assert scene_change.score_of(asked(matcher, *cut)) >= scene_change.DEFAULT_CUT_THRESHOLD
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -6,8 +6,8 @@ import threading
 import pytest
 import torch
 
+from tests.network.legacy.test_paper import small
 from tests.network.small import frames, network
-from tests.network.test_paper import small
 from vsrife.engine import memory
 from vsrife.engine.estimator import Estimator
 from vsrife.engine.networks import Network

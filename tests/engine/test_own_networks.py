@@ -9,9 +9,9 @@ import torch
 import vapoursynth as vs
 from safetensors.torch import save_file
 
-from tests.engine.test_fused import CPU, RGBS, YUV420P8, largest_step, made, picture
+from tests.engine.backend.cuda.test_sampler import CPU, RGBS, YUV420P8, largest_step, made, picture
 from tests.network.small import OWN, infer, network
-from vsrife.cli.bench.work import work_of
+from vsrife.bench.work import work_of
 from vsrife.engine.interpolator import Interpolator
 from vsrife.engine.networks import Network
 from vsrife.models.metadata import metadata_of

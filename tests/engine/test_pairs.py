@@ -8,17 +8,17 @@ from fractions import Fraction
 import pytest
 import torch
 
-from tests.network.test_paper import HD, KINDS, PAPER, small
+from tests.network.legacy.test_paper import HD, KINDS, PAPER, small
 from vsrife.engine import interpolator as interpolators
+from vsrife.engine.backend.synthesis import synthesize
 from vsrife.engine.cache import Cache
 from vsrife.engine.interpolator import Interpolator
 from vsrife.engine.networks import Network
-from vsrife.engine.synthesis import synthesize
+from vsrife.engine.picture import Layer, Picture
 from vsrife.errors import ArgumentError
-from vsrife.video.colour import LUMA_WEIGHTS, ChromaLocation, Colour, Matrix
-from vsrife.video.formats import Family, PixelFormat
-from vsrife.video.picture import Layer, Picture
-from vsrife.video.rgb import to_rgb
+from vsrife.formats.colour import LUMA_WEIGHTS, ChromaLocation, Colour, Matrix
+from vsrife.formats.pixel_format import Family, PixelFormat
+from vsrife.formats.rgb import to_rgb
 
 CPU = torch.device("cpu")
 HALF, QUARTER = Fraction(1, 2), Fraction(1, 4)

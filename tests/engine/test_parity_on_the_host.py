@@ -14,15 +14,15 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from tests.engine.kernels.conftest import host
-from tests.engine.kernels.inputs import yuv
+from tests.engine.backend.cuda.kernels.conftest import host
+from tests.engine.backend.cuda.kernels.inputs import yuv
 from tests.gpu import test_order_gpu as order
 from tests.gpu import test_parity_gpu as parity
 from tests.gpu.test_parity_gpu import no_graphs
 from tests.network.small import network
-from vsrife.engine import graphs
 from vsrife.engine import interpolator as interpolators
-from vsrife.engine.kernels import Kernels
+from vsrife.engine.backend.cuda import graphs
+from vsrife.engine.backend.cuda.kernels import Kernels
 from vsrife.engine.networks import Network
 from vsrife.engine.streams import Lane
 

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch.nn import functional
 
-from tests.engine.kernels.inputs import generator_of
+from tests.engine.backend.cuda.kernels.inputs import generator_of
 from tests.hosts.processes import finish, start_python
 from vsrife.engine import winograd
 from vsrife.engine.winograd import Winograd, resolve

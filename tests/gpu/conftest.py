@@ -10,7 +10,7 @@ from typing import NoReturn
 import pytest
 import torch
 
-from vsrife.engine.kernels import Kernels, resolve
+from vsrife.engine.backend.cuda.kernels import Kernels, resolve
 
 
 def missing(what: str, reason: str) -> NoReturn:

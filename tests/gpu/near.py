@@ -5,8 +5,8 @@ from collections.abc import Sequence
 import numpy as np
 from torch import Tensor
 
-from vsrife.network.motion import Motion
-from vsrife.video.formats import PixelFormat
+from vsrife.formats.pixel_format import PixelFormat
+from vsrife.network.flow_and_mask import Motion
 
 FLOW = 2e-3
 """Pixels, and half as much again per pixel of flow. In float32 a convolution whose sums are taken in another order, or

@@ -8,8 +8,8 @@ import vapoursynth as vs
 
 from vsrife import choices
 from vsrife.choices import Choices
-from vsrife.video import host
-from vsrife.video.formats import PixelFormat
+from vsrife.engine.transfer import host
+from vsrife.formats.pixel_format import PixelFormat
 
 core = vs.core
 

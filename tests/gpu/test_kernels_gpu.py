@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from tests.engine.kernels import cases, inputs
-from vsrife.engine.kernels import KERNELS, Kernels, Loader, new_pair, resolve
+from tests.engine.backend.cuda.kernels import cases, inputs
+from vsrife.engine.backend.cuda.kernels import KERNELS, Kernels, Loader, new_pair, resolve
 
 
 @pytest.fixture(scope="module")
@@ -101,7 +101,7 @@ def test_a_first_launch_in_a_capture_is_refused(cuda, cupy):
 
 
 def test_no_kernel_spills(kernels, cuda, cupy):
-    from tests.engine.kernels.test_variants import FEW
+    from tests.engine.backend.cuda.kernels.test_variants import FEW
 
     loader = Loader(cuda)
     found = {variant: loader.registers(variant) for variant in FEW}

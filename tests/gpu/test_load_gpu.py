@@ -15,18 +15,19 @@ import pytest
 import torch
 import vapoursynth as vs
 
-from tests.engine.kernels.inputs import yuv
-from tests.engine.test_fused import made
+from tests.engine.backend.cuda.kernels.inputs import yuv
+from tests.engine.backend.cuda.test_sampler import made
 from tests.network.small import network
 from tests.plugin.clips import digest, numbered, samples, textured
 from tests.plugin.test_determinism import all_at_once, shuffled, threads
+from vsrife.bench.engine import device_memory
 from vsrife.choices import chosen
-from vsrife.cli.bench.engine import device_memory
-from vsrife.engine import graphs, interpolator
-from vsrife.engine.graphs import most_graphs
+from vsrife.engine import interpolator
+from vsrife.engine.backend.cuda import graphs
+from vsrife.engine.backend.cuda.graphs import most_graphs
 from vsrife.engine.networks import Network
+from vsrife.engine.transfer import host
 from vsrife.plugin import callbacks
-from vsrife.video import host
 
 __all__ = ["threads"]  # a fixture
 

@@ -7,14 +7,14 @@ import numpy as np
 import pytest
 import torch
 
+from tests.formats.scenery import scene
 from tests.network.small import network
-from tests.video.scenery import scene
+from vsrife.engine.backend.cuda.scene_statistics import FusedMeasures, measures_on
 from vsrife.engine.matcher import Matcher
-from vsrife.engine.measures import FusedMeasures, measures_on
 from vsrife.engine.networks import Network
-from vsrife.video import cuts
-from vsrife.video.signature import signature
-from vsrife.video.still import is_still
+from vsrife.scene import scene_change
+from vsrife.scene.duplicates import is_still
+from vsrife.scene.signature import signature
 
 SAMPLES = [(torch.uint8, 8), (torch.uint16, 10), (torch.uint16, 16), (torch.float16, 16), (torch.float32, 32)]
 
@@ -66,8 +66,8 @@ def test_a_network_is_asked_as_on_the_cpu(cuda, kernels, kind, dtype):
     here = Matcher(Network.of(network(kind), torch.device("cpu"), torch.float32), 180, 320)
     first, second = scene(1, 180, 332), scene(2, 180, 320)
     for left, right in ((first[:, :320], first[:, 12:]), (first[:, :320], second)):
-        pair = cuts.prepare(*(signature([each.round().to(torch.uint8)], 8) for each in (left, right)))
-        measure = partial(cuts.warped, pair)
+        pair = scene_change.prepare(*(signature([each.round().to(torch.uint8)], 8) for each in (left, right)))
+        measure = partial(scene_change.warped, pair)
         with torch.inference_mode():
             found, expected = (matcher.warped(pair.left, pair.right, measure) for matcher in (there, here))
             again = there.warped(pair.left, pair.right, measure)

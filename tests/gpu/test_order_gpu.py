@@ -10,17 +10,17 @@ import pytest
 import torch
 import vapoursynth as vs
 
-from tests.engine.kernels.inputs import rgb, yuv
-from tests.engine.test_fused import picture
+from tests.engine.backend.cuda.kernels.inputs import rgb, yuv
+from tests.engine.backend.cuda.test_sampler import picture
 from tests.hosts.processes import finish, start_python
 from tests.network.small import network
 from tests.plugin import test_determinism
 from tests.plugin.clips import digest, textured
 from tests.plugin.test_determinism import all_at_once, shuffled, threads
+from vsrife.bench.scenery import ARCHITECTURES as OFFICIAL
+from vsrife.bench.scenery import seeded_network
 from vsrife.choices import chosen
-from vsrife.cli.bench.scenery import ARCHITECTURES as OFFICIAL
-from vsrife.cli.bench.scenery import seeded_network
-from vsrife.engine import graphs
+from vsrife.engine.backend.cuda import graphs
 from vsrife.engine.device import computing
 from vsrife.engine.interpolator import Interpolator
 from vsrife.engine.networks import Network

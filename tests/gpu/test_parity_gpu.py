@@ -9,18 +9,18 @@ import pytest
 import torch
 import vapoursynth as vs
 
-from tests.engine.kernels.inputs import gray, rgb, yuv
-from tests.engine.test_fused import made, picture
+from tests.engine.backend.cuda.kernels.inputs import gray, rgb, yuv
+from tests.engine.backend.cuda.test_sampler import made, picture
+from tests.network.legacy.test_paper import KINDS, small
 from tests.network.small import ARCHITECTURES, frames, infer, network
-from tests.network.test_paper import KINDS, small
 from tests.plugin.clips import samples
+from vsrife.bench.scenery import ARCHITECTURES as OFFICIAL
+from vsrife.bench.scenery import moving_frames, save_seeded, seeded_network
 from vsrife.choices import chosen
-from vsrife.cli.bench.scenery import ARCHITECTURES as OFFICIAL
-from vsrife.cli.bench.scenery import moving_frames, save_seeded, seeded_network
-from vsrife.engine import graphs
+from vsrife.engine.backend.cuda import graphs
+from vsrife.engine.backend.cuda.graphs import field_in
 from vsrife.engine.device import computing, slot
 from vsrife.engine.estimator import Estimator
-from vsrife.engine.graphs import field_in
 from vsrife.engine.interpolator import Interpolator
 from vsrife.engine.networks import Network, load_network
 from vsrife.engine.streams import lane

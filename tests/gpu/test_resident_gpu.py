@@ -10,7 +10,7 @@ import torch
 import vapoursynth as vs
 
 from tests.plugin.clips import digest, numbered, samples, scene, textured, with_props
-from vsrife.video import host, resident
+from vsrife.engine.transfer import host, interop
 
 from .conftest import missing
 
@@ -24,7 +24,7 @@ def vulkan_device(core):
         info = core.vulkan_device_info
     except vs.Error as error:
         missing("VULKAN", f"there is no driver for Vulkan 1.4: {error}")
-    found = resident.cuda_device(bytes.fromhex(info["uuid"]))
+    found = interop.cuda_device(bytes.fromhex(info["uuid"]))
     if found is None:
         missing("VULKAN", f"VapourSynth's Vulkan device is {info['name']}, which is no CUDA device")
     if not info["export_handle_type"]:
@@ -43,13 +43,13 @@ def counted(device, monkeypatch):
     found = {"map": 0, "unmap": 0}
 
     def count(name):
-        original = getattr(resident.Cuda, name)
+        original = getattr(interop.Cuda, name)
 
         def call(self, *arguments):
             found[name] += 1
             return original(self, *arguments)
 
-        monkeypatch.setattr(resident.Cuda, name, call)
+        monkeypatch.setattr(interop.Cuda, name, call)
 
     def forbidden(*arguments):
         raise AssertionError("a plane visits the host")

@@ -11,15 +11,15 @@ from hypothesis import strategies as st
 from safetensors.torch import save_file
 
 from tests.network import fixtures, papers
+from tests.network.legacy.test_paper import HD, PAPER, answer
+from tests.network.legacy.test_paper import small as small_older
 from tests.network.small import ARCHITECTURES, OWN, frames, infer, network
-from tests.network.test_paper import HD, PAPER, answer
-from tests.network.test_paper import small as small_older
 from vsrife.errors import ModelError
 from vsrife.models import checkpoint, store
 from vsrife.models.catalogue import CATALOGUE
 from vsrife.models.checkpoint import architecture_of, files_of, load, network_of, read_state
+from vsrife.models.legacy import older_architecture, variant_in
 from vsrife.models.metadata import metadata_of
-from vsrife.models.older import older_architecture, variant_in
 from vsrife.network import Architecture, HDArchitecture, Head, IFNet, PaperNet, Taught, Trunk
 
 

@@ -8,10 +8,10 @@ import torch
 import vapoursynth as vs
 
 import vsrife
-from tests.training.data.conftest import moving_square
+from tests.datasets.conftest import moving_square
+from vsrife.evaluation.metrics import psnr
 from vsrife.models import checkpoint, store
 from vsrife.models.embedded import ABOUT, MOST_BYTES
-from vsrife.training.evaluation.metrics import psnr
 
 PAPERS = ("config.json", "log.jsonl", "evaluation.txt", "evaluation.json", "sources.tsv")
 

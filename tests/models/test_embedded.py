@@ -9,8 +9,8 @@ import pytest
 from safetensors import safe_open
 
 from tests.conftest import ROOT
+from vsrife.bench.cases import resolve_model
 from vsrife.cli import doctor, evaluate, main
-from vsrife.cli.bench.cases import resolve_model
 from vsrife.errors import ModelError
 from vsrife.models import store
 from vsrife.models.catalogue import CATALOGUE

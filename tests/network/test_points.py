@@ -3,9 +3,9 @@ import torch
 
 from tests.network.small import ARCHITECTURES, OWN, frames
 from vsrife.network import IFNet
+from vsrife.network.flow_state import Pair, together
 from vsrife.network.frames import limited
 from vsrife.network.points import Frames, flow_of, levels_of, mask_of
-from vsrife.network.steps import Pair, together
 
 EVERY_NETWORK = ARCHITECTURES | OWN
 EVERY = pytest.mark.parametrize("name", EVERY_NETWORK)

@@ -314,7 +314,7 @@ def test_whatever_is_passed_is_taken_or_refused_in_one_line(raw):
 
 def test_neither_torch_nor_vapoursynth_is_imported():
     code = (
-        "import sys, vsrife.plugin.arguments, vsrife.plugin.timeline;"
+        "import sys, vsrife.plugin.arguments, vsrife.plugin.timing;"
         "assert not {'torch', 'vapoursynth', 'numpy'} & set(sys.modules), sorted(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], check=True)

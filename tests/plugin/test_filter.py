@@ -417,7 +417,7 @@ class TestScenes:
 
 
 class TestColour:
-    """Pairs whose tags differ: tests/video/test_agreement.py has all the rules."""
+    """Pairs whose tags differ: tests/formats/test_agreement.py has all the rules."""
 
     SAID = (
         ("_Matrix", 1, 9, 'matrix_in="709"'),

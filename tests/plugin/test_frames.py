@@ -12,12 +12,12 @@ import numpy as np
 import pytest
 import vapoursynth as vs
 
+from vsrife.formats.colour import COLOUR_PROPS
 from vsrife.plugin import vsapi
 from vsrife.plugin.filter import Filter
 from vsrife.plugin.pictures import format_of
 from vsrife.plugin.tags import MEMORY, Tags
 from vsrife.plugin.vsapi import Frame
-from vsrife.video.colour import COLOUR_PROPS
 
 core = vs.core
 

@@ -12,7 +12,7 @@ import vapoursynth as vs
 from safetensors.torch import save_file
 
 import vsrife
-from tests.network.test_paper import KINDS, small
+from tests.network.legacy.test_paper import KINDS, small
 from vsrife.models import store
 
 from .clips import digest, samples, textured, with_props

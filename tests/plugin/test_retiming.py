@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 import vsrife
 from tests.conftest import ROOT
-from vsrife.plugin.retiming import Run, longest_run, progress, run_at, window
+from vsrife.scene.retiming import Run, longest_run, progress, run_at, window
 
 from .clips import digest, samples, scene, textured, with_props
 from .test_pauses import duration, lasting

@@ -6,11 +6,11 @@ from pathlib import Path
 import pytest
 import torch
 
+from tests.datasets.conftest import moving_square, save_clip, save_picture, smooth_tiles
 from tests.network.small import ARCHITECTURES
-from tests.training.data.conftest import moving_square, save_clip, save_picture, smooth_tiles
+from vsrife.datasets.packing import PackSettings, write_pack
 from vsrife.network import IFNet
 from vsrife.training.config import config_of
-from vsrife.training.data.packing import PackSettings, write_pack
 from vsrife.training.parallel import Group
 from vsrife.training.sources import make_sources
 

@@ -11,10 +11,10 @@ from PIL import Image
 from safetensors import safe_open
 
 from tests.conftest import ROOT
-from tests.training.data.conftest import save_training_data, smooth_tiles
+from tests.datasets.conftest import save_training_data, smooth_tiles
+from vsrife.datasets import PackSettings, write_pack
 from vsrife.errors import ArgumentError
 from vsrife.training.config import Optimiser
-from vsrife.training.data import PackSettings, write_pack
 
 pytestmark = pytest.mark.slow
 

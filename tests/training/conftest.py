@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.training.data.conftest import moving_square, save_clip, save_picture, smooth_tiles
+from tests.datasets.conftest import moving_square, save_clip, save_picture, smooth_tiles
 from vsrife.training.config import Config, config_of
 
 TINY = """

@@ -3,10 +3,10 @@ import tomllib
 
 import pytest
 
+from vsrife.datasets.packing import PackSettings
 from vsrife.errors import ArgumentError
 from vsrife.models.checkpoint import load
 from vsrife.training.config import CONFIGS, Network, Save, config_of, merged, read_config, read_table, same_run
-from vsrife.training.data.packing import PackSettings
 from vsrife.training.export import export
 from vsrife.training.networks import PRESETS, build_pupil
 

@@ -15,11 +15,11 @@ import pytest
 from safetensors import safe_open
 
 from tests.conftest import ROOT
-from tests.training.data.conftest import save_training_data
+from tests.datasets.conftest import save_training_data
 from vsrife.errors import RifeError
+from vsrife.evaluation.run import AVERAGE, Result, Row, Score
 from vsrife.models import checkpoint, store
 from vsrife.training.config import Network, config_of
-from vsrife.training.evaluation.run import AVERAGE, Result, Row, Score
 from vsrife.training.export import export
 from vsrife.training.networks import build_pupil
 

@@ -5,15 +5,15 @@ import json
 import pytest
 import torch
 
+from tests.datasets.test_labels import even_label, moving_shot
 from tests.training.card import CARD, TooEarly, WrongPlace, played
-from tests.training.data.test_labels import even_label, moving_shot
 from vsrife import cuda
+from vsrife.datasets.draws import Draws
+from vsrife.datasets.labels import Label, Labels, Place
+from vsrife.datasets.shots import ResidentShots, ShotSettings, Windows
 from vsrife.network.points import Frames
 from vsrife.training import loop, replay
 from vsrife.training import profile as profiles
-from vsrife.training.data.draws import Draws
-from vsrife.training.data.labels import Label, Labels, Place
-from vsrife.training.data.shots import ResidentShots, ShotSettings, Windows
 from vsrife.training.loop import Trainer
 from vsrife.training.parallel import Group, join
 

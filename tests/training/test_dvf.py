@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 import torch
 
-from tests.training.data.conftest import moving_square, smooth_tiles
+from tests.datasets.conftest import moving_square, smooth_tiles
 from vsrife.errors import ArgumentError
+from vsrife.evaluation.metrics import psnr
 from vsrife.network.warp import backward_warp
 from vsrife.training.dvf import REACH, Dvf, edge_map
-from vsrife.training.evaluation.metrics import psnr
 from vsrife.training.losses import laplacian
 from vsrife.training.validation import Answer, HeldOut
 
@@ -123,7 +123,7 @@ def test_an_edge_map_tells_no_colour_no_brightness_and_no_sign():
 @pytest.fixture(scope="module")
 def held_out(tmp_path_factory):
     pytest.importorskip("vapoursynth")
-    from tests.training.data.conftest import save_clip
+    from tests.datasets.conftest import save_clip
 
     folder = tmp_path_factory.mktemp("held_out")
     save_clip(moving_square(5, 83, 115), folder / "square.y4m")

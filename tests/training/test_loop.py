@@ -13,14 +13,14 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from tests.training.data.conftest import moving_square, save_clip, save_picture, smooth_tiles
+from tests.datasets.conftest import moving_square, save_clip, save_picture, smooth_tiles
+from vsrife.datasets.batch import concatenate, without_motion
+from vsrife.datasets.labels import Label, LabelFolder, Place
+from vsrife.datasets.packing import PackSettings, write_pack
 from vsrife.errors import ArgumentError, RifeError
 from vsrife.models import checkpoint
 from vsrife.network import IFNet, PaperNet
 from vsrife.training import loop, record
-from vsrife.training.data.batch import concatenate, without_motion
-from vsrife.training.data.labels import Label, LabelFolder, Place
-from vsrife.training.data.packing import PackSettings, write_pack
 from vsrife.training.loop import Trainer
 from vsrife.training.parallel import Group, join
 from vsrife.training.profile import profile

@@ -14,13 +14,13 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from tests.conftest import ROOT
-from tests.training.data.conftest import moving_square, save_clip
+from tests.datasets.conftest import moving_square, save_clip
 from tests.training.test_default import data
+from vsrife.datasets.packing import PackSettings, write_pack
 from vsrife.errors import ArgumentError, RifeError
 from vsrife.models import checkpoint
 from vsrife.training import fit
 from vsrife.training.config import read_config
-from vsrife.training.data.packing import PackSettings, write_pack
 from vsrife.training.loop import Trainer
 from vsrife.training.parallel import Group
 from vsrife.training.rental import Returns, travels

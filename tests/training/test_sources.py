@@ -3,9 +3,9 @@
 import pytest
 import torch
 
+from vsrife.datasets.shots import ResidentShots
 from vsrife.errors import ArgumentError
 from vsrife.training import sources as module
-from vsrife.training.data.shots import ResidentShots
 from vsrife.training.parallel import Group
 from vsrife.training.sources import make_sources
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from tests.training.data.test_held_out import pack
+from tests.datasets.test_held_out import pack
 from vsrife.models import checkpoint
 from vsrife.network import IFNet
 from vsrife.training import loop

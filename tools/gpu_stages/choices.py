@@ -10,10 +10,10 @@ from gpu_stages.measured import device_of, made_engine, pace_of, seeded_model, s
 from gpu_stages.settings import Settings
 from gpu_stages.told import Told, main_of
 from gpu_stages.transfers import filter_rate
+from vsrife.bench.engine import rate_in_flight, working_on
+from vsrife.bench.timing import timed
 from vsrife.choices import choose, chosen
-from vsrife.cli.bench.engine import rate_in_flight, working_on
-from vsrife.cli.bench.timing import timed
-from vsrife.engine import graphs
+from vsrife.engine.backend.cuda import graphs
 
 IN_FLIGHT = 8
 FRAMES = 200

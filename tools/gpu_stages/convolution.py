@@ -21,8 +21,8 @@ from gpu_stages.measured import device_of, pace_of, precision_of, repeated, seed
 from gpu_stages.profile import profiled, table_of
 from gpu_stages.settings import Settings
 from gpu_stages.told import Told, main_of
-from vsrife.cli.bench.engine import working_on
-from vsrife.cli.bench.timing import timed
+from vsrife.bench.engine import working_on
+from vsrife.bench.timing import timed
 from vsrife.engine.networks import BlockNetwork, load_network
 
 COUNTED = {32: "8.5..19", 64: "7.3..12", 192: "4.1..7.3"}

@@ -6,10 +6,10 @@ from pathlib import Path
 import torch
 
 from gpu_stages.settings import Settings
-from vsrife.cli.bench.cases import resolve_model
-from vsrife.cli.bench.engine import Engine, Source
-from vsrife.cli.bench.scenery import moving_frames
-from vsrife.cli.bench.timing import QUICK, Pace
+from vsrife.bench.cases import resolve_model
+from vsrife.bench.engine import Engine, Source
+from vsrife.bench.scenery import moving_frames
+from vsrife.bench.timing import QUICK, Pace
 from vsrife.cuda import captured, own_stream
 from vsrife.engine.device import resolve_device, resolve_precision
 

@@ -13,8 +13,8 @@ from torch.profiler import ProfilerActivity, profile
 from gpu_stages.measured import device_of, made_engine, pace_of, seeded_model, sources_of
 from gpu_stages.settings import Settings
 from gpu_stages.told import Told, main_of
-from vsrife.cli.bench.engine import working_on
-from vsrife.cli.bench.timing import finish, timed
+from vsrife.bench.engine import working_on
+from vsrife.bench.timing import finish, timed
 
 FRAMES = 20
 

@@ -19,14 +19,14 @@ from gpu_stages.measured import device_of, made_engine, seeded_model
 from gpu_stages.plan import ROOT
 from gpu_stages.settings import Settings
 from gpu_stages.told import Told, main_of
+from vsrife.bench import whole
+from vsrife.bench.engine import working_on
+from vsrife.bench.machine import facts
+from vsrife.bench.scenery import moving_frames
 from vsrife.choices import chosen
-from vsrife.cli.bench import whole
-from vsrife.cli.bench.engine import working_on
-from vsrife.cli.bench.machine import facts
-from vsrife.cli.bench.scenery import moving_frames
-from vsrife.engine import graphs
-from vsrife.engine.kernels import Kernels, resolve
-from vsrife.video import host
+from vsrife.engine.backend.cuda import graphs
+from vsrife.engine.backend.cuda.kernels import Kernels, resolve
+from vsrife.engine.transfer import host
 
 MODEL = "seeded:4.26"
 SIGNATURE = "plugin/signature.py"
@@ -99,7 +99,7 @@ def kernels(told: Told, settings: Settings) -> None:
 
 def _on_host(folder: Path, told: Told) -> Kernels | None:
     """The kernels by a C++ compiler of the host, as the tests have them; None without one."""
-    from tests.engine.kernels.host import Host, compiler
+    from tests.engine.backend.cuda.kernels.host import Host, compiler
 
     program = compiler()
     if program is None:
@@ -109,7 +109,7 @@ def _on_host(folder: Path, told: Told) -> Kernels | None:
 
 
 def _checks(found: Kernels, device: torch.device) -> dict[str, Callable[[], None]]:
-    from tests.engine.kernels import cases
+    from tests.engine.backend.cuda.kernels import cases
 
     return {
         "convert": lambda: cases.check_convert(found, device, cases.CONVERT[0]),

@@ -11,11 +11,11 @@ from torch import Tensor
 from gpu_stages.measured import device_of, pace_of, seeded_model
 from gpu_stages.settings import Settings
 from gpu_stages.told import Told, main_of
-from vsrife.cli.bench import whole
-from vsrife.cli.bench.engine import rate_in_flight
-from vsrife.cli.bench.scenery import moving_frames
-from vsrife.cli.bench.timing import finish, timed
-from vsrife.video import host
+from vsrife.bench import whole
+from vsrife.bench.engine import rate_in_flight
+from vsrife.bench.scenery import moving_frames
+from vsrife.bench.timing import finish, timed
+from vsrife.engine.transfer import host
 
 DRAWN = 4
 THREADS = 6

@@ -7,9 +7,9 @@ import numpy as np
 import torch
 from torch.nn.functional import interpolate
 
-from vsrife.video.cuts import in_place, prepare, shifted
-from vsrife.video.signature import signature
-from vsrife.video.still import DEFAULT_STILL_THRESHOLD, is_still
+from vsrife.scene.duplicates import DEFAULT_STILL_THRESHOLD, is_still
+from vsrife.scene.scene_change import in_place, prepare, shifted
+from vsrife.scene.signature import signature
 
 __all__ = ["timings"]
 
@@ -25,7 +25,7 @@ def _milliseconds(work: Callable[..., object], *arguments: object) -> float:
 
 
 def timings() -> Iterator[str]:
-    """A table of the definitions in vsrife.video."""
+    """A table of the definitions in vsrife.scene."""
     yield "| work | ms |\n|---|---:|"
     coarse = torch.randint(0, 256, (1, 1, 27, 48), generator=torch.Generator().manual_seed(1)).float()
     base = interpolate(coarse, (1080, 1920), mode="bicubic").clamp(0, 255)[0, 0]

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from scenes.case import LEFT, RIGHT, Shard
 from scenes.footage import PADDING, pairs, sequences
 from scenes.thumbnails import CUT, cut_score, thumbnail
-from vsrife.video.cuts import DEFAULT_CUT_THRESHOLD
+from vsrife.scene.scene_change import DEFAULT_CUT_THRESHOLD
 
 __all__ = ["DETECTORS", "Detector", "Verdicts", "on_pairs"]
 

@@ -6,8 +6,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from vsrife.training.data.thumbnails import CELLS, CUT, cut_score
-from vsrife.video.signature import Signature, signature
+from vsrife.datasets.thumbnails import CELLS, CUT, cut_score
+from vsrife.scene.signature import Signature, signature
 
 __all__ = ["CUT", "Signature", "cut_score", "thumbnail"]
 

@@ -14,8 +14,8 @@ from collections.abc import Iterator, Sequence
 from types import FrameType
 
 import vsrife
+from vsrife.bench.command import add as add_bench
 from vsrife.cli import doctor, evaluate, models, train
-from vsrife.cli.bench.command import add as add_bench
 from vsrife.errors import RifeError
 
 __all__ = ["main"]

@@ -13,7 +13,7 @@ from vsrife.models import store
 from vsrife.models.catalogue import CATALOGUE
 
 if TYPE_CHECKING:
-    from vsrife.training.evaluation.examples import Frame
+    from vsrife.evaluation.examples import Frame
 
     Commands = argparse._SubParsersAction[argparse.ArgumentParser]
 
@@ -65,10 +65,10 @@ def run(arguments: argparse.Namespace) -> int:
         raise ArgumentError(f"folder ({arguments.folder}) must be a folder; it is not there or no folder")
     models, files = _models(arguments.models)
     try:
-        from vsrife.training.evaluation.page import as_html
-        from vsrife.training.evaluation.protocols import PROTOCOLS as PROTOCOL
-        from vsrife.training.evaluation.report import as_json, as_text
-        from vsrife.training.evaluation.run import evaluate
+        from vsrife.evaluation.page import as_html
+        from vsrife.evaluation.protocols import PROTOCOLS as PROTOCOL
+        from vsrife.evaluation.report import as_json, as_text
+        from vsrife.evaluation.run import evaluate
     except ModuleNotFoundError as error:
         raise RifeError(
             f"evaluate needs {error.name}, which is not installed: python -m pip install {error.name}"

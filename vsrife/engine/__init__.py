@@ -1,1 +1,1 @@
-"""Running a network on source frames: devices, the cache, synthesis on native planes. Knows no VapourSynth."""
+"""Running a network on source frames: devices, the cache, synthesis on native planes. No VapourSynth."""

@@ -12,15 +12,15 @@ from typing import Any, Protocol, override
 import torch
 from torch import Tensor
 
-from vsrife.engine import sampling
+from vsrife.engine.backend import sampling
+from vsrife.engine.backend.sampling import FLOW, Level
+from vsrife.engine.backend.synthesis import Part
 from vsrife.engine.convolutions import HALO, Block
 from vsrife.engine.networks import BlockNetwork
 from vsrife.engine.packing import Packing
-from vsrife.engine.sampling import FLOW, Level
-from vsrife.engine.synthesis import Part
+from vsrife.engine.picture import Layer
+from vsrife.network.flow_and_mask import Motion
 from vsrife.network.ifnet import LARGE_MOTION
-from vsrife.network.motion import Motion
-from vsrife.video.picture import Layer
 
 __all__ = ["Estimator", "Field", "Gather", "Sampler"]
 

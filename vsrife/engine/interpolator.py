@@ -17,19 +17,19 @@ from torch import Tensor
 from torch.nn import functional
 
 from vsrife.choices import chosen
-from vsrife.engine import fused
+from vsrife.engine.backend.cuda import sampler
+from vsrife.engine.backend.cuda.graphs import drop_all as drop_graphs
+from vsrife.engine.backend.cuda.graphs import field_in
+from vsrife.engine.backend.cuda.kernels import PlacedPlanes
+from vsrife.engine.backend.synthesis import synthesize_mean
 from vsrife.engine.cache import Cache
 from vsrife.engine.device import slot
 from vsrife.engine.estimator import Estimator, Field
-from vsrife.engine.graphs import drop_all as drop_graphs
-from vsrife.engine.graphs import field_in
-from vsrife.engine.kernels import PlacedPlanes
 from vsrife.engine.memory import plan, quiesce, twice
 from vsrife.engine.networks import RGB, BlockNetwork, WholeNetwork
 from vsrife.engine.pairs import PairEstimator, nearest, parents
+from vsrife.engine.picture import Layer, Picture, settle
 from vsrife.engine.streams import Lane, Mark, downloading, lane, mark, undisturbed, uploading
-from vsrife.engine.synthesis import synthesize_mean
-from vsrife.video.picture import Layer, Picture, settle
 
 __all__ = ["Interpolator"]
 
@@ -327,7 +327,7 @@ class Interpolator:
         if self._kernels is None or not field.has_levels:
             return tuple(synthesize_mean(a, b, field.parts(layer), fmt, chroma=chroma, **size, out=out))
         made = tuple(torch.empty_like(plane) for plane in a) if out is None else out
-        fused.synthesize(self._kernels, a, b, field, fmt, chroma=chroma, **size, out=made)
+        sampler.synthesize(self._kernels, a, b, field, fmt, chroma=chroma, **size, out=made)
         return made
 
 

@@ -11,9 +11,9 @@ from typing import Final, Self
 import torch
 
 from vsrife.engine import convolutions, winograd
+from vsrife.engine.backend.cuda.kernels import Kernels, resolve
 from vsrife.engine.convolutions import RGB, Block, Layout
 from vsrife.engine.encoder import Encoder, prepare_encoder
-from vsrife.engine.kernels import Kernels, resolve
 from vsrife.errors import ModelError
 from vsrife.models.checkpoint import files_of, load
 from vsrife.network import IFNet, PairNetwork

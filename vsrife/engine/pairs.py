@@ -11,15 +11,15 @@ from typing import override
 
 from torch import Tensor
 
+from vsrife.engine.backend.synthesis import Part
 from vsrife.engine.estimator import Field
 from vsrife.engine.networks import RGB, WholeNetwork
 from vsrife.engine.packing import Packing
-from vsrife.engine.synthesis import Part
+from vsrife.engine.picture import Layer
 from vsrife.network import Motion, Prediction, halvings
+from vsrife.network.flow_and_mask import merged
 from vsrife.network.frames import limited
-from vsrife.network.motion import merged
-from vsrife.network.paper.pair import refined
-from vsrife.video.picture import Layer
+from vsrife.network.legacy.pair import refined
 
 __all__ = ["PairEstimator", "Predicted", "nearest", "parents"]
 
@@ -56,7 +56,7 @@ class Predicted(Field):
 
 
 class PairEstimator(Packing):
-    """A network of `network.paper` for canvases of one size. Any number of threads may use it at once.
+    """A network of `network.legacy` for canvases of one size. Any number of threads may use it at once.
 
     canvas: (height, width), multiples of `PairNetwork.modulus(scale)`. picture: of the picture on it.
     """

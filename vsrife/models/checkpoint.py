@@ -18,10 +18,10 @@ from torch import Tensor, nn
 from vsrife.errors import ModelError, RifeError
 from vsrife.models import store
 from vsrife.models.catalogue import entry_of_file
+from vsrife.models.legacy import VARIANT_KEY, older_architecture
 from vsrife.models.metadata import scales_in
-from vsrife.models.older import VARIANT_KEY, older_architecture
 from vsrife.network import Architecture, HDArchitecture, Head, IFNet, PairNetwork, PaperArchitecture, PaperNet, Trunk
-from vsrife.network.paper import build
+from vsrife.network.legacy import build
 
 TEACHERS = ("block_tea", "caltime", "teacher")
 """Parts that some checkpoints carry from their training, and only training reads."""

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from vsrife.errors import ModelError
-from vsrife.models.older import VARIANT_KEY
+from vsrife.models.legacy import VARIANT_KEY
 from vsrife.network import Architecture, PaperArchitecture
 
 __all__ = ["SCALES_KEY", "metadata_of", "scales_in"]

@@ -4,10 +4,9 @@ It knows nothing of files, devices' memory, colour or VapourSynth. The networks 
 """
 
 from vsrife.network.architecture import USER_SCALES, Architecture, Head, Trunk
+from vsrife.network.flow_and_mask import Motion
 from vsrife.network.ifnet import IFNet
-from vsrife.network.lesson import Lesson, Stage
-from vsrife.network.motion import Motion
-from vsrife.network.paper import (
+from vsrife.network.legacy import (
     HDArchitecture,
     HDFusionNet,
     HDNet,
@@ -19,6 +18,7 @@ from vsrife.network.paper import (
     halvings,
 )
 from vsrife.network.teacher import Taught
+from vsrife.network.training_output import Lesson, Stage
 from vsrife.network.warp import backward_warp
 
 __all__ = [

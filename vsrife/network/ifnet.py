@@ -13,9 +13,9 @@ from torch import Tensor, nn
 from vsrife.errors import ArgumentError
 from vsrife.network.architecture import Architecture
 from vsrife.network.blocks import IFBlock, build_head
+from vsrife.network.flow_and_mask import Motion, merged
+from vsrife.network.flow_state import Pair, Step, together
 from vsrife.network.frames import check_canvas, check_scale, limited
-from vsrife.network.motion import Motion, merged
-from vsrife.network.steps import Pair, Step, together
 from vsrife.network.warp import resize, resize_flow
 
 __all__ = ["LARGE_MOTION", "IFNet"]

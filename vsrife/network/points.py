@@ -17,9 +17,9 @@ from torch import Tensor
 from torch.nn import functional
 
 from vsrife.network.architecture import CONV_STRIDE
+from vsrife.network.flow_state import Pair
 from vsrife.network.frames import as_time, limited
 from vsrife.network.ifnet import IFNet
-from vsrife.network.steps import Pair
 from vsrife.network.warp import resize, sampled
 
 __all__ = ["Frames", "Level", "flow_at_points", "flow_of", "is_taught", "levels_of", "mask_of"]

@@ -2,7 +2,7 @@
 from the corrected one.
 
 "Real-Time Intermediate Flow Estimation for Video Frame Interpolation" (Huang et al., ECCV 2022), section 3.3. The
-paper's own networks have a teacher of their own (`vsrife.network.paper`); this one goes on top of any 4.x network.
+paper's own networks have a teacher of their own (`vsrife.network.legacy`); this one goes on top of any 4.x network.
 """
 
 from collections.abc import Mapping, Sequence
@@ -12,11 +12,11 @@ from torch import Tensor, nn
 
 from vsrife.network.architecture import Architecture
 from vsrife.network.blocks import IFBlock
+from vsrife.network.flow_state import Pair, Step, side, together
 from vsrife.network.frames import check_canvas, limited
 from vsrife.network.ifnet import IFNet
-from vsrife.network.lesson import Lesson, Stage
 from vsrife.network.points import Frames, Level, flow_of, is_taught, levels_of, mask_of
-from vsrife.network.steps import Pair, Step, side, together
+from vsrife.network.training_output import Lesson, Stage
 
 __all__ = ["TEACHER", "Taught", "teacher_block"]
 

@@ -12,7 +12,7 @@ from itertools import accumulate, chain
 from math import ceil, lcm
 
 from vsrife.errors import ArgumentError
-from vsrife.plugin.timeline import MAX_FRAMES, MAX_INT64, Moment, fit_duration
+from vsrife.plugin.timing import MAX_FRAMES, MAX_INT64, Moment, fit_duration
 
 __all__ = ["ConstantRate"]
 

@@ -1,18 +1,18 @@
 """Held drawings of one clip: the runs that `retiming` finds, by the differences of its pairs, each measured once.
 
-The rule stands in retiming.py; vsrife.video.still defines the measure.
+The rule stands in retiming.py; vsrife.scene.duplicates defines the measure.
 """
 
 from collections.abc import Mapping
 from fractions import Fraction
 
-from vsrife.plugin.measures import HostMeasures
+from vsrife.engine.transfer.host import HostPlanes
+from vsrife.formats.pixel_format import Family, PixelFormat
+from vsrife.plugin.native_measures import HostMeasures
 from vsrife.plugin.pictures import Planes, Reader
-from vsrife.plugin.retiming import Run, longest_run, run_at, window
 from vsrife.plugin.vsapi import Frame
-from vsrife.video import still
-from vsrife.video.formats import Family, PixelFormat
-from vsrife.video.host import HostPlanes
+from vsrife.scene import duplicates
+from vsrife.scene.retiming import Run, longest_run, run_at, window
 
 __all__ = ["Drawings"]
 
@@ -77,4 +77,4 @@ def _worst_block(left: Planes, right: Planes, fmt: PixelFormat) -> float:
     if isinstance(left, HostPlanes) and isinstance(right, HostPlanes):
         return HostMeasures().worst_block(left, right)
     count = 3 if fmt.family is Family.RGB else 1
-    return still.worst_block(left[:count], right[:count], fmt.bits)
+    return duplicates.worst_block(left[:count], right[:count], fmt.bits)

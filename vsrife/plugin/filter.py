@@ -11,25 +11,25 @@ from vsrife.engine.device import computing, resolve_device, resolve_precision, w
 from vsrife.engine.interpolator import Interpolator
 from vsrife.engine.matcher import Matcher
 from vsrife.engine.networks import load_network
+from vsrife.engine.transfer.interop import Interop
 from vsrife.errors import ArgumentError
+from vsrife.formats import colour
+from vsrife.formats.colour import ColourOverrides
+from vsrife.formats.pixel_format import PixelFormat
 from vsrife.plugin import arguments, ncnn, resolved, vsapi
 from vsrife.plugin.constant_rate import ConstantRate
 from vsrife.plugin.drawings import Drawings
-from vsrife.plugin.fields import refuse_fields
+from vsrife.plugin.gpu.bridge import Exchange, interop_for
+from vsrife.plugin.gpu.vulkan import Gpu, understood
+from vsrife.plugin.interlaced import refuse_fields
 from vsrife.plugin.pauses import around, share_of, usual_span
 from vsrife.plugin.pictures import HostReader, Reader, ResidentReader, format_of
-from vsrife.plugin.properties import Kind, interpolated_time
-from vsrife.plugin.resident import Exchange, interop_for
-from vsrife.plugin.retiming import Run, progress
+from vsrife.plugin.props import Kind, interpolated_time
 from vsrife.plugin.scenes import Cut, Scenes
-from vsrife.plugin.timeline import ENDLESS_FRAMES, MissingDurations, Moment, Timeline, simple_ratio
+from vsrife.plugin.timing import ENDLESS_FRAMES, MissingDurations, Moment, Timeline, simple_ratio
 from vsrife.plugin.vsapi import Core, Frame, Map
-from vsrife.plugin.vulkan import Gpu, understood
-from vsrife.video import colour
-from vsrife.video.colour import ColourOverrides
-from vsrife.video.formats import PixelFormat
-from vsrife.video.resident import Interop
-from vsrife.video.signature import signature_size
+from vsrife.scene.retiming import Run, progress
+from vsrife.scene.signature import signature_size
 
 __all__ = ["Filter"]
 

@@ -11,16 +11,16 @@ from typing import Any, override
 
 from torch import Tensor
 
+from vsrife.engine.picture import Layer, Picture
+from vsrife.engine.transfer.host import HostPlanes, layout_of
 from vsrife.errors import ArgumentError
-from vsrife.plugin.resident import Exchange
+from vsrife.formats import agreement, colour
+from vsrife.formats.agreement import Difference
+from vsrife.formats.colour import Colour, ColourOverrides, Stated
+from vsrife.formats.pixel_format import Family, PixelFormat
+from vsrife.plugin.gpu.bridge import Exchange
+from vsrife.plugin.gpu.vulkan import Gpu, Source
 from vsrife.plugin.vsapi import Core, Frame
-from vsrife.plugin.vulkan import Gpu, Source
-from vsrife.video import agreement, colour
-from vsrife.video.agreement import Difference
-from vsrife.video.colour import Colour, ColourOverrides, Stated
-from vsrife.video.formats import Family, PixelFormat
-from vsrife.video.host import HostPlanes, layout_of
-from vsrife.video.picture import Layer, Picture
 
 __all__ = ["ALPHA", "HostReader", "Planes", "Reader", "ResidentReader", "format_of"]
 

@@ -1,24 +1,24 @@
 """What is known about two neighbouring source frames: a cut, a still pair, or something to interpolate.
 
-The rule stands here; vsrife.video (cuts, still) defines the measures it asks for, and engine.matcher asks the network.
+The rule stands here; vsrife.scene defines the measures it asks for, and engine.matcher asks the network.
 Pair k is source frames k, k + 1.
 """
 
 from dataclasses import dataclass
 from functools import partial
 
+from vsrife.engine.backend.cuda.scene_statistics import measures_on
 from vsrife.engine.cache import Cache
 from vsrife.engine.matcher import Matcher
-from vsrife.engine.measures import measures_on
+from vsrife.engine.transfer.host import HostPlanes, device_of
 from vsrife.errors import RifeError
+from vsrife.formats.pixel_format import Family, PixelFormat
 from vsrife.plugin.arguments import Settings
-from vsrife.plugin.measures import HostMeasures
+from vsrife.plugin.native_measures import HostMeasures
 from vsrife.plugin.pictures import Planes, Reader
 from vsrife.plugin.vsapi import Frame
-from vsrife.video import cuts, still
-from vsrife.video.formats import Family, PixelFormat
-from vsrife.video.host import HostPlanes, device_of
-from vsrife.video.signature import Signature, signature
+from vsrife.scene import duplicates, scene_change
+from vsrife.scene.signature import Signature, signature
 
 __all__ = ["Cut", "Scenes", "cut_by_props"]
 
@@ -55,7 +55,7 @@ class Scenes:
         self._matcher = matcher
         self._settings = settings
         given = settings.sc_threshold
-        self._threshold = cuts.DEFAULT_CUT_THRESHOLD if given is None else given
+        self._threshold = scene_change.DEFAULT_CUT_THRESHOLD if given is None else given
         self._signatures: Cache[int, Signature] = Cache(SIGNATURES)
         self._cuts: Cache[int, Cut] = Cache(REMEMBERED)
         self._stills: Cache[int, bool] = Cache(REMEMBERED)
@@ -92,13 +92,13 @@ class Scenes:
 
     def _detect(self, left: Signature, right: Signature) -> Cut:
         """The detector's verdict. Each step is taken only where those before it leave the pair a cut."""
-        score = cuts.score_of(HostMeasures().in_place(left, right))
+        score = scene_change.score_of(HostMeasures().in_place(left, right))
         if score >= self._threshold > 0:
-            pair = cuts.prepare(left, right)
-            score = min(score, cuts.score_of(cuts.shifted(pair)))
+            pair = scene_change.prepare(left, right)
+            score = min(score, scene_change.score_of(scene_change.shifted(pair)))
             if score >= self._threshold:
-                share = self._matcher.warped(pair.left, pair.right, partial(cuts.warped, pair))
-                score = min(score, cuts.score_of(share))
+                share = self._matcher.warped(pair.left, pair.right, partial(scene_change.warped, pair))
+                score = min(score, scene_change.score_of(share))
         return Cut(cut=score >= self._threshold, score=score)
 
     def _declared(self, left: Frame, right: Frame) -> bool:
@@ -144,4 +144,4 @@ def _is_still(left: Planes, right: Planes, fmt: PixelFormat, threshold: float) -
     kernels = measures_on(device_of(left))
     if kernels is None and isinstance(left, HostPlanes) and isinstance(right, HostPlanes):
         return HostMeasures().is_still(left, right, threshold)
-    return still.is_still(left, right, fmt.bits, threshold, kernels)
+    return duplicates.is_still(left, right, fmt.bits, threshold, kernels)

@@ -8,7 +8,7 @@ import struct
 from dataclasses import dataclass
 from fractions import Fraction
 
-from vsrife.video.colour import COLOUR_PROPS
+from vsrife.formats.colour import COLOUR_PROPS
 
 __all__ = ["MEMORY", "NEXT", "PREV", "Tags", "tags_of"]
 

@@ -11,11 +11,11 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final, Literal
 
+from vsrife.datasets.ring import RingSettings
+from vsrife.datasets.shots import ShotSettings
+from vsrife.datasets.stock import Stock
+from vsrife.datasets.synthetic import SyntheticSettings
 from vsrife.errors import ArgumentError
-from vsrife.training.data.ring import RingSettings
-from vsrife.training.data.shots import ShotSettings
-from vsrife.training.data.stock import Stock
-from vsrife.training.data.synthetic import SyntheticSettings
 from vsrife.training.settings import as_plain, filled
 
 __all__ = ["CONFIGS", "NUMBERS", "SOURCES", "Config", "config_of", "merged", "read_config", "read_table", "same_run"]

@@ -15,8 +15,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from vsrife.errors import ArgumentError
+from vsrife.evaluation.metrics import LUMA
 from vsrife.network.warp import backward_warp, resize
-from vsrife.training.evaluation.metrics import LUMA
 from vsrife.training.initial import CONTRAST, blind_to_even
 
 __all__ = ["Dvf", "Voxels", "edge_map"]

@@ -17,15 +17,15 @@ from typing import Final, Literal
 import torch
 from torch import Tensor
 
+from vsrife.datasets.batch import Batch
+from vsrife.datasets.labels import digest_of
+from vsrife.datasets.samples import Samples
 from vsrife.errors import ArgumentError, RifeError
 from vsrife.network import Lesson, Taught
 from vsrife.training.arithmetic import exact_arithmetic, untried
 from vsrife.training.block_errors import BlockErrors, idle
 from vsrife.training.checks import check
 from vsrife.training.config import Config, same_run
-from vsrife.training.data.batch import Batch
-from vsrife.training.data.labels import digest_of
-from vsrife.training.data.samples import Samples
 from vsrife.training.export import export
 from vsrife.training.fit import fitted_steps
 from vsrife.training.gather import resolve

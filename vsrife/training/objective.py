@@ -7,9 +7,9 @@ from typing import Final
 import torch
 from torch import Tensor
 
+from vsrife.datasets.batch import Batch
 from vsrife.network import Lesson
 from vsrife.training.config import Loss
-from vsrife.training.data.batch import Batch
 from vsrife.training.distillation import Reconstruction, privileged
 from vsrife.training.known_flow import known_flow
 from vsrife.training.losses import census, charbonnier, end_point_error, l1, laplacian, smoothness

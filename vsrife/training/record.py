@@ -9,8 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from vsrife.datasets.batch import Batch
 from vsrife.network import Lesson
-from vsrife.training.data.batch import Batch
 
 __all__ = ["Record", "flow_picture", "spoken"]
 

@@ -12,8 +12,8 @@ import torch
 from torch import Tensor
 
 from vsrife import cuda
+from vsrife.datasets.batch import Batch
 from vsrife.network import Lesson
-from vsrife.training.data.batch import Batch
 
 __all__ = ["Batches", "Replay", "Teach"]
 

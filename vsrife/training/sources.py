@@ -8,19 +8,19 @@ from typing import Final
 import torch
 from torch import Tensor
 
+from vsrife.datasets.batch import Source
+from vsrife.datasets.clips import find_clips, read_clip, split_shots
+from vsrife.datasets.draws import mixed_seed
+from vsrife.datasets.held_out import without
+from vsrife.datasets.labels import LabelFolder
+from vsrife.datasets.packing import open_pack
+from vsrife.datasets.pool import Pool
+from vsrife.datasets.ring import Plan, Ring, Rings, RingSettings
+from vsrife.datasets.samples import Part, Samples, SamplesState, Stage
+from vsrife.datasets.shots import ResidentShots, Shots, Windows
+from vsrife.datasets.synthetic import Synthetic
+from vsrife.datasets.vimeo import Vimeo
 from vsrife.training.config import Config
-from vsrife.training.data.batch import Source
-from vsrife.training.data.clips import find_clips, read_clip, split_shots
-from vsrife.training.data.draws import mixed_seed
-from vsrife.training.data.held_out import without
-from vsrife.training.data.labels import LabelFolder
-from vsrife.training.data.packing import open_pack
-from vsrife.training.data.pool import Pool
-from vsrife.training.data.ring import Plan, Ring, Rings, RingSettings
-from vsrife.training.data.samples import Part, Samples, SamplesState, Stage
-from vsrife.training.data.shots import ResidentShots, Shots, Windows
-from vsrife.training.data.synthetic import Synthetic
-from vsrife.training.data.vimeo import Vimeo
 from vsrife.training.parallel import Group
 
 __all__ = ["closing_sources", "make_samples", "make_sources"]

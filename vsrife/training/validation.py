@@ -14,13 +14,13 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
-from vsrife.network.motion import Motion, merged
+from vsrife.datasets.held_out import held_out_triplets
+from vsrife.datasets.packing import open_pack
+from vsrife.evaluation.clips import skip_frame
+from vsrife.evaluation.metrics import Picture, psnr
+from vsrife.evaluation.samples import pictures
+from vsrife.network.flow_and_mask import Motion, merged
 from vsrife.training.config import Config, Validation
-from vsrife.training.data.held_out import held_out_triplets
-from vsrife.training.data.packing import open_pack
-from vsrife.training.evaluation.clips import skip_frame
-from vsrife.training.evaluation.metrics import Picture, psnr
-from vsrife.training.evaluation.samples import pictures
 from vsrife.training.growth import Size
 
 __all__ = ["Answer", "HeldOut", "Pair", "Scores", "early_steps", "held_out_sets", "is_due", "validated"]

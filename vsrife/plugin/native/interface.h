@@ -203,7 +203,7 @@ extern "Python" {
     void rife_free(void *instanceData, VSCore *core, const VSAPI *vsapi);
 }
 
-/* Defined in measures.c, called by vsrife/plugin/measures.py. None returns void, see rife_signature. */
+/* Defined in measures.c, called by vsrife/plugin/native_measures.py. None returns void, see rife_signature. */
 double rife_in_place(const int64_t *left, const int64_t *right, int rows, int columns);
 int rife_signature(const uintptr_t *planes, int count, int width, int height, int type, int cell, int peak,
                    int64_t *signature);

@@ -1,7 +1,7 @@
 /* What cuts and still pairs of frames in host memory are decided by, computed without the GIL: cffi releases it around
  * each of these calls.
  *
- * vsrife/video defines the numbers (signature.py, in_place in cuts.py, is_still in still.py), and these functions return
+ * vsrife/scene defines the numbers (signature.py, in_place in scene_change.py, is_still in duplicates.py), and these functions return
  * the very same ones on every machine. For that each operation is on integers, on whole numbers below 2^53 in a double,
  * or one IEEE operation that stands here in the definition's order; the compiler must not fuse a multiplication with an
  * addition (CMakeLists.txt has the option of other compilers). All are pure functions of their arguments, for any number of threads.
@@ -30,7 +30,7 @@ static inline int most(int a, int b) { return a > b ? a : b; }
 
 /* ---- Samples of a plane ---- */
 
-enum { UINT8, UINT16, HALF, FLOAT }; /* types of samples, as vsrife/plugin/measures.py numbers them */
+enum { UINT8, UINT16, HALF, FLOAT }; /* types of samples, as vsrife/plugin/native_measures.py numbers them */
 enum { TILE = 4096 };                /* samples of a row that are worked on at a time; whole blocks */
 
 static ptrdiff_t size_of(int type) { return type == UINT8 ? 1 : type == FLOAT ? 4 : 2; }

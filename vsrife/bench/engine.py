@@ -1,0 +1,166 @@
+"""The engine as it is measured: the one module of this package that calls it, so that a change of it ends here."""
+
+import gc
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import torch
+from torch import Tensor
+
+from vsrife.bench.timing import finish
+from vsrife.choices import chosen
+from vsrife.engine.device import computing, slot
+from vsrife.engine.interpolator import Interpolator
+from vsrife.engine.networks import BlockNetwork, load_network
+from vsrife.engine.picture import Layer, Picture
+from vsrife.engine.streams import Lane, lane, mark, uploading
+from vsrife.errors import ModelError
+from vsrife.formats.colour import Colour, ColourOverrides, colour_of
+from vsrife.formats.pixel_format import Family, PixelFormat
+from vsrife.formats.rgb import to_rgb
+from vsrife.network import Architecture, Motion
+
+__all__ = ["FORMAT", "TIME", "Engine", "Source", "canvas_of", "device_memory", "rate_in_flight", "working_on"]
+
+FORMAT: Final = PixelFormat(family=Family.YUV, float_samples=False, bits=8, subsampling_w=1, subsampling_h=1)
+TIME: Final = 0.5
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Source:
+    """What is cached of a source frame, on the device: native planes, and what the network is given."""
+
+    planes: tuple[Tensor, ...]
+    packed: Tensor
+
+
+def canvas_of(planes: Sequence[Tensor], size: tuple[int, int], canvas: tuple[int, int]) -> Tensor:
+    """What a network sees of the planes of a picture of ``size`` (width, height): float32 [1, 3, *canvas]."""
+    return to_rgb(planes, FORMAT, _colour(size), width=size[0], height=size[1], pad_to=canvas)
+
+
+def _colour(size: tuple[int, int]) -> Colour:
+    return colour_of({}, FORMAT, *size, ColourOverrides())
+
+
+class Engine:
+    """A network at one picture size, planes of `FORMAT` in and out, all on the device.
+
+    What is called is what the filter's own frames go through. Call it inside `working_on`, with the lane that it gives.
+    """
+
+    def __init__(self, path: Path, device: torch.device, dtype: torch.dtype, size: tuple[int, int]) -> None:
+        """size: (width, height) of the picture. Raises ModelError as `load_network`, and for no 4.x network."""
+        self.device = device
+        self.size = size
+        network = load_network(path, device, dtype)
+        if not isinstance(network, BlockNetwork):
+            raise ModelError(f"model ({path}) must be of the 4.x line to be timed step by step; choose one of them")
+        self._network = network
+        self._frames = Interpolator(self._network, *size, scale=1.0, ensemble=False)
+        modulus = self._network.module.modulus()
+        self.canvas = -(-size[1] // modulus) * modulus, -(-size[0] // modulus) * modulus
+
+    @property
+    def architecture(self) -> Architecture:
+        """Of the network."""
+        return self._network.module.architecture
+
+    def rgb(self, planes: Sequence[Tensor]) -> Tensor:
+        """The frame on the canvas, float32 [1, 3, Hp, Wp]."""
+        return canvas_of(planes, self.size, self.canvas)
+
+    def encode(self, planes: tuple[Tensor, ...]) -> Source:
+        """Everything that is done once for a source frame whose planes are on the device."""
+        return Source(planes=planes, packed=self._frames.pack(self._picture(planes), planes))
+
+    def motion(self, held: Lane, left: Source, right: Source) -> Motion:
+        """Flow and mask at `TIME`."""
+        return self._frames.field(held, left.packed, right.packed, TIME).motion
+
+    def new_frame(self, held: Lane, left: Source, right: Source) -> tuple[Tensor, ...]:
+        """The planes of the frame at `TIME`, new, on the device."""
+        field = self._frames.field(held, left.packed, right.packed, TIME)
+        into = self._picture(tuple(torch.empty_like(plane) for plane in left.planes))
+        a, b = (self._picture(source.planes).layer for source in (left, right))
+        self._frames.blend(field, into, (a, left.planes), (b, right.planes), into.layer)
+        return tuple(into.layer.views)
+
+    def fresh_frame(self, left: Source, planes: tuple[Tensor, ...]) -> None:
+        """What the filter does between a cached source and one that is new, from the right planes on; done on return.
+
+        In any number of threads, not inside `working_on`: it enters what it needs, as the filter's does.
+        """
+        with computing(), slot(self.device):
+            with uploading(self.device):
+                right = self.encode(planes)
+                ready = mark(self.device)
+            with lane(self.device) as held:
+                ready.follow()
+                made = self.new_frame(held, left, right)
+                done = mark(self.device)
+            done.wait()
+            del made, right  # held until here: the device was still at them
+
+    def in_every_lane(self, left: Source, right: Source) -> None:
+        """One frame in each lane at once, so that each has its memory. Not inside `working_on`."""
+        lanes = chosen().lanes
+        together = threading.Barrier(lanes)
+
+        def one(_number: int) -> None:
+            with working_on(self.device) as held:
+                together.wait()
+                self.new_frame(held, left, right)
+
+        with ThreadPoolExecutor(lanes) as pool:
+            list(pool.map(one, range(lanes)))
+
+    def merged(self, held: Lane, left: Source, right: Source) -> Tensor:
+        """The new frame as RGB on the canvas, float32: what a peer answers."""
+        motion = self.motion(held, left, right)
+        return self._network.module.merge(self.rgb(left.planes), self.rgb(right.planes), motion)
+
+    def _picture(self, planes: tuple[Tensor, ...]) -> Picture:
+        layer = Layer(format=FORMAT, colour=_colour(self.size), views=planes)
+        return Picture(number=0, width=self.size[0], height=self.size[1], layer=layer)
+
+
+@contextmanager
+def working_on(device: torch.device) -> Iterator[Lane]:
+    """The state in which the filter computes: fixed threads, inference mode, exact arithmetic, the stream of a lane."""
+    with computing(), slot(device), lane(device) as held:
+        yield held
+
+
+def rate_in_flight(device: torch.device, job: Callable[[], object], in_flight: int, jobs: int) -> float:
+    """Jobs a second where ``in_flight`` threads call for them, each its next one when the last is done."""
+
+    def one(_number: int) -> None:
+        job()
+
+    with ThreadPoolExecutor(in_flight) as pool:
+        list(pool.map(one, range(in_flight)))
+        finish(device)
+        began = time.perf_counter()
+        list(pool.map(one, range(jobs)))
+        finish(device)
+        return jobs / (time.perf_counter() - began)
+
+
+def device_memory(device: torch.device) -> dict[str, int]:
+    """Bytes that this process holds on a CUDA device beside the context, by holder."""
+    gc.collect()
+    finish(device)
+    held = {"torch": torch.cuda.memory_reserved(device), "cupy": 0, "imports": 0}
+    try:
+        import cupy
+    except ImportError:
+        return held
+    held["cupy"] = int(cupy.get_default_memory_pool().total_bytes())
+    return held

@@ -1,0 +1,203 @@
+"""Synthetic scenes made ahead by a process of their own: `Maker` here, and what that process does.
+
+It is told by lines on its standard input: what it is to make, as JSON, then, whenever that changes, which scenes. When
+that input ends, which the system sees to however its parent ends, so does the process, at once.
+"""
+
+import contextlib
+import itertools
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+import weakref
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import torch
+
+from vsrife.datasets.elsewhere import beat, requested
+from vsrife.datasets.scene_file import numbers_in, place_of, read_scene, write_scene
+from vsrife.datasets.scenes import scene_times
+from vsrife.datasets.stock import Stock
+from vsrife.datasets.synthetic import Synthetic, SyntheticSettings
+from vsrife.errors import RifeError
+
+__all__ = ["Job", "Maker", "Wanted", "make_scene"]
+
+_LOG: Final = "maker.log"
+_UNFINISHED: Final = 60  # seconds after which a file that has no name yet belongs to a process that is gone
+_IDLE: Final = 0.5  # seconds between looks at what other processes ask for, where nothing else is to be made
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Job:
+    """What a maker makes. key: of the scenes, as `write_scene` takes it, in hexadecimal. truths: of each scene.
+
+    nice: added to the process' niceness, where the system has such a thing.
+    """
+
+    folder: Path
+    key: str
+    seed: int
+    stock: Stock
+    settings: SyntheticSettings
+    truths: int
+    nice: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Wanted:
+    """Scenes `low` to `high` - 1, those of `first` before all others; those below `keep` are removed."""
+
+    keep: int
+    low: int
+    high: int
+    first: tuple[int, ...] = ()
+
+
+class Maker:
+    """The process, as the one that reads its scenes sees it. It ends with this object."""
+
+    def __init__(self, job: Job) -> None:
+        """Starts it. The job's folder must be there."""
+        self._folder = job.folder
+        with (job.folder / _LOG).open("wb") as log:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", __name__],
+                stdin=subprocess.PIPE,
+                stdout=log,
+                stderr=log,
+                env={**os.environ, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""},
+                start_new_session=True,  # Ctrl-C is for the trainer, which then ends in its own time
+            )
+        self.close = weakref.finalize(self, _end, self._process)
+        """End the process, and wait until it has."""
+        self._tell(json.dumps(_plain(job)))
+
+    def ask(self, wanted: Wanted) -> None:
+        """What it is to make from now on. Raises RifeError where the process has ended."""
+        self._tell(" ".join(map(str, (wanted.keep, wanted.low, wanted.high, *wanted.first))))
+
+    def check(self) -> None:
+        """Raises RifeError where the process has ended."""
+        status = self._process.poll()
+        if status is None:
+            return
+        path = self._folder / _LOG
+        lines = path.read_text(errors="replace").strip().splitlines() if path.is_file() else []
+        how = f"signal {signal.Signals(-status).name}" if status < 0 else f"status {status}"
+        last = f": {lines[-1]}" if lines else ""
+        raise RifeError(
+            f"data.ring ({self._folder}) must have its maker of scenes, which ended by {how}{last}; "
+            f"see {path.name} there, and start the run again to carry on"
+        )
+
+    def _tell(self, line: str) -> None:
+        assert self._process.stdin is not None
+        try:
+            self._process.stdin.write(line.encode() + b"\n")
+            self._process.stdin.flush()
+        except BrokenPipeError:
+            self._process.wait()
+            self.check()
+
+
+def _end(process: "subprocess.Popen[bytes]") -> None:
+    process.kill()  # a scene that is being written has no name yet
+    process.wait()
+    if process.stdin is not None:
+        try:
+            process.stdin.close()
+        except BrokenPipeError:
+            process.stdin = None
+
+
+def make_scene(job: Job, source: Synthetic, number: int) -> None:
+    """Into its file. source: of the job's pictures and settings."""
+    times = scene_times(job.seed, number, job.truths, job.settings.any_time)
+    write_scene(job.folder, number, bytes.fromhex(job.key), source.scene(number, job.seed, times))
+
+
+def _plain(job: Job) -> dict[str, Any]:
+    return json.loads(json.dumps(asdict(job), default=str))  # type: ignore[no-any-return]
+
+
+def _job(plain: dict[str, Any]) -> Job:
+    stock = {key: None if path is None else Path(path) for key, path in plain.pop("stock").items()}
+    settings, folder = SyntheticSettings(**plain.pop("settings")), Path(plain.pop("folder"))
+    return Job(folder=folder, stock=Stock(**stock), settings=settings, **plain)
+
+
+class _Orders:
+    """The newest line that the parent wrote."""
+
+    def __init__(self) -> None:
+        self._changed = threading.Condition()
+        self._wanted = Wanted(keep=0, low=0, high=0)
+        threading.Thread(target=self._listen, daemon=True).start()
+
+    def _listen(self) -> None:
+        for line in sys.stdin:
+            keep, low, high, *first = map(int, line.split())
+            with self._changed:
+                self._wanted = Wanted(keep=keep, low=low, high=high, first=tuple(first))
+                self._changed.notify()
+        os._exit(0)  # the parent is gone, and nothing will read what is being made
+
+    def newest(self) -> Wanted:
+        return self._wanted
+
+    def other_than(self, known: Wanted) -> None:
+        """Wait until there are others, or a moment has passed."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._wanted is not known, _IDLE)
+
+
+def _tidy(folder: Path) -> None:
+    """Remove what a process that was killed had not finished; not what another one is just writing."""
+    for left in folder.glob("*.making-*"):
+        with contextlib.suppress(FileNotFoundError):
+            if time.time() - left.stat().st_mtime > _UNFINISHED:
+                left.unlink()
+
+
+def _numbers(orders: _Orders, folder: Path, key: bytes) -> Iterator[int]:
+    """Which scene to make next, one after the other, waiting where all are there."""
+    made = numbers_in(folder)
+    while True:
+        wanted = orders.newest()
+        for number in [number for number in made if number < wanted.keep]:
+            place_of(folder, number).unlink(missing_ok=True)
+            made.discard(number)
+        # Readers ask for what they did not find, whatever is known of it here.
+        missing = (number for number in wanted.first if read_scene(folder, number, key) is None)
+        rest = (number for number in range(wanted.low, wanted.high) if number not in made)
+        chosen = next(itertools.chain(missing, requested(folder, key), rest), None)
+        if chosen is None:
+            orders.other_than(wanted)
+            continue
+        yield chosen
+        made.add(chosen)
+
+
+def _work() -> None:
+    torch.set_num_threads(1)
+    job = _job(json.loads(sys.stdin.readline()))
+    if hasattr(os, "nice"):
+        os.nice(job.nice)
+    orders = _Orders()
+    beat(job.folder)
+    _tidy(job.folder)
+    source = Synthetic(job.stock.bank(), job.settings)
+    for number in _numbers(orders, job.folder, bytes.fromhex(job.key)):
+        make_scene(job, source, number)
+
+
+if __name__ == "__main__":
+    _work()

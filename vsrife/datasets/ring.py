@@ -1,0 +1,366 @@
+"""A ring of synthetic scenes in files, made ahead by a process of their own, each read for many samples.
+
+Which scenes a batch is made of depends on its number and seed alone: on the window of scenes that a plan says are there
+by then, not on those that happen to be. What is not there yet is waited for, and what was lost is made anew, so a run
+that is carried on reads what it would have read.
+"""
+
+import hashlib
+import json
+import math
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, replace
+from importlib import metadata
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+import torch
+
+from vsrife.datasets.batch import Batch, concatenate
+from vsrife.datasets.elsewhere import MakerElsewhere
+from vsrife.datasets.maker import Job, Maker, Wanted
+from vsrife.datasets.scene_file import StoredScene, numbers_in, place_of, read_scene
+from vsrife.datasets.serving import Pick, draw_picks, serve
+from vsrife.datasets.stock import Stock
+from vsrife.datasets.synthetic import SyntheticSettings
+from vsrife.errors import ArgumentError
+
+__all__ = ["Plan", "Planned", "Ring", "RingSettings", "Rings"]
+
+_MOST_TRUTHS: Final = 16
+_AHEAD: Final = 16  # a ring's scenes over the number of those that are made before the plan has them
+_SPARE: Final = 4  # over those that are kept after the plan is done with them, for a run that goes back to a state
+_POLL: Final = 0.01  # seconds
+
+_INDEX: Final = "ring.key"
+_MODULES: Final = (
+    "network/warp",
+    *(
+        f"datasets/{name}"
+        for name in (
+            *("bank", "compression", "draws", "elsewhere", "layers", "lettering", "light", "maker", "motion"),
+            *("overlays", "packing", "pictures", "scene_file", "scenes", "shades", "shapes", "stock", "synthetic"),
+            "text",
+        )
+    ),
+)
+"""What decides how a scene looks."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RingSettings:
+    """folder: of the scenes; by default in that of the run. scenes: that are read at a time.
+
+    first: those of them that the first batch is drawn from; each step then adds what `serves` asks for.
+    serves: samples that a scene gives, in the mean. reduced: share of the samples that are cut at twice their size and
+    brought to half of it, where the scene holds that: twice as much is seen, and it moves half as far.
+    times: truths of each scene. frames: heights and widths of scenes; a sample is cut from the smallest that holds it.
+    `scenes` and `first` are those of the first size; of each other there are as many as have as many pixels.
+    """
+
+    folder: Path | None = None
+    scenes: int = 2048
+    first: int = 256
+    serves: float = 24.0
+    reduced: float = 0.5
+    frames: tuple[tuple[int, ...], ...] = ((256, 384),)
+    times: int = 3
+
+    def __post_init__(self) -> None:
+        shown = [list(frame) for frame in self.frames]
+        if not self.frames or any(len(frame) != 2 or min(frame) < 33 for frame in self.frames):
+            raise ArgumentError(f"data.ring.frames ({shown}) must be heights and widths of 33 or more, as [[256, 384]]")
+        if len(set(self.frames)) < len(self.frames):
+            raise ArgumentError(f"data.ring.frames ({shown}) must be different sizes; leave one out")
+        for name in ("scenes", "first", "times"):
+            if getattr(self, name) < 1:
+                raise ArgumentError(f"data.ring.{name} ({getattr(self, name)}) must be 1 or more")
+        if self.times > _MOST_TRUTHS:
+            raise ArgumentError(f"data.ring.times ({self.times}) must be at most {_MOST_TRUTHS}; 3 is usual")
+        if not 0 <= self.reduced <= 1:
+            raise ArgumentError(f"data.ring.reduced ({self.reduced:g}) must be from 0 to 1; it is a share")
+        if not (math.isfinite(self.serves) and self.serves > 0):
+            raise ArgumentError(f"data.ring.serves ({self.serves:g}) must be above 0; 24 is usual")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Plan:
+    """rates: from which batch on how many samples a batch takes, in the mean; ascending, the first from 0 on."""
+
+    rates: tuple[tuple[int, float], ...]
+
+    def samples(self, position: int) -> float:
+        """How many the batches before `position` take."""
+        ends = (*(start for start, _ in self.rates[1:]), position)
+        pairs = zip(self.rates, ends, strict=True)
+        return sum(rate * max(0, min(end, position) - start) for (start, rate), end in pairs)
+
+    def __add__(self, other: "Plan") -> "Plan":
+        """What both take."""
+        starts = sorted({start for plan in (self, other) for start, _ in plan.rates})
+        return Plan(rates=tuple((start, self._rate(start) + other._rate(start)) for start in starts))
+
+    def _rate(self, position: int) -> float:
+        return next(rate for start, rate in reversed(self.rates) if start <= position)
+
+
+NOTHING: Final = Plan(rates=((0, 0.0),))
+
+
+Server = Callable[[slice, tuple[int, int]], Batch]
+"""Which of a batch's samples, and their height and width; answers these samples."""
+
+
+class Planned:
+    """A source of samples that are cut from scenes, of any size that fits these; which scenes, a plan says."""
+
+    def __init__(
+        self,
+        frame: tuple[int, int],
+        settings: RingSettings,
+        synthetic: SyntheticSettings,
+        *,
+        size: tuple[int, int],
+        plan: Plan,
+    ) -> None:
+        """frame: height and width of the scenes. synthetic: its size is not read. size: height and width of a sample
+        that is drawn without one.
+        """
+        height, width = frame
+        self.frame = frame
+        share = math.prod(settings.frames[0]) / math.prod(frame)
+        self.scenes, self.first = (max(1, round(number * share)) for number in (settings.scenes, settings.first))
+        self.serves, self.reduced = settings.serves, settings.reduced
+        self.size = size
+        self.plan = plan
+        self.synthetic = replace(synthetic, height=height, width=width)
+        # At 1/2 alone there is one truth between two inputs.
+        self.truths = settings.times if synthetic.any_time else 1
+
+    def fits(self, size: tuple[int, int]) -> bool:
+        """Whether a crop of this height and width can be drawn."""
+        return size[0] <= self.frame[0] and size[1] <= self.frame[1]
+
+    def window(self, position: int) -> tuple[int, int]:
+        """The scenes that the batch at `position` is drawn from: the first, and the one after the last."""
+        high = min(self.first, self.scenes) + int(self.plan.samples(position) / self.serves)
+        return max(0, high - self.scenes), high
+
+    def chosen(self, count: int, random: np.random.Generator, position: int) -> list[int]:
+        """The scenes of `count` samples of that batch; none of them twice where there are as many."""
+        low, high = self.window(position)
+        numbers: list[int] = (low + random.choice(high - low, count, replace=count > high - low)).tolist()
+        return numbers
+
+    def draw(
+        self,
+        count: int,
+        seed: int,
+        *,
+        size: tuple[int, int] | None = None,
+        position: int = 0,
+        as_made: bool = False,
+    ) -> Batch:
+        """`count` samples of the batch at `position`, of height and width `size`; the same for the same arguments.
+
+        as_made: none is cut at twice its size and reduced.
+
+        Waits for scenes that are not there. Raises RifeError where the process that makes them has ended.
+        """
+        size = size or self.size
+        if not self.fits(size):
+            raise ArgumentError(f"size ({size[0]}x{size[1]}) must fit into the scenes of {self.frame}; make it smaller")
+        random = np.random.default_rng(seed)
+        numbers = self.chosen(count, random, position)
+        picks = draw_picks(count, random)
+        halves = (2 * size[0], 2 * size[1])
+        reduced = int(random.binomial(count, self.reduced)) if self.fits(halves) and not as_made else 0
+        served = self._server(numbers, picks, position)
+        batches = [served(slice(reduced), halves).halved()] if reduced else []
+        if reduced < count:
+            batches.append(served(slice(reduced, count), size))
+        return concatenate(batches)
+
+    def _server(self, numbers: Sequence[int], picks: Sequence[Pick], position: int) -> Server:
+        """What cuts samples out of the scenes of these numbers, which are there from now on."""
+        raise NotImplementedError
+
+    def close(self) -> None:
+        """Free what is used beside memory. A later draw makes it anew."""
+
+    def _truth(self, share: float) -> int:
+        """The number of a truth: the one at 1/2, or one of the others, as often as the settings ask for."""
+        truths, any_time = self.truths, self.synthetic.any_time
+        if truths == 1:
+            return 0
+        middle = 1 - any_time
+        if share < middle:
+            return 0
+        first = int(any_time < 1)
+        return first + int((share - middle) / any_time * (truths - first))
+
+
+class Rings:
+    """A source of samples of any size that one of its rings' frames holds."""
+
+    def __init__(self, rings: Sequence[Planned]) -> None:
+        self._rings = sorted(rings, key=lambda ring: math.prod(ring.frame))
+
+    def draw(
+        self,
+        count: int,
+        seed: int,
+        *,
+        size: tuple[int, int] | None = None,
+        position: int = 0,
+        as_made: bool = False,
+    ) -> Batch:
+        """As `Ring.draw`. Without a size: the smallest ring's. Raises ArgumentError for a size that no ring holds."""
+        ring = self._rings[0] if size is None else self._of(size)
+        return ring.draw(count, seed, size=size, position=position, as_made=as_made)
+
+    def follow(self, plans: Sequence[tuple[tuple[int, int], Plan]]) -> None:
+        """From now on samples of these sizes are drawn, each as its plan says; before any is drawn."""
+        for ring in self._rings:
+            ring.plan = NOTHING
+        for size, plan in plans:
+            ring = self._of(size)
+            ring.plan = ring.plan + plan
+
+    def close(self) -> None:
+        """As `Ring.close`, of all."""
+        for ring in self._rings:
+            ring.close()
+
+    def _of(self, size: tuple[int, int]) -> Planned:
+        found = next((ring for ring in self._rings if ring.fits(size)), None)
+        if found is None:
+            frames = ", ".join("x".join(map(str, ring.frame)) for ring in self._rings)
+            raise ArgumentError(f"data.ring.frames ({frames}) must hold crops of {size[0]}x{size[1]}; add a larger one")
+        return found
+
+
+class Ring(Planned):
+    """Scenes in files. One thread at a time may draw.
+
+    The process that makes the scenes starts at the first draw and ends with this object, or at `close`.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        frame: tuple[int, int],
+        settings: RingSettings,
+        synthetic: SyntheticSettings,
+        stock: Stock,
+        *,
+        size: tuple[int, int],
+        seed: int,
+        plan: Plan = NOTHING,
+        makes: bool = True,
+        behind: int = 0,
+        nice: int = 19,
+        say: Callable[[str], None] = lambda _: None,
+    ) -> None:
+        """folder: of this ring alone; settings.folder is not read. frame: height and width of the scenes.
+
+        synthetic: its size is not read. size: height and width of a sample that is drawn without one.
+        makes: whether scenes are made here; else another process does, by a ring with the same arguments.
+        behind: batches that another process, which reads the same scenes, may be behind this one.
+        nice: added to the niceness of the process that makes them; 19 is the lowest priority there is.
+        `say` is told, in a line, where scenes that are there cannot be used.
+
+        Raises ArgumentError for a folder that cannot be written to, and for pictures that cannot be read.
+        """
+        super().__init__(frame, settings, synthetic, size=size, plan=plan)
+        self.waited = 0.0
+        """Seconds that draws have waited for scenes, in total."""
+        self._job = Job(
+            folder=folder, key="", seed=seed, stock=stock, settings=self.synthetic, truths=self.truths, nice=nice
+        )
+        self._job = replace(self._job, key=_key(self._job))
+        self._maker: Maker | MakerElsewhere | None = None
+        self._makes, self._behind = makes, behind
+        self._asked: Wanted | None = None
+        self._lock = threading.Lock()
+        if makes:
+            _prepare(folder, self._job.key, say)
+
+    def close(self) -> None:
+        """End the process that makes the scenes. A later draw starts another one."""
+        with self._lock:
+            if self._maker is not None:
+                self._maker.close()
+                self._maker = self._asked = None
+
+    def _server(self, numbers: Sequence[int], picks: Sequence[Pick], position: int) -> Server:
+        with self._lock:
+            scenes = self._read(numbers, position)
+        given = [(scene, self._truth(pick.truth)) for scene, pick in zip(scenes, picks, strict=True)]
+        return lambda part, size: serve(given[part], picks[part], size)
+
+    def _read(self, numbers: Sequence[int], position: int) -> list[StoredScene]:
+        low, high = self.window(position)
+        needed, _ = self.window(max(0, position - self._behind))
+        keep = max(0, min(needed, low - self.scenes // _SPARE))
+        wanted = Wanted(keep=keep, low=low, high=high + self.scenes // _AHEAD)
+        found = {number: self._stored(number) for number in set(numbers)}
+        missing = tuple(dict.fromkeys(number for number in numbers if found[number] is None))
+        self._ask(replace(wanted, first=missing))
+        started = time.perf_counter()
+        for number in missing:
+            while (scene := self._stored(number)) is None:
+                if self._maker is not None:
+                    self._maker.check()
+                time.sleep(_POLL)
+            found[number] = scene
+        self.waited += time.perf_counter() - started
+        return [scene for number in numbers if (scene := found[number]) is not None]
+
+    def _stored(self, number: int) -> StoredScene | None:
+        return read_scene(self._job.folder, number, bytes.fromhex(self._job.key))
+
+    def _ask(self, wanted: Wanted) -> None:
+        # A scene may be lost again right after it was made, so what is missing is asked for every time.
+        if wanted == self._asked and not wanted.first:
+            return
+        if self._maker is None:
+            self._maker = Maker(self._job) if self._makes else MakerElsewhere(self._job.folder)
+        self._maker.ask(wanted)
+        self._asked = wanted
+
+
+def _key(job: Job) -> str:
+    """What a scene depends on beside its number: settings, seed, pictures, and what draws it."""
+    package = Path(__file__).parents[2]
+    code = hashlib.sha256(b"".join((package / f"{name}.py").read_bytes() for name in _MODULES)).hexdigest()
+    facts = {
+        "settings": asdict(job.settings),
+        "seed": job.seed,
+        "truths": job.truths,
+        "pictures": job.stock.digest(),
+        "code": code,
+        "versions": [torch.__version__, np.__version__, metadata.version("pillow")],
+    }
+    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
+
+
+def _prepare(folder: Path, key: str, say: Callable[[str], None]) -> None:
+    """A folder in which there are no scenes of another key."""
+    index = folder / _INDEX
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        old = index.read_text() if index.is_file() else ""
+        if old == key:
+            return
+        there = numbers_in(folder)
+        if there:
+            say(f"data.ring ({folder}): {len(there)} scenes of other settings or another version are made anew")
+        for number in there:
+            place_of(folder, number).unlink(missing_ok=True)
+        index.write_text(key)
+    except OSError as error:
+        raise ArgumentError(f"data.ring.folder ({folder}) must be a folder to write to: {error.strerror}") from None

@@ -1,0 +1,195 @@
+"""The 3.x line: the networks between the paper and 4.0, which know the middle alone."""
+
+from collections.abc import Sequence
+from typing import override
+
+import torch
+from torch import Tensor, nn
+
+from vsrife.network.blocks import prelu_conv
+from vsrife.network.flow_and_mask import Motion
+from vsrife.network.flow_state import Pair, Step, together
+from vsrife.network.frames import limited
+from vsrife.network.legacy.architecture import FRAMES, HDArchitecture, HDVersion
+from vsrife.network.legacy.pair import MIDDLE, PairNetwork, Prediction
+from vsrife.network.legacy.refine import ContextNet, RefineNet, as_residual, prelu_deconv
+from vsrife.network.warp import resize, resize_flow
+
+__all__ = ["HDFusionNet", "HDNet", "build"]
+
+SCALES = (4, 2, 1)
+"""How much each block's input is reduced at the user's scale 1."""
+
+FAR = 16
+"""3.8 doubles its scales where a first look finds a flow of more than this many pixels of what block 0 would see."""
+
+
+class _Trunk(nn.Module):
+    """Two halvings, then pairs of convolutions, each pair around a skip: [N, inputs, h, w] to [N, width, h/4, w/4]."""
+
+    def __init__(self, inputs: int, width: int, pairs: int) -> None:
+        super().__init__()
+        self.pairs = pairs
+        self.conv0 = nn.Sequential(prelu_conv(inputs, width // 2, 2), prelu_conv(width // 2, width, 2))
+        for index in range(pairs):
+            self.add_module(f"convblock{index}", nn.Sequential(prelu_conv(width, width), prelu_conv(width, width)))
+
+    def trunk(self, x: Tensor) -> Tensor:
+        """See the class."""
+        x = self.conv0(x)
+        for index in range(self.pairs):
+            x = self.get_submodule(f"convblock{index}")(x) + x
+        return x
+
+
+class FlowBlock(_Trunk):
+    """A block of 3.1: flow (4) alone, at half of h and w."""
+
+    def __init__(self, inputs: int, width: int) -> None:
+        super().__init__(inputs, width, 3)
+        self.conv1 = nn.ConvTranspose2d(width, 4, 4, 2, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[N, inputs, h, w] to [N, 4, h/2, w/2]."""
+        result: Tensor = self.conv1(self.trunk(x))
+        return result
+
+
+class MaskedBlock(_Trunk):
+    """A block of 3.5 and later: flow (4) and mask (1), at half of h and w, or (deep) at h and w."""
+
+    def __init__(self, width: int, *, deep: bool) -> None:
+        super().__init__(FRAMES + 1 + 4, width, 4)
+
+        def last(outputs: int) -> nn.Sequential:
+            if not deep:
+                return nn.Sequential(nn.ConvTranspose2d(width, outputs, 4, 2, 1))
+            return nn.Sequential(*prelu_deconv(width, width // 2), nn.ConvTranspose2d(width // 2, outputs, 4, 2, 1))
+
+        self.conv1 = last(4)
+        # In 3.5's checkpoint the one layer stands alone.
+        self.conv2 = last(1) if deep else last(1)[0]
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[N, 11, h, w] to [N, 5, ...]."""
+        x = self.trunk(x)
+        return torch.cat((self.conv1(x), self.conv2(x)), 1)
+
+
+class HDNet(PairNetwork):
+    """3.5, 3.6 and 3.8, built with random weights; see PairNetwork for frames and canvases.
+
+    In 3.5 and 3.6 every block sees the swapped pair too, always; ``ensemble`` does that in 3.8, where the pairs of a
+    batch also have their scales doubled together or not at all.
+    """
+
+    architecture: HDArchitecture
+
+    def __init__(self, architecture: HDArchitecture) -> None:
+        super().__init__()
+        self.architecture = architecture
+        if architecture.mirrored:
+            self.ensemble_refused = f"every block of {architecture.version} sees the swapped pair as it is"
+        for index in range(len(SCALES)):
+            self.add_module(f"block{index}", MaskedBlock(architecture.width, deep=architecture.deep))
+
+    @override
+    def predictions(
+        self, left: Tensor, right: Tensor, t: float | Tensor, *, scale: float, ensemble: bool
+    ) -> tuple[Prediction, ...]:
+        """See PairNetwork."""
+        mirrored = ensemble or self.architecture.mirrored
+        if self.architecture.deep:
+            last = self._last_step(Pair.of(left, right, t), [each / scale for each in SCALES], mirrored)
+        else:
+            last = self._last_step(Pair.of(resize(left, scale), resize(right, scale), t), SCALES, mirrored)
+            last = Step(flow=resize_flow(last.flow, 1 / scale), mask=resize(last.mask, 1 / scale))
+        return (Prediction(motion=last.motion),)
+
+    def _last_step(self, frames: Pair, scales: Sequence[float], mirrored: bool) -> Step:
+        """What all blocks come to, at the size of ``frames``."""
+        nothing = torch.zeros_like(frames.left[0][:, :1])
+        known, pair = Step(flow=nothing.expand(-1, 4, -1, -1), mask=nothing), frames
+        if self.architecture.probes:
+            look = self._step(0, pair, known, 2 * scales[0])
+            if bool(look.flow.abs().amax() > FAR * scales[0]):
+                scales = [2 * each for each in scales]
+        for index, reduction in enumerate(scales):
+            if index > 0:
+                pair = frames.warped(known.flow)
+            answer = self._step(index, pair, known, reduction)
+            if mirrored:
+                other = self._step(index, pair.swapped(), known.mirrored(), reduction)
+                answer = answer.mean(other.mirrored())
+            known = together(known, answer)
+        return known
+
+    def _step(self, index: int, pair: Pair, known: Step, reduction: float) -> Step:
+        """What block ``index`` answers at the size of ``pair``; what it is given is ``reduction`` times smaller."""
+        seen = resize(torch.cat((*pair.images, known.mask), 1), 1 / reduction)
+        x = torch.cat((seen, resize_flow(known.flow, 1 / reduction)), 1)
+        answer: Tensor = self.get_submodule(f"block{index}")(x.to(self.dtype)).float()
+        return Step.of(answer, reduction * self.architecture.answer_scale)
+
+
+class HDFusionNet(PairNetwork):
+    """3.1, built with random weights: flow at half resolution, then a fusion network that answers mask and residual.
+
+    In a single file its parts are `block0` to `block2`, `contextnet` and `unet`; officially they are three files.
+    """
+
+    architecture: HDArchitecture
+    ensemble_refused = "3.1 makes one picture of one pair"
+
+    def __init__(self, architecture: HDArchitecture) -> None:
+        super().__init__()
+        self.architecture = architecture
+        for index in range(len(SCALES)):
+            self.add_module(f"block{index}", FlowBlock(FRAMES if index == 0 else FRAMES + 4, architecture.width))
+        self.contextnet = ContextNet(architecture.context, stem=True)
+        self.unet = RefineNet(FRAMES + 4, architecture.context, stem=True)
+
+    @override
+    def predictions(
+        self, left: Tensor, right: Tensor, t: float | Tensor, *, scale: float, ensemble: bool
+    ) -> tuple[Prediction, ...]:
+        """See PairNetwork."""
+        half = self._half_flow(left, right, t, scale)
+        from_left = self.contextnet(left.to(self.dtype), half[:, :2])
+        from_right = self.contextnet(right.to(self.dtype), half[:, 2:])
+        flow = resize_flow(half, 2.0)
+        x = torch.cat((*Pair.of(left, right, t).warped(flow).images, flow), 1)
+        answer = self.unet(x.to(self.dtype), from_left, from_right).float()
+        motion = Motion(flow=flow, mask=torch.sigmoid(answer[:, 3:4]))
+        return (Prediction(motion=motion, residual=as_residual(answer[:, :3])),)
+
+    def flow(self, left: Tensor, right: Tensor, *, scale: float = 1.0) -> Tensor:
+        """The flow of `interpolate` alone, float32 [N, 4, H, W], for a fraction of its cost: nothing is fused.
+
+        Raises ArgumentError as `interpolate` does.
+        """
+        self.check_options(scale=scale, ensemble=False)
+        self.check_pair(left, right, MIDDLE, scale=scale)
+        return resize_flow(self._half_flow(limited(left), limited(right), MIDDLE, scale), 2.0)
+
+    def _half_flow(self, left: Tensor, right: Tensor, t: float | Tensor, scale: float) -> Tensor:
+        """The flow in pixels of half the frames' size, at that size; looked for at ``scale`` times the frames' size."""
+        frames = Pair.of(resize(left, scale), resize(right, scale), t)
+        total: Tensor | None = None
+        for index, reduction in enumerate(SCALES):
+            if total is None:
+                small = [resize(torch.cat(frames.images, 1), 1 / reduction)]
+            else:
+                flow = resize_flow(total, 2.0)
+                warped = torch.cat(frames.warped(flow).images, 1)
+                small = [resize(warped, 1 / reduction), resize_flow(flow, 1 / reduction)]
+            answer: Tensor = self.get_submodule(f"block{index}")(torch.cat(small, 1).to(self.dtype)).float()
+            correction = resize_flow(answer, reduction)
+            total = correction if total is None else total + correction
+        assert total is not None
+        return resize_flow(total, 1 / scale)
+
+
+def build(architecture: HDArchitecture) -> HDNet | HDFusionNet:
+    """The network of the 3.x line that ``architecture`` asks for."""
+    return HDFusionNet(architecture) if architecture.version is HDVersion.V31 else HDNet(architecture)

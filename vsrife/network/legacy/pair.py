@@ -1,0 +1,139 @@
+"""How the paper's networks and the 3.x line are run: two frames in; out a prediction for each picture to average."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Self
+
+import torch
+from torch import Tensor, nn
+
+from vsrife.errors import ArgumentError
+from vsrife.network.flow_and_mask import Motion, merged
+from vsrife.network.frames import check_canvas, check_scale, limited
+from vsrife.network.legacy.architecture import HDArchitecture, PaperArchitecture
+from vsrife.network.legacy.bisection import halvings
+
+__all__ = ["MIDDLE", "PairNetwork", "Prediction", "refined", "turned"]
+
+MIDDLE = 0.5
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Prediction:
+    """What one picture is made of.
+
+    motion: as every network's, on the canvas of the two frames given.
+    residual: float32 [N, 3, H, W] RGB in -1..1 to add to the merged picture, which is then limited to 0..1; None where
+        the network has no refine step.
+    """
+
+    motion: Motion
+    residual: Tensor | None = None
+
+    def turned(self) -> Self:
+        """The same prediction for both frames turned by 180 degrees (flipped both ways)."""
+        motion = Motion(flow=-turned(self.motion.flow), mask=turned(self.motion.mask))
+        return type(self)(motion=motion, residual=None if self.residual is None else turned(self.residual))
+
+
+def turned(frame: Tensor) -> Tensor:
+    """[..., H, W] turned by 180 degrees."""
+    return frame.flip(-2, -1)
+
+
+def refined(picture: Tensor, residual: Tensor | None) -> Tensor:
+    """A merged picture with what the refine network draws, limited to 0..1; the picture itself where that is None."""
+    return picture if residual is None else (picture + residual).clamp(0.0, 1.0)
+
+
+class PairNetwork(nn.Module, ABC):
+    """A network that is given both frames whole: nothing of one frame can be computed ahead of the pair.
+
+    Frames are float32 [N, 3, H, W] RGB, limited to 0..1 here, on a canvas whose H and W are multiples of
+    ``modulus(scale)``; zeros on the right and at the bottom bring a frame to that size. Convolutions run in the dtype
+    of the weights; flow, mask, residual and every sample are float32.
+
+    architecture: the numbers it was built from.
+    any_time: whether `interpolate` takes any time; else only 0.5, and other times come by `halvings`.
+    ensemble_refused: None where ``ensemble=True`` is taken, else why not, as the end of a sentence.
+    """
+
+    architecture: PaperArchitecture | HDArchitecture
+    any_time: bool = False
+    ensemble_refused: str | None = None
+
+    @property
+    def supports_ensemble(self) -> bool:
+        """Whether `interpolate` takes ``ensemble=True``."""
+        return self.ensemble_refused is None
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """The dtype of the weights, which the convolutions run in."""
+        return next(self.parameters()).dtype
+
+    def modulus(self, scale: float = 1.0) -> int:
+        """The number that a canvas' width and height must be multiples of at the user's ``scale``."""
+        return self.architecture.modulus(scale)
+
+    @abstractmethod
+    def predictions(
+        self, left: Tensor, right: Tensor, t: float | Tensor, *, scale: float, ensemble: bool
+    ) -> tuple[Prediction, ...]:
+        """`interpolate` without its checks; frames are limited already."""
+
+    def interpolate(
+        self,
+        left: Tensor,
+        right: Tensor,
+        t: float | Tensor = MIDDLE,
+        *,
+        scale: float = 1.0,
+        ensemble: bool = False,
+    ) -> tuple[Prediction, ...]:
+        """The predictions whose pictures, averaged with equal weight, are the frame at time ``t``: one, or two of an
+        ensemble that averages pictures. `picture` makes that frame in RGB.
+
+        t: 0 is left, 1 is right; a number or a tensor [N] or [N, 1, 1, 1].
+        Raises ArgumentError for a canvas, a time, a scale or an ensemble that this network does not take. Its inputs
+        are left as they are.
+        """
+        self.check_options(scale=scale, ensemble=ensemble)
+        self.check_pair(left, right, t, scale=scale)
+        return self.predictions(limited(left), limited(right), t, scale=scale, ensemble=ensemble)
+
+    def picture(self, left: Tensor, right: Tensor, predictions: Sequence[Prediction]) -> Tensor:
+        """The frame that ``predictions`` describe, float32 [N, 3, H, W] in 0..1: the reference for a clip of RGB."""
+        left, right = limited(left), limited(right)
+        pictures = [refined(merged(left, right, each.motion), each.residual) for each in predictions]
+        return torch.stack(pictures).mean(0)
+
+    def frame(
+        self, left: Tensor, right: Tensor, t: Fraction | float, *, scale: float = 1.0, ensemble: bool = False
+    ) -> Tensor:
+        """The frame at any time 0 < t < 1, as `picture` gives it.
+
+        A network that knows the middle alone makes every frame of `halvings` and answers with the last.
+        """
+        if self.any_time:
+            return self.picture(left, right, self.interpolate(left, right, float(t), scale=scale, ensemble=ensemble))
+        frames = {Fraction(0): left, Fraction(1): right}
+        runs = halvings(t)
+        for run in runs:
+            pair = frames[run.low], frames[run.high]
+            frames[run.middle] = self.picture(*pair, self.interpolate(*pair, scale=scale, ensemble=ensemble))
+        return frames[runs[-1].middle]
+
+    def check_options(self, *, scale: float, ensemble: bool) -> None:
+        """Raise ArgumentError for a ``scale`` that no network takes, or an ``ensemble`` that this one does not."""
+        check_scale(scale)
+        if ensemble and self.ensemble_refused is not None:
+            raise ArgumentError(f"ensemble (1) must be 0 for this model: {self.ensemble_refused}")
+
+    def check_pair(self, left: Tensor, right: Tensor, t: float | Tensor, *, scale: float) -> None:
+        """Raise ArgumentError for a canvas or a time that this network does not take."""
+        check_canvas(left, right, modulus=self.modulus(scale), scale=scale)
+        if not self.any_time and not bool((torch.as_tensor(t) == MIDDLE).all()):
+            raise ArgumentError(f"t ({t}) must be 0.5 for this model, which knows the middle alone; halve the interval")

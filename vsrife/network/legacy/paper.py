@@ -1,0 +1,150 @@
+"""One class for the paper's networks: RIFE, RIFE-m and RIFE-Large.
+
+Three blocks, coarse to fine, correct flow and mask; each but the first sees both frames, as they are and as the flow so
+far warps them. A refine network then adds what warping cannot bring. In training a fourth block, the teacher, sees the
+true frame as well.
+"""
+
+from typing import NamedTuple, override
+
+import torch
+from torch import Tensor, nn
+
+from vsrife.errors import ArgumentError
+from vsrife.network.architecture import Architecture, Trunk
+from vsrife.network.blocks import IFBlock
+from vsrife.network.flow_state import Pair, Step, together
+from vsrife.network.frames import limited
+from vsrife.network.legacy.architecture import FRAMES, PaperArchitecture
+from vsrife.network.legacy.pair import MIDDLE, PairNetwork, Prediction, refined, turned
+from vsrife.network.legacy.refine import ContextNet, RefineNet, as_residual
+from vsrife.network.training_output import Lesson, Stage
+from vsrife.network.warp import resize, resize_flow
+
+__all__ = ["PaperNet"]
+
+
+def _block(width: int, inputs: int, *, stride: int) -> IFBlock:
+    """The block of group A with other inputs: flow (4), mask (1) at half of h and w; at h and w with a stride of 1."""
+    prelu = Architecture(widths=(width,), scales=(1,), trunk=Trunk.PRELU, outputs=5)
+    return IFBlock(prelu, 0, inputs=inputs, stride=stride)
+
+
+class _State(NamedTuple):
+    """What is known after a block, and the frames as its flow warps them."""
+
+    step: Step
+    pair: Pair
+
+    @property
+    def stage(self) -> Stage:
+        return Stage.of(self.step, self.pair)
+
+
+class PaperNet(PairNetwork):
+    """A network of the paper, built with random weights; see PairNetwork for frames and canvases.
+
+    ``ensemble`` averages with the picture made from both frames turned by 180 degrees: the paper's 2T.
+
+    architecture: the numbers it was built from.
+    block_tea: the teacher, or None.
+    """
+
+    architecture: PaperArchitecture
+
+    def __init__(self, architecture: PaperArchitecture, *, teacher: bool = False) -> None:
+        super().__init__()
+        self.architecture = architecture
+        self.any_time = architecture.timed
+        stride = 1 if architecture.large else 2
+        for index, width in enumerate(architecture.widths):
+            self.add_module(f"block{index}", _block(width, architecture.block_inputs(index), stride=stride))
+        self.block_tea = (
+            _block(architecture.widths[-1], architecture.teacher_inputs, stride=stride) if teacher else None
+        )
+        if architecture.context:
+            self.contextnet = ContextNet(architecture.context, stride=stride)
+            self.unet = RefineNet(2 * FRAMES + 1 + 4, architecture.context, stride=stride)
+
+    @override
+    def predictions(
+        self, left: Tensor, right: Tensor, t: float | Tensor, *, scale: float, ensemble: bool
+    ) -> tuple[Prediction, ...]:
+        """See PairNetwork."""
+        made = [self._prediction(Pair.of(left, right, t), scale)]
+        if ensemble:
+            made.append(self._prediction(Pair.of(turned(left), turned(right), t), scale).turned())
+        return tuple(made)
+
+    def forward(
+        self,
+        left: Tensor,
+        right: Tensor,
+        t: float | Tensor = MIDDLE,
+        truth: Tensor | None = None,
+        *,
+        scale: float = 1.0,
+    ) -> Lesson:
+        """What training wants to know; `interpolate` is for inference.
+
+        truth: the true frame at ``t``, for a network built with a teacher; None leaves the teacher out.
+        Raises ArgumentError as `interpolate` does, and for a true frame where there is no teacher to see it.
+        """
+        self.check_options(scale=scale, ensemble=False)
+        self.check_pair(left, right, t, scale=scale)
+        if truth is not None and self.block_tea is None:
+            raise ArgumentError("truth must be None for a network without a teacher; build it with teacher=True")
+        frames = Pair.of(limited(left), limited(right), t)
+        states = self._states(frames, scale)
+        stages = tuple(state.stage for state in states)
+        teacher = None
+        if truth is not None:
+            assert self.block_tea is not None
+            teacher = self._after(self.block_tea, frames, states[-1], 1.0, limited(truth)).stage
+        picture = refined(stages[-1].picture, self._residual(frames, states[-1]))
+        return Lesson(stages=stages, picture=picture, teacher=teacher)
+
+    def _prediction(self, frames: Pair, scale: float) -> Prediction:
+        last = self._states(frames, scale)[-1]
+        return Prediction(motion=last.step.motion, residual=self._residual(frames, last))
+
+    def _states(self, frames: Pair, scale: float) -> list[_State]:
+        """What is known after each block."""
+        states: list[_State] = []
+        for index, reduction in enumerate(self.architecture.scales):
+            block, before = self.get_submodule(f"block{index}"), states[-1] if states else None
+            states.append(self._after(block, frames, before, reduction / scale))
+        return states
+
+    def _after(
+        self, block: nn.Module, frames: Pair, before: _State | None, reduction: float, truth: Tensor | None = None
+    ) -> _State:
+        """What is known after ``block``, whose input is reduced by ``reduction`` and whose answer is brought back.
+
+        truth: the true frame, for the teacher.
+        """
+        seen = frames.images
+        if self.architecture.timed:
+            seen.append(frames.time_like(frames.left[0]))
+        if before is not None:
+            seen += [*before.pair.images, before.step.mask]
+        if truth is not None:
+            seen.append(truth)
+        small = [resize(torch.cat(seen, 1), 1 / reduction)]
+        if before is not None:
+            small.append(resize_flow(before.step.flow, 1 / reduction))
+        answer: Tensor = block(torch.cat(small, 1).to(self.dtype)).float()
+        correction = Step.of(answer, reduction * self.architecture.answer_scale)
+        step = together(None if before is None else before.step, correction)
+        return _State(step, frames.warped(step.flow))
+
+    def _residual(self, frames: Pair, last: _State) -> Tensor | None:
+        """What the refine network draws; None without one."""
+        if not self.architecture.context:
+            return None
+        left, right = frames.images
+        step = last.step
+        from_left = self.contextnet(left.to(self.dtype), step.flow[:, :2])
+        from_right = self.contextnet(right.to(self.dtype), step.flow[:, 2:])
+        x = torch.cat((left, right, *last.pair.images, step.mask, step.flow), 1)
+        return as_residual(self.unet(x.to(self.dtype), from_left, from_right))

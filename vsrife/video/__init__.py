@@ -1,1 +1,0 @@
-"""Frames as tensors: formats, colour, and planes in host memory. Nothing here knows of a network."""
