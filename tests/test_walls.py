@@ -54,6 +54,7 @@ WALLS: dict[str, tuple[str, ...]] = {
     "vsrife.scene": ("vsrife.formats", "vsrife.scene"),
     "vsrife.network": ("vsrife.errors", "vsrife.network"),
     "vsrife.models": ("vsrife.errors", "vsrife.models", "vsrife.network"),
+    # The definitions of what a device's scene statistics are.
     "vsrife.engine": (
         "vsrife.choices",
         "vsrife.cuda",
@@ -62,6 +63,7 @@ WALLS: dict[str, tuple[str, ...]] = {
         "vsrife.formats",
         "vsrife.models",
         "vsrife.network",
+        "vsrife.scene",
     ),
     "vsrife.plugin": (
         "vsrife.engine",

@@ -34,12 +34,13 @@ from vsrife.bench.scenery import ARCHITECTURES
 from vsrife.engine import device
 from vsrife.engine import interpolator as interpolators
 from vsrife.engine.backend.cuda import graphs
+from vsrife.engine.backend.cuda.backend import CudaBackend
 from vsrife.engine.backend.cuda.kernels import Kernels, Loader, loader, new_pair
 from vsrife.engine.backend.cuda.kernels.launch import Launch
 from vsrife.engine.backend.cuda.sampler import FusedSampler
-from vsrife.engine.estimator import Estimator
+from vsrife.engine.block_estimator import BlockEstimator
 from vsrife.engine.interpolator import Interpolator
-from vsrife.engine.memory import plan
+from vsrife.engine.memory import choose_working_set
 from vsrife.engine.networks import BlockNetwork, Network
 from vsrife.engine.picture import Layer, Picture
 from vsrife.engine.streams import lane
@@ -98,16 +99,16 @@ def network_on(device: torch.device, dtype: torch.dtype, version: str, kernels: 
     """An official architecture without weights, as `load_network` prepares it for a GPU."""
     with device:
         module = IFNet(ARCHITECTURES[version])
-    prepared = Network.of(module, device, dtype, kernels)
+    prepared = Network.of(module, device, dtype, CudaBackend(kernels))
     assert isinstance(prepared, BlockNetwork)
     return prepared
 
 
-def estimator_for(network: BlockNetwork, canvas: tuple[int, int]) -> Estimator:
+def estimator_for(network: BlockNetwork, canvas: tuple[int, int]) -> BlockEstimator:
     """As the interpolator makes it on a GPU. canvas: (height, width)."""
     on_gpu = dataclasses.replace(network, device=torch.device("cuda"))
-    working = plan(on_gpu, canvas, scale=1.0, total=CARD)
-    return Estimator(network, canvas, band=working.band, strips=working.strips)
+    working = choose_working_set(on_gpu, canvas, scale=1.0, total=CARD)
+    return BlockEstimator(network, canvas, band=working.band, strips=working.strips)
 
 
 def frame_nodes(version: str, size: str) -> Counter[str]:
@@ -129,7 +130,7 @@ def source_launches(version: str, size: str) -> Counter[str]:
     return +launches.counts
 
 
-def _counting(version: str, size: str) -> tuple[Launches, Estimator, Kernels]:
+def _counting(version: str, size: str) -> tuple[Launches, BlockEstimator, Kernels]:
     launches = Launches()
     kernels = Kernels(launches.record)
     width, height = SIZES[size]
@@ -212,7 +213,7 @@ def _picture(number: int) -> Picture:
         torch.zeros(FORMAT.plane_size(plane, SIDE, SIDE)[::-1], dtype=torch.uint8) for plane in range(FORMAT.planes)
     )
     layer = _HostLayer(format=FORMAT, colour=colour_of({}, FORMAT, SIDE, SIDE, ColourOverrides()), views=views)
-    return Picture(number=number, width=SIDE, height=SIDE, layer=layer)
+    return Picture(number=number, width=SIDE, height=SIDE, layers=(layer,))
 
 
 def _never() -> NoReturn:
@@ -230,6 +231,7 @@ def engine_microseconds(version: str) -> dict[str, dict[str, float]]:
         sources = interpolators._sources
         keys = [key for key in sources._values if key.serial == frames._serial]
         one, other = (sources._values[key][0] for key in keys)
+        sides = (left.image, one.layers[0]), (right.image, other.layers[0])
         a, b = one.packed, other.packed
         with lane(cpu) as held:
             field = frames.field(held, a, b, 0.5)
@@ -238,9 +240,7 @@ def engine_microseconds(version: str) -> dict[str, dict[str, float]]:
                 "frame": microseconds(lambda: frames.interpolate(left, right, HALF, into)),
                 "field": microseconds(lambda: frames.field(held, a, b, 0.5)),
                 "set_pair": microseconds(lambda: kernels.set_pair(pair, a, b, 0.5)),
-                "blend": microseconds(
-                    lambda: frames.blend(field, into, (left.layer, one.planes), (right.layer, other.planes), into.layer)
-                ),
+                "blend": microseconds(lambda: frames.blend(field, into, *sides, into.image)),
                 "cached sources": microseconds(lambda: [sources.get(key, _never) for key in keys]),
                 "exact arithmetic": microseconds(device._promise_exact_arithmetic),
                 "encoder": microseconds(lambda: frames._estimator.encoded(small)),
@@ -291,8 +291,8 @@ def plugin_microseconds(frames: int = 2000) -> dict[str, dict[str, float]]:
 
     def interpolate(_self: Interpolator, _left: Picture, _right: Picture, _t: Fraction, into: Picture) -> None:
         # As a GPU that copies to host memory by address.
-        assert into.layer.targets_on(META) is None
-        host._places(into.layer.views)
+        assert into.image.targets_on(META) is None
+        host._places(into.image.views)
 
     size: dict[str, Any] = {"width": SIDE, "height": SIDE, "format": vs.YUV420P8}
     greys = [vs.core.std.BlankClip(**size, length=frames // 2, color=[grey, 128, 128], keep=True) for grey in (80, 90)]

@@ -58,7 +58,7 @@ ERRORS = [
     ),
     ("data.shots.labelled=1.5", "data.shots.labelled (1.5) must be from 0 to 1; it is a share of the samples"),
     ("data.prefetch=-1", "data.prefetch (-1) must be 0 or more"),
-    ("data.synthetic.layer=2", "data.synthetic.layer (2) must be left out; did you mean layers?"),
+    ("data.synthetic.image=2", "data.synthetic.image (2) must be left out; did you mean layers?"),
     ("data.synthetic.blurred=2", "data.synthetic.blurred (2.0) must be from 0 to 1; it is a share of the samples"),
     ("data.synthetic.height=64", "data.synthetic.height (64) must be left out; data.crop is the size of all samples"),
     ("data.shots.spans=[1]", "data.shots.spans ((1,)) must be numbers of at least 2"),

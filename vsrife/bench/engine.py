@@ -17,7 +17,8 @@ from vsrife.bench.timing import finish
 from vsrife.choices import chosen
 from vsrife.engine.device import computing, slot
 from vsrife.engine.interpolator import Interpolator
-from vsrife.engine.networks import BlockNetwork, load_network
+from vsrife.engine.loading import load_network
+from vsrife.engine.networks import BlockNetwork
 from vsrife.engine.picture import Layer, Picture
 from vsrife.engine.streams import Lane, lane, mark, uploading
 from vsrife.errors import ModelError
@@ -78,7 +79,7 @@ class Engine:
 
     def encode(self, planes: tuple[Tensor, ...]) -> Source:
         """Everything that is done once for a source frame whose planes are on the device."""
-        return Source(planes=planes, packed=self._frames.pack(self._picture(planes), planes))
+        return Source(planes=planes, packed=self._frames.pack(self._picture(planes), (planes,)))
 
     def motion(self, held: Lane, left: Source, right: Source) -> Motion:
         """Flow and mask at `TIME`."""
@@ -88,9 +89,9 @@ class Engine:
         """The planes of the frame at `TIME`, new, on the device."""
         field = self._frames.field(held, left.packed, right.packed, TIME)
         into = self._picture(tuple(torch.empty_like(plane) for plane in left.planes))
-        a, b = (self._picture(source.planes).layer for source in (left, right))
-        self._frames.blend(field, into, (a, left.planes), (b, right.planes), into.layer)
-        return tuple(into.layer.views)
+        a, b = (self._picture(source.planes).image for source in (left, right))
+        self._frames.blend(field, into, (a, left.planes), (b, right.planes), into.image)
+        return tuple(into.image.views)
 
     def fresh_frame(self, left: Source, planes: tuple[Tensor, ...]) -> None:
         """What the filter does between a cached source and one that is new, from the right planes on; done on return.
@@ -128,7 +129,7 @@ class Engine:
 
     def _picture(self, planes: tuple[Tensor, ...]) -> Picture:
         layer = Layer(format=FORMAT, colour=_colour(self.size), views=planes)
-        return Picture(number=0, width=self.size[0], height=self.size[1], layer=layer)
+        return Picture(number=0, width=self.size[0], height=self.size[1], layers=(layer,))
 
 
 @contextmanager

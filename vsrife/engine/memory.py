@@ -16,11 +16,11 @@ import torch
 from vsrife.choices import chosen
 from vsrife.engine.device import host_memory, total_memory
 from vsrife.engine.networks import BlockNetwork, WholeNetwork
-from vsrife.engine.streams import undisturbed
+from vsrife.engine.streams import capture_lock
 from vsrife.errors import RifeError
 from vsrife.network import PaperNet
 
-__all__ = ["WorkingSet", "is_out_of_memory", "plan", "quiesce", "twice"]
+__all__ = ["WorkingSet", "choose_working_set", "is_out_of_memory", "retry_on_oom", "synchronize"]
 
 _log: Final = logging.getLogger("vsrife")
 _MIB: Final = 1 << 20
@@ -48,8 +48,8 @@ _NO_MEMORY: Final = (
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class WorkingSet:
-    """How much of a frame is worked on at a time, see `estimator.Estimator`; ``needed`` is about how many bytes the
-    frame takes then, its two sources with it.
+    """How much of a frame is worked on at a time, see `BlockEstimator`; ``needed`` is about how many bytes the frame
+    takes then, its two sources with it.
     """
 
     band: int
@@ -57,7 +57,7 @@ class WorkingSet:
     needed: int
 
 
-def plan(
+def choose_working_set(
     network: BlockNetwork | WholeNetwork, canvas: tuple[int, int], *, scale: float, total: int | None = None
 ) -> WorkingSet:
     """The working set for canvases (height, width) at the user's ``scale``; ``total``: bytes the device has, by itself
@@ -102,7 +102,7 @@ def is_out_of_memory(error: BaseException) -> bool:
     return isinstance(error, Exception) and any(text in str(error) for text in _NO_MEMORY)
 
 
-def twice[Result](
+def retry_on_oom[Result](
     attempt: Callable[[], Result], device: torch.device, needed: int, release: Callable[[], None]
 ) -> Result:
     """What ``attempt`` returns; where memory runs out, ``release`` what can be had again and call it once more.
@@ -118,8 +118,8 @@ def twice[Result](
         reason = " ".join(str(error).split())[:160]
     # Outside of the handler: the exception holds the failed attempt's tensors.
     _log.warning("out of memory on %s (%s); cached frames are dropped and the frame is tried again", device, reason)
-    with undisturbed:
-        quiesce(device)  # a lane may still write into the frame that is made anew
+    with capture_lock:
+        synchronize(device)  # a lane may still write into the frame that is made anew
         release()
         gc.collect()
         empty(device)
@@ -134,9 +134,9 @@ def twice[Result](
         ) from None
 
 
-def quiesce(device: torch.device) -> None:
+def synchronize(device: torch.device) -> None:
     """Wait for all work on ``device``; where it has failed for good, that is said by the error on its way already. With
-    `streams.undisturbed` held.
+    `streams.capture_lock` held.
     """
     if device.type == "cuda":
         with contextlib.suppress(RuntimeError):

@@ -22,7 +22,7 @@ from torch import Tensor
 from vsrife.engine.transfer import host
 from vsrife.formats.colour import Colour
 from vsrife.formats.pixel_format import PixelFormat
-from vsrife.formats.rgb import difference, show_alpha, to_rgb
+from vsrife.formats.rgb import difference, show_alpha
 
 __all__ = ["Layer", "Loan", "Picture", "settle"]
 
@@ -41,6 +41,7 @@ class Loan(Protocol):
 class Layer:
     """Planes that belong together: a picture's own, or its alpha.
 
+    is_alpha: whether they are transparency, to which no refine network adds anything.
     views: one tensor [h, w] a plane, over the frame's own memory, samples adjacent and rows of any stride; valid while
     the frame is held. In host memory, of which `HostPlanes` makes views only where they are asked for, or with a
     ``loan`` in the memory of the engine's device.
@@ -50,6 +51,7 @@ class Layer:
     colour: Colour
     views: Sequence[Tensor]
     loan: Loan | None = None
+    is_alpha: bool = False
 
     def lent(self, device: torch.device) -> bool:
         """Whether the planes on ``device`` are the frame's own memory: valid until `settle`, never to be kept."""
@@ -92,35 +94,35 @@ class Layer:
 class Picture:
     """One frame.
 
-    number: its index in the clip. alpha: None where the frame carries none that is used. see_through: whether the
-    network sees the picture by its alpha; of both sources of a new frame, and that itself, or of none.
+    number: its index in the clip. layers: the image and, where the frame carries one that is used, its alpha.
+    see_through: whether the network sees the picture by its alpha; of both sources of a new frame, and that itself, or
+    of none.
     """
 
     number: int
     width: int
     height: int
-    layer: Layer
-    alpha: Layer | None = None
+    layers: tuple[Layer, ...]
     see_through: bool = False
+
+    @property
+    def image(self) -> Layer:
+        """The layer that the network sees."""
+        return self.layers[0]
 
     @property
     def seen(self) -> Hashable:
         """Equal where the network sees a frame in the same way: of one frame, with either of its neighbours, it may not
         be. The neighbour's colour counts where the frame does not tell its own, and alphas count in pairs.
         """
-        return self.layer.colour, self.alpha is not None, self.see_through
+        return self.image.colour, len(self.layers), self.see_through
 
-    def show_alpha(self, view: Tensor, alpha: Sequence[Tensor] | None) -> None:
+    def show_alpha(self, view: Tensor, layers: Sequence[Sequence[Tensor]]) -> None:
         """Bring the network's view, [1, 3, H, W] of floats, to what the picture's alpha lets be seen, in place, where
-        that counts. alpha: its planes on the view's device, None where there is none.
+        that counts. layers: the planes of each layer on the view's device.
         """
-        if self.see_through and self.alpha is not None and alpha is not None:
-            show_alpha(view, alpha[0], self.alpha.format)
-
-    def rgb(self, planes: Sequence[Tensor], canvas: tuple[int, int]) -> Tensor:
-        """The network's view of ``planes``, which `Layer.planes_on` gave: float32 RGB [1, 3, *canvas] in 0..1."""
-        layer = self.layer
-        return to_rgb(planes, layer.format, layer.colour, width=self.width, height=self.height, pad_to=canvas)
+        if self.see_through and len(layers) > 1:
+            show_alpha(view, layers[1][0], self.layers[1].format)
 
 
 def settle(device: torch.device, *pictures: Picture) -> None:
@@ -129,7 +131,7 @@ def settle(device: torch.device, *pictures: Picture) -> None:
     Frames in host memory: waits until the stream is here. Frames in GPU memory: tells their owner when it will be, and
     waits for nothing. Without pictures: waits.
     """
-    loans = {layer.loan for picture in pictures for layer in (picture.layer, picture.alpha) if layer is not None}
+    loans = {layer.loan for picture in pictures for layer in picture.layers}
     for loan in loans - {None}:
         assert loan is not None
         loan.settle()

@@ -21,10 +21,10 @@ import torch
 from vsrife import cuda
 from vsrife.choices import chosen
 
-__all__ = ["Lane", "Mark", "downloading", "lane", "mark", "undisturbed", "uploading"]
+__all__ = ["Lane", "Mark", "capture_lock", "downloading", "lane", "mark", "uploading"]
 
 
-undisturbed = threading.Lock()
+capture_lock = threading.Lock()
 """Held while a graph is captured. To wait for a stream that is being captured, or for the whole device, is an error and
 breaks the capture; so whoever must wait like that, after a failure, holds this."""
 

@@ -9,8 +9,8 @@ from typing import Any, NamedTuple
 
 from vsrife.engine.device import computing, resolve_device, resolve_precision, why_no_gpu
 from vsrife.engine.interpolator import Interpolator
+from vsrife.engine.loading import load_network
 from vsrife.engine.matcher import Matcher
-from vsrife.engine.networks import load_network
 from vsrife.engine.transfer.interop import Interop
 from vsrife.errors import ArgumentError
 from vsrife.formats import colour

@@ -118,7 +118,13 @@ class Reader(ABC):
 
     def _picture(self, number: int, layer: Layer, alpha: Layer | None = None, *, see_through: bool = False) -> Picture:
         width, height = self._size
-        return Picture(number=number, width=width, height=height, layer=layer, alpha=alpha, see_through=see_through)
+        return Picture(
+            number=number,
+            width=width,
+            height=height,
+            layers=(layer,) if alpha is None else (layer, alpha),
+            see_through=see_through,
+        )
 
 
 class HostReader(Reader):
@@ -212,7 +218,7 @@ class HostReader(Reader):
     def _alpha_layer(self, alpha: Frame, *, write: bool) -> Layer:
         fmt = format_of(alpha.format)
         full = colour.colour_of({}, fmt, *self._size, ColourOverrides(range=colour.Range.FULL))
-        return Layer(format=fmt, colour=full, views=self._alpha_planes(alpha, fmt, write=write))
+        return Layer(format=fmt, colour=full, views=self._alpha_planes(alpha, fmt, write=write), is_alpha=True)
 
     def _alpha_planes(self, alpha: Frame, fmt: PixelFormat, *, write: bool = False) -> HostPlanes:
         return HostPlanes(layout_of(fmt, *self._size), alpha.writable_planes if write else alpha.planes)

@@ -7,7 +7,8 @@ Pair k is source frames k, k + 1.
 from dataclasses import dataclass
 from functools import partial
 
-from vsrife.engine.backend.cuda.scene_statistics import measures_on
+from vsrife.engine.backend.resolve import resolve_backend
+from vsrife.engine.backend.torch_backend import TORCH
 from vsrife.engine.cache import Cache
 from vsrife.engine.matcher import Matcher
 from vsrife.engine.transfer.host import HostPlanes, device_of
@@ -130,18 +131,15 @@ class Scenes:
             return _is_still(a, b, fmt, threshold)
 
 
-# Kernels where the device has them, else the compiled library for host memory, else plain torch.
-
-
 def _signature(planes: Planes, fmt: PixelFormat) -> Signature:
-    kernels = measures_on(device_of(planes))
-    if kernels is None and isinstance(planes, HostPlanes):
+    backend, _ = resolve_backend(device_of(planes))
+    if backend is TORCH and isinstance(planes, HostPlanes):
         return HostMeasures().signature(planes)
-    return signature(planes if fmt.family is Family.RGB else planes[:1], fmt.bits, kernels)
+    return signature(planes if fmt.family is Family.RGB else planes[:1], fmt.bits, backend)
 
 
 def _is_still(left: Planes, right: Planes, fmt: PixelFormat, threshold: float) -> bool:
-    kernels = measures_on(device_of(left))
-    if kernels is None and isinstance(left, HostPlanes) and isinstance(right, HostPlanes):
+    backend, _ = resolve_backend(device_of(left))
+    if backend is TORCH and isinstance(left, HostPlanes) and isinstance(right, HostPlanes):
         return HostMeasures().is_still(left, right, threshold)
-    return duplicates.is_still(left, right, fmt.bits, threshold, kernels)
+    return duplicates.is_still(left, right, fmt.bits, threshold, backend)

@@ -844,7 +844,7 @@ class TestInVapourSynth:
         inner = Interpolator.interpolate
 
         def interpolate(self, left, right, t, into):
-            left.layer.planes_on(self.device)
+            left.image.planes_on(self.device)
             if left.number == 1:
                 raise RuntimeError("in the middle")
             inner(self, left, right, t, into)

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from vsrife.engine.device import gpu_slots, resolve_device
-from vsrife.engine.streams import undisturbed
+from vsrife.engine.streams import capture_lock
 from vsrife.engine.transfer.interop import Block, Imports, Interop, cuda_device, plane_of, resolve, uuid_of
 from vsrife.errors import ArgumentError, RifeError
 from vsrife.formats.pixel_format import PixelFormat
@@ -85,7 +85,7 @@ class Exchange:
             yield loan
         finally:
             if not loan.ended:
-                with undisturbed:  # one of its streams may be captured by now
+                with capture_lock:  # one of its streams may be captured by now
                     loan.finish()
 
     @contextmanager

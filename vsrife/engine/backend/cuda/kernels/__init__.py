@@ -4,7 +4,7 @@
 the host, by which the tests compare every kernel with its twin where there is no GPU.
 """
 
-from vsrife.engine.backend.cuda.kernels.kernels import Kernels, PairMemory, PlacedPlanes, RawLevel, Synthesis, new_pair
+from vsrife.engine.backend.cuda.kernels.kernels import Kernels, PairMemory, PlacedPlanes, Synthesis, new_pair
 from vsrife.engine.backend.cuda.kernels.loader import Loader, resolve
 from vsrife.engine.backend.cuda.kernels.variants import KERNELS, Blocks, Variant
 
@@ -15,7 +15,6 @@ __all__ = [
     "Loader",
     "PairMemory",
     "PlacedPlanes",
-    "RawLevel",
     "Synthesis",
     "Variant",
     "new_pair",

@@ -12,8 +12,6 @@ up on the same stream. Wrong shapes, types and layouts raise ValueError.
 import ctypes
 import functools
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from functools import cached_property
 from itertools import zip_longest
 from typing import Final
 
@@ -24,10 +22,11 @@ from vsrife.engine.backend.cuda.kernels import formulas
 from vsrife.engine.backend.cuda.kernels import launch as values
 from vsrife.engine.backend.cuda.kernels.launch import Launch, plane_of
 from vsrife.engine.backend.cuda.kernels.variants import Blocks, Variant
+from vsrife.engine.backend.level import Level
 from vsrife.formats.colour import ChromaLocation, Colour
 from vsrife.formats.pixel_format import PixelFormat
 
-__all__ = ["CELL_WEIGHTS", "SLOPE", "Kernels", "PairMemory", "PlacedPlanes", "RawLevel", "Synthesis", "new_pair"]
+__all__ = ["CELL_WEIGHTS", "SLOPE", "Kernels", "PairMemory", "PlacedPlanes", "Synthesis", "new_pair"]
 
 SLOPE: Final = 0.2
 """Of leaky ReLU."""
@@ -66,39 +65,27 @@ def _tiles(size: int, tile: int) -> int:
     return -(-size // tile)
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
-class RawLevel:
-    """What one block answered, as its last convolution left it.
-
-    raw: [1, S * P, h, w] channels-last, S = 4 where `shuffled` (channels s * P on are pixel (2 y + s // 2, 2 x + s %
-        2)), else 1. P is 8 or 16: flow (4, in pixels of this level), mask, 8 hidden channels or none, anything.
-    scale: canvas pixels per pixel of the answer, a power of two.
-    """
-
-    raw: Tensor
-    scale: int
-    shuffled: bool
-
-    @cached_property
-    def argument(self) -> values.Level:
-        """As the kernels see it."""
-        _dense(self.raw, "a level")
-        _, channels, height, width = self.raw.shape
-        side = 2 if self.shuffled else 1
-        stride, rest = divmod(channels, side * side)
-        _need(stride % 8 == 0 and rest == 0, f"a level's channels ({channels}) must be {side * side} times 8 or 16")
-        return values.Level(self.raw.data_ptr(), width * side, height * side, stride)
+def _argument(level: Level) -> values.Level:
+    """A level as the kernels see it."""
+    _dense(level.raw, "a level")
+    _, channels, height, width = level.raw.shape
+    stride, rest = divmod(channels, level.side * level.side)
+    _need(
+        stride % 8 == 0 and rest == 0,
+        f"a level's channels ({channels}) must be {level.side * level.side} times 8 or 16",
+    )
+    return values.Level(level.raw.data_ptr(), width * level.side, height * level.side, stride)
 
 
-def _blocks(levels: Sequence[RawLevel], *, adds_masks: bool, hidden: int) -> Blocks:
-    _need(len({(level.shuffled, level.raw.dtype) for level in levels}) <= 1, "levels must be of one network")
+def _blocks(levels: Sequence[Level], *, adds_masks: bool, hidden: int) -> Blocks:
+    _need(len({(level.side, level.raw.dtype) for level in levels}) <= 1, "levels must be of one network")
     _need(hidden in (0, 8), f"hidden ({hidden}) must be 0 or 8")
     if levels and hidden:
-        last = levels[-1].argument
+        last = _argument(levels[-1])
         _need(last.stride >= 16, f"the last level has {last.stride} numbers a pixel, and no hidden channels")
     return Blocks(
         scales=tuple(level.scale for level in levels),
-        shuffled=bool(levels) and levels[0].shuffled,
+        shuffled=bool(levels) and levels[0].side == 2,
         adds_masks=adds_masks,
         hidden=hidden,
     )
@@ -178,7 +165,7 @@ class Kernels:
     def gather(
         self,
         pair: PairMemory,
-        levels: Sequence[RawLevel],
+        levels: Sequence[Level],
         scale: int,
         out: Tensor,
         *,
@@ -214,7 +201,7 @@ class Kernels:
         runs = bool(levels) and scale == 1
         tile_width, tile_height = (64, 16) if runs else (16, 4)
         arguments = values.gather_arguments(
-            [level.argument for level in levels], pair=pair.memory.data_ptr(), out=out.data_ptr(), canvas_width=width,
+            [_argument(level) for level in levels], pair=pair.memory.data_ptr(), out=out.data_ptr(), canvas_width=width,
             canvas_height=height, width=out.shape[3], first_row=first_row, rows=rows,
         )  # fmt: skip
         self._launch(
@@ -229,7 +216,7 @@ class Kernels:
 
     def synthesize(
         self,
-        levels: Sequence[RawLevel],
+        levels: Sequence[Level],
         left: Sequence[Tensor],
         right: Sequence[Tensor],
         fmt: PixelFormat,
@@ -245,7 +232,7 @@ class Kernels:
 
     def synthesis(
         self,
-        levels: Sequence[RawLevel],
+        levels: Sequence[Level],
         fmt: PixelFormat,
         *,
         chroma: ChromaLocation = ChromaLocation.LEFT,
@@ -258,7 +245,7 @@ class Kernels:
         levels: of all blocks, on a canvas at least `width` x `height`.
         """
         _need(bool(levels), "levels must not be empty")
-        finest = levels[-1].argument
+        finest = _argument(levels[-1])
         canvas = finest.height * levels[-1].scale, finest.width * levels[-1].scale
         for level in levels:
             _check_level(level, canvas, levels[-1].raw.dtype)
@@ -269,7 +256,7 @@ class Kernels:
             for log2, site in zip(subsampling, chroma.offset(*subsampling), strict=True)
         )
         arguments = values.synthesis_arguments(
-            [level.argument for level in levels], fmt.planes,
+            [_argument(level) for level in levels], fmt.planes,
             width=width, height=height, peak=fmt.peak, across=across, down=down,
         )  # fmt: skip
         blocks = _blocks(levels, adds_masks=adds_masks, hidden=0)
@@ -501,8 +488,8 @@ class _PlaneWriter:
         return self._packing.pack(*places)
 
 
-def _check_level(level: RawLevel, canvas: tuple[int, int], dtype: torch.dtype) -> None:
-    argument = level.argument
+def _check_level(level: Level, canvas: tuple[int, int], dtype: torch.dtype) -> None:
+    argument = _argument(level)
     size = argument.height * level.scale, argument.width * level.scale
     _need(size == canvas, f"a level at scale {level.scale} covers {size}, not the canvas {canvas}")
     _need(level.raw.dtype is dtype, f"a level must be {dtype}, not {level.raw.dtype}")

@@ -6,23 +6,21 @@ rows at a time.
 """
 
 from collections.abc import Iterator, Sequence
-from functools import cached_property
-from typing import Any, Protocol, override
+from typing import Protocol, override
 
 import torch
 from torch import Tensor
 
 from vsrife.engine.backend import sampling
-from vsrife.engine.backend.sampling import FLOW, Level
-from vsrife.engine.backend.synthesis import Part
+from vsrife.engine.backend.level import FLOW, MASK, Level, upsampled
 from vsrife.engine.convolutions import HALO, Block
+from vsrife.engine.field import Field
+from vsrife.engine.motion_estimator import MotionEstimator
 from vsrife.engine.networks import BlockNetwork
-from vsrife.engine.packing import Packing
-from vsrife.engine.picture import Layer
 from vsrife.network.flow_and_mask import Motion
 from vsrife.network.ifnet import LARGE_MOTION
 
-__all__ = ["Estimator", "Field", "Gather", "Sampler"]
+__all__ = ["BlockEstimator", "Gather", "Sampler"]
 
 
 class Gather(Protocol):
@@ -57,66 +55,7 @@ class Sampler(Protocol):
         """
 
 
-class Field:
-    """The motion of one new frame: as the blocks answered it, one level for each, or at the canvas' size already.
-
-    adds_masks: whether the mask is the sum of the levels' or the last one's.
-    kept: what readers of the levels keep as long as their memory is the same, by keys of their own.
-    """
-
-    def __init__(
-        self,
-        levels: Sequence[Level],
-        *,
-        adds_masks: bool,
-        band: int,
-        motion: Motion | None = None,
-        before: Tensor | None = None,
-    ) -> None:
-        """band: pixels that `motion` makes at a time, where it is not given. before: see `sampling.motion_of`."""
-        self._levels = levels
-        self._renewed = False
-        self.adds_masks = adds_masks
-        self.kept: dict[object, Any] = {}
-        self._band = band
-        self._motion = motion
-        self._before = before
-
-    def parts(self, layer: Layer) -> tuple[Part, ...]:  # noqa: ARG002 - for networks that draw
-        """The pictures whose mean is the frame, for planes like those of ``layer``: here one."""
-        return (Part(motion=self.motion),)
-
-    @property
-    def undrawn(self) -> "Field":
-        """The same without what the network draws, for planes that are no colour."""
-        return self
-
-    @cached_property
-    def levels(self) -> Sequence[Level]:
-        """Coarse to fine; empty where only `motion` is there."""
-        return [level.of(level.raw) for level in self._levels] if self._renewed else self._levels
-
-    @property
-    def has_levels(self) -> bool:
-        """Whether there are any."""
-        return bool(self._levels)
-
-    def fresh(self) -> "Field":
-        """The same levels, in the same memory, with nothing derived from what lies there yet."""
-        field = Field(self._levels, adds_masks=self.adds_masks, band=self._band)
-        field.kept = self.kept
-        field._renewed = True  # its levels are made when they are asked for; the kernels read their memory alone
-        return field
-
-    @cached_property
-    def motion(self) -> Motion:
-        """Flow and mask at every pixel of the canvas."""
-        if self._motion is not None:
-            return self._motion
-        return sampling.motion_of(self.levels, adds_masks=self.adds_masks, band=self._band, before=self._before)
-
-
-class Estimator(Packing):
+class BlockEstimator(MotionEstimator):
     """A 4.x network for canvases of one size. Any number of threads may use it at once.
 
     canvas: (height, width), multiples of `IFNet.modulus(scale)`.
@@ -148,16 +87,18 @@ class Estimator(Packing):
         self._reductions = [each / scale for each in self._architecture.scales]
 
     @property
-    def plain(self) -> bool:
-        """Whether motion is found as vsrife.network defines it: above a scale of 1 the finest blocks would see more
-        pixels than there are, which is too rare to be worth a fast way.
+    def uses_reference(self) -> bool:
+        """Whether the network runs as vsrife.network defines it: a user's scale above 1 enlarges the input of the
+        finest blocks, which is too rare to be worth a fast path.
         """
         return min(self._reductions) < 1
 
     @property
     def capturable(self) -> bool:
-        """Whether the same launches answer every pair: not where the data decide whether there is a second start."""
-        return not (self.plain or self._architecture.reruns)
+        """Whether every pair takes the same launches, so that a CUDA graph can replay them. Networks of group A start a
+        second time where the motion is large.
+        """
+        return not (self.uses_reference or self._architecture.reruns)
 
     @property
     def key(self) -> tuple[object, ...]:
@@ -166,17 +107,20 @@ class Estimator(Packing):
 
     @override
     def encoded(self, packed: Tensor) -> Tensor:
-        """See Packing."""
         return packed if self.network.encoder is None else self.network.encoder(packed)
 
+    @override
     def field(self, left: Tensor, right: Tensor, time: float, sampler: Sampler = sampling.Gather) -> Field:
         """The motion of the frame at ``time``, 0 < time < 1, between two packed sources.
 
-        sampler: how blocks read; not used where the estimator is `plain`.
+        sampler: how blocks read; not used where `uses_reference`.
         """
-        if self.plain:
+        if self.uses_reference:
             return Field(
-                (), adds_masks=self._architecture.adds_masks, band=self._band, motion=self._defined(left, right, time)
+                (),
+                adds_masks=self._architecture.adds_masks,
+                band=self._band,
+                motion=self._reference_motion(left, right, time),
             )
         run = _Run(self.network, self.canvas, sampler, band=self._band, strips=self._strips)
         reductions = [int(each) for each in self._reductions]
@@ -197,7 +141,7 @@ class Estimator(Packing):
             levels.append(level)
         return Field(levels, adds_masks=self._architecture.adds_masks, band=self._band, before=before)
 
-    def _defined(self, left: Tensor, right: Tensor, time: float) -> Motion:
+    def _reference_motion(self, left: Tensor, right: Tensor, time: float) -> Motion:
         """The motion as vsrife.network finds it."""
         count = self._architecture.features
         frames = [source[:, :3].float() for source in (left, right)]
@@ -245,9 +189,9 @@ class _Run:
         self.total = gather.total
         last = index == len(reductions) - 1
         return Level(
-            pieces[0] if len(pieces) == 1 else torch.cat(pieces, 2),
+            raw=pieces[0] if len(pieces) == 1 else torch.cat(pieces, 2),
             side=self._network.blocks[index].side,
-            channels=sampling.MASK + (0 if last else self._architecture.hidden),
+            channels=MASK + (0 if last else self._architecture.hidden),
             scale=scale * self._architecture.answer_scale,
         )
 
@@ -289,5 +233,5 @@ def _cuts(height: int, pieces: int) -> list[tuple[int, int]]:
 
 def _moves_far(level: Level) -> bool:
     """Whether both frames move by more than group A's first start can follow, anywhere."""
-    flow = sampling.upsampled(level.planes[:, :FLOW], level.scale).abs() * level.scale
+    flow = upsampled(level.planes[:, :FLOW], level.scale).abs() * level.scale
     return bool(torch.minimum(flow[:, :2].amax(), flow[:, 2:].amax()) > LARGE_MOTION)
