@@ -26,6 +26,8 @@ WALLS: dict[str, tuple[str, ...]] = {
     # Streams and captures, for every room that queues work on a GPU.
     "vsrife.cuda": (),
     # What is to be measured.
+    # Values that are each computed once, for the engine and for scene detection.
+    "vsrife.cache": (),
     "vsrife.choices": (),
     "vsrife.errors": (),
     # The package itself for its version; devices and the plugin it asks torch and VapourSynth about, not the engine.
@@ -51,11 +53,12 @@ WALLS: dict[str, tuple[str, ...]] = {
         "vsrife",
     ),
     "vsrife.formats": ("vsrife.errors", "vsrife.formats"),
-    "vsrife.scene": ("vsrife.formats", "vsrife.scene"),
+    "vsrife.scene": ("vsrife.cache", "vsrife.errors", "vsrife.formats", "vsrife.scene"),
     "vsrife.network": ("vsrife.errors", "vsrife.network"),
     "vsrife.models": ("vsrife.errors", "vsrife.models", "vsrife.network"),
     # The definitions of what a device's scene statistics are.
     "vsrife.engine": (
+        "vsrife.cache",
         "vsrife.choices",
         "vsrife.cuda",
         "vsrife.engine",
@@ -215,7 +218,7 @@ def test_torch_is_not_brought_by_what_must_do_without():
 
 
 VIOLATIONS = {
-    "vsrife.network.warp": ["from vsrife.engine.cache import Cache", "import vsrife.formats.rgb"],
+    "vsrife.network.warp": ["from vsrife.cache import Cache", "import vsrife.formats.rgb"],
     "vsrife.errors": ["import vsrife.models", "import vsrife"],
     "vsrife.engine.backend.synthesis": [
         "from vsrife.plugin import filter",

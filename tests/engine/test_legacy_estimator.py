@@ -9,9 +9,9 @@ import pytest
 import torch
 
 from tests.network.legacy.test_paper import HD, KINDS, PAPER, small
+from vsrife.cache import Cache
 from vsrife.engine import interpolator as interpolators
 from vsrife.engine.backend.synthesis import synthesize
-from vsrife.engine.cache import Cache
 from vsrife.engine.interpolator import Interpolator
 from vsrife.engine.networks import Network
 from vsrife.engine.picture import Layer, Picture

@@ -15,11 +15,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from vsrife.cache import Cache
 from vsrife.choices import chosen
 from vsrife.engine.backend.cuda.graphs import drop_all as drop_graphs
 from vsrife.engine.backend.cuda.kernels import PlacedPlanes
 from vsrife.engine.block_estimator import BlockEstimator
-from vsrife.engine.cache import Cache
 from vsrife.engine.device import slot
 from vsrife.engine.field import Field
 from vsrife.engine.legacy_estimator import LegacyEstimator, endpoints, nearest_dyadic

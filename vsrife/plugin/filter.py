@@ -18,16 +18,17 @@ from vsrife.formats.colour import ColourOverrides
 from vsrife.formats.pixel_format import PixelFormat
 from vsrife.plugin import arguments, ncnn, resolved, vsapi
 from vsrife.plugin.constant_rate import ConstantRate
-from vsrife.plugin.drawings import Drawings
 from vsrife.plugin.gpu.bridge import Exchange, interop_for
 from vsrife.plugin.gpu.vulkan import Gpu, understood
 from vsrife.plugin.interlaced import refuse_fields
 from vsrife.plugin.pauses import around, share_of, usual_span
 from vsrife.plugin.pictures import HostReader, Reader, ResidentReader, format_of
 from vsrife.plugin.props import Kind, interpolated_time
-from vsrife.plugin.scenes import Cut, Scenes
+from vsrife.plugin.scene_frames import SceneFrames
 from vsrife.plugin.timing import ENDLESS_FRAMES, MissingDurations, Moment, Timeline, simple_ratio
 from vsrife.plugin.vsapi import Core, Frame, Map
+from vsrife.scene.detector import Cut, SceneDetector
+from vsrife.scene.held_drawings import HeldDrawings
 from vsrife.scene.retiming import Run, progress
 from vsrife.scene.signature import signature_size
 
@@ -102,12 +103,20 @@ class Filter:
             exchange = Exchange(gpu, interop, inform=self._core.inform_once)
             self._reader = ResidentReader(self._core, fmt, width, height, overrides, gpu=gpu, exchange=exchange)
         self._on_gpu = interop is not None
-        self._scenes = Scenes(self._reader, settings, Matcher(network, *signature_size(height, width)))
-        self._drawings = self._held_drawings(fps) if settings.retime else None
+        frames = SceneFrames(self._reader)
+        self._scenes = SceneDetector(
+            frames,
+            Matcher(network, *signature_size(height, width)),
+            detect=settings.sc,
+            threshold=settings.sc_threshold,
+            skip=settings.skip,
+            skip_threshold=settings.skip_threshold,
+        )
+        self._drawings = self._held_drawings(frames, fps) if settings.retime else None
 
-    def _held_drawings(self, fps: Fraction | None) -> Drawings | None:
+    def _held_drawings(self, frames: SceneFrames, fps: Fraction | None) -> HeldDrawings[Frame] | None:
         if not self._timeline.streaming:
-            return Drawings(self._reader, self._frames, fps)
+            return HeldDrawings(frames.difference, self._frames, fps)
         self._core.inform_once(
             "RIFE: retime does nothing here: it looks some frames back and ahead, and of a player's clip only those "
             "that are shown can be had"
@@ -349,8 +358,8 @@ class Filter:
         if shown.t == 0:
             return Kind.HELD
         if shown.right == shown.left + 1:
-            still = self._scenes.still(shown.left, sources[shown.left], sources[shown.right])
-            return Kind.STILL if still else Kind.NEW
+            duplicate = self._scenes.duplicate(shown.left, sources[shown.left], sources[shown.right])
+            return Kind.STILL if duplicate else Kind.NEW
         return Kind.NEW
 
     def _interpolate(self, shown: Shown, sources: Mapping[int, Frame], *, like: Frame) -> Frame:

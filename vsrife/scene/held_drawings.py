@@ -1,30 +1,23 @@
-"""Held drawings of one clip: the runs that `retiming` finds, by the differences of its pairs, each measured once.
+"""Held drawings of one clip: the runs that `retiming` finds, by the differences of its pairs, each measured once."""
 
-The rule stands in retiming.py; vsrife.scene.duplicates defines the measure.
-"""
-
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from fractions import Fraction
+from typing import Final
 
-from vsrife.engine.transfer.host import HostPlanes
-from vsrife.formats.pixel_format import Family, PixelFormat
-from vsrife.plugin.native_measures import HostMeasures
-from vsrife.plugin.pictures import Planes, Reader
-from vsrife.plugin.vsapi import Frame
-from vsrife.scene import duplicates
 from vsrife.scene.retiming import Run, longest_run, run_at, window
 
-__all__ = ["Drawings"]
+__all__ = ["HeldDrawings"]
 
-REMEMBERED = 1 << 16
+_KEPT: Final = 1 << 16
 """Source frames of which the run, and pairs of which the difference is kept; each takes some 100 bytes."""
 
 
-class Drawings:
+class HeldDrawings[Frame]:
     """Any number of threads may ask. What is found of a frame depends on the frames of its window alone."""
 
-    def __init__(self, reader: Reader, source_frames: int, fps: Fraction | None) -> None:
-        self._reader = reader
+    def __init__(self, difference: Callable[[Frame, Frame], float], source_frames: int, fps: Fraction | None) -> None:
+        """difference: of two neighbouring frames, see `duplicates.worst_block`. fps: the clip's rate, or None."""
+        self._difference_of = difference
         self._source_frames = source_frames
         self._longest = longest_run(fps)
         self._differences: dict[int, float] = {}
@@ -51,30 +44,12 @@ class Drawings:
         known = self._differences
         difference = known.get(pair)
         if difference is None and pair in sources and pair + 1 in sources:
-            difference = self._measured(sources[pair], sources[pair + 1])
+            difference = self._difference_of(sources[pair], sources[pair + 1])
             self._differences = _with_room(known)
             self._differences[pair] = difference
         return difference
 
-    def _measured(self, left: Frame, right: Frame) -> float:
-        """Of the pictures or of their alphas, whichever differ more."""
-        with self._reader.looking_at(left, right) as (a, b):
-            difference = _worst_block(a, b, self._reader.format)
-        with self._reader.looking_at_alphas(left, right) as found:
-            if found is None:
-                return difference
-            (a, b), fmt = found
-            return max(difference, _worst_block(a, b, fmt))
-
 
 def _with_room[Value](known: dict[int, Value]) -> dict[int, Value]:
     """``known``, or where it is full an empty one in its place: another thread may still be reading it."""
-    return known if len(known) < REMEMBERED else {}
-
-
-def _worst_block(left: Planes, right: Planes, fmt: PixelFormat) -> float:
-    """Of all planes of RGB, of luma else."""
-    if isinstance(left, HostPlanes) and isinstance(right, HostPlanes):
-        return HostMeasures().worst_block(left, right)
-    count = 3 if fmt.family is Family.RGB else 1
-    return duplicates.worst_block(left[:count], right[:count], fmt.bits)
+    return known if len(known) < _KEPT else {}
