@@ -4,8 +4,10 @@
 the host, by which the tests compare every kernel with its twin where there is no GPU.
 """
 
-from vsrife.engine.backend.cuda.kernels.kernels import Kernels, PairMemory, PlacedPlanes, Synthesis, new_pair
+from vsrife.engine.backend.cuda.kernels.kernels import Kernels, Synthesis
 from vsrife.engine.backend.cuda.kernels.loader import Loader, resolve
+from vsrife.engine.backend.cuda.kernels.pair import PairMemory, new_pair
+from vsrife.engine.backend.cuda.kernels.planes import PlacedPlanes
 from vsrife.engine.backend.cuda.kernels.variants import KERNELS, Blocks, Variant
 
 __all__ = [

@@ -180,7 +180,7 @@ INLINE void add_pixel(const Number *pixel, float weight, float (&sum)[CHANNELS])
 INLINE void add_sample(const Number *source, const GatherArguments &a, int x, int y, float2 flow,
                        float (&sum)[CHANNELS])
 {
-    const Step across = step_of(flow.x), down = step_of(flow.y);
+    const SplitOffset across = split_offset(flow.x), down = split_offset(flow.y);
     const unsigned left = column_of(a, x + across.whole), right = column_of(a, x + across.whole + 1);
     const unsigned upper = row_of(a, y + down.whole), lower = row_of(a, y + down.whole + 1);
     add_pixel(source + (upper + left), (1.0f - across.rest) * (1.0f - down.rest), sum);

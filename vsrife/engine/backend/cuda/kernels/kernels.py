@@ -12,7 +12,6 @@ up on the same stream. Wrong shapes, types and layouts raise ValueError.
 import ctypes
 import functools
 from collections.abc import Callable, Sequence
-from itertools import zip_longest
 from typing import Final
 
 import torch
@@ -21,26 +20,20 @@ from torch import Tensor
 from vsrife.engine.backend.cuda.kernels import formulas
 from vsrife.engine.backend.cuda.kernels import launch as values
 from vsrife.engine.backend.cuda.kernels.launch import Launch, plane_of
+from vsrife.engine.backend.cuda.kernels.pair import PairMemory
+from vsrife.engine.backend.cuda.kernels.planes import PlaneWriter, plane_sizes, sample_type
 from vsrife.engine.backend.cuda.kernels.variants import Blocks, Variant
 from vsrife.engine.backend.level import Level
 from vsrife.formats.colour import ChromaLocation, Colour
 from vsrife.formats.pixel_format import PixelFormat
 
-__all__ = ["CELL_WEIGHTS", "SLOPE", "Kernels", "PairMemory", "PlacedPlanes", "Synthesis", "new_pair"]
+__all__ = ["CELL_WEIGHTS", "SLOPE", "Kernels", "Synthesis"]
 
 SLOPE: Final = 0.2
 """Of leaky ReLU."""
 
 CELL_WEIGHTS: Final = (2, 5, 1)
 """Of R, G and B in `signature_sums`."""
-
-_SAMPLE_TYPES: Final = {
-    (False, 1): torch.uint8,
-    (False, 2): torch.uint16,
-    (True, 2): torch.float16,
-    (True, 4): torch.float32,
-}
-"""Of a plane: whether samples are floats, and their bytes."""
 
 _SYNTHESIS_TILE = 64, 16
 _STILL_BLOCK = 8
@@ -91,27 +84,6 @@ def _blocks(levels: Sequence[Level], *, adds_masks: bool, hidden: int) -> Blocks
     )
 
 
-class PairMemory:
-    """What `Kernels.set_pair` writes and `Kernels.gather` reads, for work that is queued on one stream.
-
-    memory: on the device. launch: the one that writes there, kept, since but three of its numbers change; so one thread
-    at a time may set a pair. pair: these numbers.
-    """
-
-    def __init__(self, device: torch.device) -> None:
-        self.memory = torch.zeros(3, dtype=torch.int64, device=device)
-        arguments = values.PairArguments(self.memory.data_ptr())
-        self.pair: values.Pair = arguments.pair
-        self.launch = Launch(
-            variant=Variant.pair(), function="set_pair", grid=(1, 1, 1), block=(1, 1, 1), arguments=arguments
-        )
-
-
-def new_pair(device: torch.device) -> PairMemory:
-    """Memory for what `Kernels.set_pair` writes."""
-    return PairMemory(device)
-
-
 class Kernels:
     """All kernels, run by `launcher`. Any number of threads may use it at once."""
 
@@ -141,7 +113,7 @@ class Kernels:
             raise ValueError(f"channels ({channels}) must be a multiple of 4")
         arguments = values.ConvertArguments.from_buffer_copy(_conversion(fmt, colour, width, height))
         arguments.out, arguments.canvas_width, arguments.canvas_height = out.data_ptr(), canvas_width, canvas_height
-        _PlaneWriter(fmt, _plane_sizes(fmt, width, height), arguments, "planes")(planes)
+        PlaneWriter(fmt, plane_sizes(fmt, width, height), arguments, "planes")(planes)
         across, down = 64, _THREADS // 64
         self._launch(
             Launch(
@@ -264,7 +236,7 @@ class Kernels:
         launch = Launch(
             variant=Variant.synthesis(
                 levels[0].raw.dtype,
-                _SAMPLE_TYPES[fmt.float_samples, fmt.bytes_per_sample],
+                sample_type(fmt),
                 fmt.planes,
                 subsampling,
                 blocks,
@@ -430,8 +402,8 @@ class Synthesis:
     ) -> None:
         self._launcher = launcher
         self._launch = launch
-        sizes = _plane_sizes(fmt, width, height)
-        self._writers = [_PlaneWriter(fmt, sizes, launch.arguments, field) for field in ("left", "right", "out")]
+        sizes = plane_sizes(fmt, width, height)
+        self._writers = [PlaneWriter(fmt, sizes, launch.arguments, field) for field in ("left", "right", "out")]
 
     def __call__(self, left: Sequence[Tensor], right: Sequence[Tensor], out: Sequence[Tensor]) -> None:
         """left, right, out: `PixelFormat.planes` tensors [h, w] of the format's own type and sizes, rows of any stride;
@@ -440,52 +412,6 @@ class Synthesis:
         for write, planes in zip(self._writers, (left, right, out), strict=True):
             write(planes)
         self._launcher(self._launch)
-
-
-def _plane_sizes(fmt: PixelFormat, width: int, height: int) -> list[tuple[int, int]]:
-    return [fmt.plane_size(plane, width, height)[::-1] for plane in range(fmt.planes)]
-
-
-class PlacedPlanes(tuple[Tensor, ...]):
-    """Planes of one frame that are kept, and where they are: checked and written out by the first kernel that reads
-    them, for frames of one format and size.
-    """
-
-    places: bytes | None = None
-
-
-class _PlaneWriter:
-    """Writes where a frame's planes are into one field of a kernel's arguments, an array of `values.Plane`."""
-
-    def __init__(
-        self, fmt: PixelFormat, sizes: Sequence[tuple[int, int]], arguments: ctypes.Structure, field: str
-    ) -> None:
-        """sizes: of each plane, (height, width)."""
-        self._format = fmt
-        self._sizes = sizes
-        self._kind = _SAMPLE_TYPES[fmt.float_samples, fmt.bytes_per_sample]
-        self._packing = values.PLANES[len(sizes)]
-        offset = getattr(type(arguments), field).offset
-        self._field = memoryview(arguments).cast("B")[offset : offset + self._packing.size]
-
-    def __call__(self, planes: Sequence[Tensor]) -> None:
-        """Raises ValueError for planes of another number, size, type or layout."""
-        if not isinstance(planes, PlacedPlanes):
-            self._field[:] = self._places(planes)
-            return
-        if planes.places is None:
-            planes.places = self._places(planes)
-        self._field[:] = planes.places
-
-    def _places(self, planes: Sequence[Tensor]) -> bytes:
-        places: list[int] = []
-        for plane, size in zip_longest(planes, self._sizes):
-            if plane is None or plane.shape != size:
-                raise ValueError(f"planes must be {self._sizes}, not {[tuple(each.shape) for each in planes]}")
-            if plane.dtype is not self._kind:
-                raise ValueError(f"planes must be of {self._format.name}'s own type, not {plane.dtype}")
-            places += plane.data_ptr(), values.pitch_of(plane.shape, plane.stride(), plane.itemsize)
-        return self._packing.pack(*places)
 
 
 def _check_level(level: Level, canvas: tuple[int, int], dtype: torch.dtype) -> None:

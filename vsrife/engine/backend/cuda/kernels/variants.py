@@ -24,13 +24,13 @@ KERNELS: Final = {
 }
 """Every source with its kernels."""
 
-NUMBERS: Final = {torch.float16: "Half", torch.bfloat16: "Brain", torch.float32: "float"}
+NUMBERS: Final = {torch.float16: "f16", torch.bfloat16: "bf16", torch.float32: "float"}
 """What a network computes in, as the sources name it."""
 
 SAMPLES: Final = {
-    torch.uint8: "Byte",
-    torch.uint16: "Word",
-    torch.float16: "Half",
+    torch.uint8: "u8",
+    torch.uint16: "u16",
+    torch.float16: "f16",
     torch.float32: "float",
 }
 """What a plane holds, as the sources name it."""
