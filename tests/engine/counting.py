@@ -30,7 +30,7 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from tests.network.small import network
-from vsrife.bench.scenery import ARCHITECTURES
+from vsrife.bench.synthetic_input import ARCHITECTURES
 from vsrife.engine import device
 from vsrife.engine import interpolator as interpolators
 from vsrife.engine.backend.cuda import graphs

@@ -18,9 +18,9 @@ from vsrife.errors import ModelError
 from vsrife.models import checkpoint, store
 from vsrife.models.catalogue import CATALOGUE
 from vsrife.models.checkpoint import architecture_of, files_of, load, network_of, read_state
-from vsrife.models.legacy import older_architecture, variant_in
+from vsrife.models.legacy import legacy_architecture, variant_in
 from vsrife.models.metadata import metadata_of
-from vsrife.network import Architecture, HDArchitecture, Head, IFNet, PaperNet, Taught, Trunk
+from vsrife.network import Architecture, Head, IFNet, IFNetWithTeacher, PaperNet, Trunk, V3Architecture
 
 
 def official(state):
@@ -575,16 +575,16 @@ def test_the_teacher_is_read_for_training_alone(tmp_path):
     assert not any(key.startswith("block_tea") for key in read_state(path))
     after = PaperNet(before.architecture, teacher=True)
     after.load_state_dict(read_state(path, teacher=True), strict=True)
-    modern = Taught(network("J"))
+    modern = IFNetWithTeacher(network("J"))
     torch.save(modern.checkpoint(), path)
-    Taught(network("J")).load_checkpoint(read_state(path, teacher=True))
+    IFNetWithTeacher(network("J")).load_checkpoint(read_state(path, teacher=True))
 
 
 @pytest.mark.parametrize("kind", ["rife", "rife_m", "rife_large_2r"])
 def test_the_papers_official_shapes_are_told(kind):
     table = papers.table("checkpoints")[kind]
     state = {key.removeprefix("module."): torch.empty(shape, device="meta") for key, shape in table.items()}
-    found = older_architecture(state, variant=None, name=f"{kind}.pkl")
+    found = legacy_architecture(state, variant=None, name=f"{kind}.pkl")
     assert found == papers.architecture(kind)
     with torch.device("meta"):
         built = PaperNet(found, teacher=True).state_dict()
@@ -594,7 +594,7 @@ def test_the_papers_official_shapes_are_told(kind):
 def test_the_official_3_8_runs(shared):
     """A picture that moves by 10 pixels is 5 pixels further in the middle."""
     net = load(shared / "weights" / "flownet_v3.8.pkl")
-    assert net.architecture == HDArchitecture(version="3.8", width=90)
+    assert net.architecture == V3Architecture(version="3.8", width=90)
     left, middle, right = waves(0), waves(5), waves(10)
     inner = (..., slice(16, -16), slice(16, -16))
     error = (answer(net, left, right)[1] - middle)[inner].square().mean()

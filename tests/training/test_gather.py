@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from tests.network.small import ARCHITECTURES, OWN, frames
-from vsrife.network import IFNet, Taught
+from vsrife.network import IFNet, IFNetWithTeacher
 from vsrife.network.points import Frames, Level, flow_of, levels_of, mask_of
 from vsrife.training import gather
 from vsrife.training.gather import Packed, resolve
@@ -220,7 +220,7 @@ def test_memory_is_given_back_without_the_garbage_collector():
 
 @needed
 def test_a_lesson_with_a_teacher_learns_features_by_both_ways():
-    module = Taught(IFNet(ARCHITECTURES["J"]))
+    module = IFNetWithTeacher(IFNet(ARCHITECTURES["J"]))
     left, right = frames(64, 128, batch=2)
     found = []
     for kind in (Packed, Frames):

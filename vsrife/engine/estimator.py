@@ -19,7 +19,7 @@ from vsrife.engine.convolutions import HALO, Block
 from vsrife.engine.networks import BlockNetwork
 from vsrife.engine.packing import Packing
 from vsrife.engine.picture import Layer
-from vsrife.network.flow_and_mask import Motion
+from vsrife.network.flow_and_mask import FlowAndMask
 from vsrife.network.ifnet import LARGE_MOTION
 
 __all__ = ["Estimator", "Field", "Gather", "Sampler"]
@@ -70,7 +70,7 @@ class Field:
         *,
         adds_masks: bool,
         band: int,
-        motion: Motion | None = None,
+        motion: FlowAndMask | None = None,
         before: Tensor | None = None,
     ) -> None:
         """band: pixels that `motion` makes at a time, where it is not given. before: see `sampling.motion_of`."""
@@ -109,7 +109,7 @@ class Field:
         return field
 
     @cached_property
-    def motion(self) -> Motion:
+    def motion(self) -> FlowAndMask:
         """Flow and mask at every pixel of the canvas."""
         if self._motion is not None:
             return self._motion
@@ -197,12 +197,12 @@ class Estimator(Packing):
             levels.append(level)
         return Field(levels, adds_masks=self._architecture.adds_masks, band=self._band, before=before)
 
-    def _defined(self, left: Tensor, right: Tensor, time: float) -> Motion:
+    def _defined(self, left: Tensor, right: Tensor, time: float) -> FlowAndMask:
         """The motion as vsrife.network finds it."""
         count = self._architecture.features
         frames = [source[:, :3].float() for source in (left, right)]
         features = [source[:, 3 : 3 + count] if count else None for source in (left, right)]
-        motion: Motion = self.network.module(*frames, *features, time, scale=self._scale, ensemble=self.ensemble)
+        motion: FlowAndMask = self.network.module(*frames, *features, time, scale=self._scale, ensemble=self.ensemble)
         return motion
 
 
@@ -248,7 +248,7 @@ class _Run:
             pieces[0] if len(pieces) == 1 else torch.cat(pieces, 2),
             side=self._network.blocks[index].side,
             channels=sampling.MASK + (0 if last else self._architecture.hidden),
-            scale=scale * self._architecture.answer_scale,
+            scale=scale * self._architecture.output_scale,
         )
 
     def _strip(self, index: int, gather: Gather, rows: slice, height: int, width: int) -> Tensor:

@@ -26,7 +26,7 @@ from vsrife.engine.cache import Cache
 from vsrife.engine.device import slot
 from vsrife.engine.estimator import Estimator, Field
 from vsrife.engine.memory import plan, quiesce, twice
-from vsrife.engine.networks import RGB, BlockNetwork, WholeNetwork
+from vsrife.engine.networks import RGB, BlockNetwork, PreparedLegacyNetwork
 from vsrife.engine.pairs import PairEstimator, nearest, parents
 from vsrife.engine.picture import Layer, Picture, settle
 from vsrife.engine.streams import Lane, Mark, downloading, lane, mark, undisturbed, uploading
@@ -102,7 +102,7 @@ class Interpolator:
     """
 
     def __init__(
-        self, network: BlockNetwork | WholeNetwork, width: int, height: int, *, scale: float, ensemble: bool
+        self, network: BlockNetwork | PreparedLegacyNetwork, width: int, height: int, *, scale: float, ensemble: bool
     ) -> None:
         """Raises ArgumentError for a scale or an ensemble that the network does not take."""
         network.module.check_options(scale=scale, ensemble=ensemble)
@@ -112,7 +112,7 @@ class Interpolator:
         self._kernels = network.kernels
         self._working = plan(network, canvas, scale=scale)
         self._estimator: Estimator | PairEstimator
-        if isinstance(network, WholeNetwork):
+        if isinstance(network, PreparedLegacyNetwork):
             self._estimator = PairEstimator(network, canvas, (height, width), scale=scale, ensemble=ensemble)
         else:
             self._estimator = Estimator(

@@ -16,9 +16,9 @@ from vsrife.engine.convolutions import RGB, Block, Layout
 from vsrife.engine.encoder import Encoder, prepare_encoder
 from vsrife.errors import ModelError
 from vsrife.models.checkpoint import files_of, load
-from vsrife.network import IFNet, PairNetwork
+from vsrife.network import IFNet, LegacyNetwork
 
-__all__ = ["RGB", "BlockNetwork", "Network", "WholeNetwork", "load_network"]
+__all__ = ["RGB", "BlockNetwork", "Network", "PreparedLegacyNetwork", "load_network"]
 
 KEPT_NETWORKS = 4
 
@@ -35,7 +35,7 @@ class Network:
     kernels: of the device; None where there are none, and torch does it all.
     """
 
-    module: IFNet | PairNetwork
+    module: IFNet | LegacyNetwork
     device: torch.device
     dtype: torch.dtype
     source_dtype: torch.dtype
@@ -44,14 +44,14 @@ class Network:
 
     @staticmethod
     def of(
-        module: IFNet | PairNetwork, device: torch.device, dtype: torch.dtype, kernels: Kernels | None = None
-    ) -> "BlockNetwork | WholeNetwork":
+        module: IFNet | LegacyNetwork, device: torch.device, dtype: torch.dtype, kernels: Kernels | None = None
+    ) -> "BlockNetwork | PreparedLegacyNetwork":
         """The network ``module``, moved to ``device`` and ``dtype`` in place."""
         module.to(device=device, dtype=dtype).eval().requires_grad_(False)
         network = (
             BlockNetwork.prepared(module, device, dtype, kernels)
             if isinstance(module, IFNet)
-            else WholeNetwork.prepared(module, device, dtype, kernels)
+            else PreparedLegacyNetwork.prepared(module, device, dtype, kernels)
         )
         if device.type == "cuda":
             # The weights were prepared on this thread's stream, which no lane follows.
@@ -89,13 +89,13 @@ class BlockNetwork(Network):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
-class WholeNetwork(Network):
+class PreparedLegacyNetwork(Network):
     """A network of the paper or of the 3.x line, which `pairs` runs as vsrife.network defines it."""
 
-    module: PairNetwork
+    module: LegacyNetwork
 
     @classmethod
-    def prepared(cls, module: PairNetwork, device: torch.device, dtype: torch.dtype, kernels: Kernels | None) -> Self:
+    def prepared(cls, module: LegacyNetwork, device: torch.device, dtype: torch.dtype, kernels: Kernels | None) -> Self:
         """See `Network.of`."""
         return cls(
             module=module,
@@ -125,13 +125,13 @@ def _log_once(line: str) -> None:
 
 
 _logged: set[str] = set()
-_networks: OrderedDict[tuple[object, ...], BlockNetwork | WholeNetwork] = OrderedDict()
+_networks: OrderedDict[tuple[object, ...], BlockNetwork | PreparedLegacyNetwork] = OrderedDict()
 _networks_lock = threading.Lock()
 
 
 def load_network(
     path: Path, device: torch.device, dtype: torch.dtype, *, variant: str | None = None
-) -> BlockNetwork | WholeNetwork:
+) -> BlockNetwork | PreparedLegacyNetwork:
     """The checkpoint at ``path`` on ``device`` with convolutions in ``dtype``; ``variant`` as of `checkpoint.load`.
 
     Loaded once a process (a player evaluates its script again at every seek), again only where the file has changed.

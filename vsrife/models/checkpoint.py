@@ -18,9 +18,9 @@ from torch import Tensor, nn
 from vsrife.errors import ModelError, RifeError
 from vsrife.models import store
 from vsrife.models.catalogue import entry_of_file
-from vsrife.models.legacy import VARIANT_KEY, older_architecture
+from vsrife.models.legacy import VARIANT_KEY, legacy_architecture
 from vsrife.models.metadata import scales_in
-from vsrife.network import Architecture, HDArchitecture, Head, IFNet, PairNetwork, PaperArchitecture, PaperNet, Trunk
+from vsrife.network import Architecture, Head, IFNet, LegacyNetwork, PaperArchitecture, PaperNet, Trunk, V3Architecture
 from vsrife.network.legacy import build
 
 TEACHERS = ("block_tea", "caltime", "teacher")
@@ -222,13 +222,13 @@ def network_of(
     variant: str | None = None,
     name: str = "",
     where: str = "the checkpoint",
-) -> Architecture | PaperArchitecture | HDArchitecture:
+) -> Architecture | PaperArchitecture | V3Architecture:
     """Which network a checkpoint is: by its keys and shapes, and by its file's metadata where no shape tells.
 
-    metadata: as `metadata_of` writes it; empty for a file that has none. variant, name: as of `older_architecture`.
+    metadata: as `metadata_of` writes it; empty for a file that has none. variant, name: as of `legacy_architecture`.
     Raises ModelError, with ``where`` as the subject, for what is no network of RIFE, and where one contradicts another.
     """
-    older = older_architecture(state, variant=variant or metadata.get(VARIANT_KEY), name=name, where=where)
+    older = legacy_architecture(state, variant=variant or metadata.get(VARIANT_KEY), name=name, where=where)
     scales = scales_in(metadata, where)
     if older is not None:
         if scales is not None:
@@ -242,9 +242,9 @@ def network_of(
     return architecture_of(state, scales=scales, where=where)
 
 
-def load(path: Path, *, variant: str | None = None) -> IFNet | PairNetwork:
+def load(path: Path, *, variant: str | None = None) -> IFNet | LegacyNetwork:
     """The network of a checkpoint file, float32 on the CPU, `eval()`, without gradients: an IFNet for the 4.x line, a
-    PairNetwork for the paper's networks and the 3.x line.
+    LegacyNetwork for the paper's networks and the 3.x line.
 
     variant: which of two networks of the same shapes it is, see `older.Variant`; None lets the file's metadata tell
         (of `.safetensors`: VARIANT_KEY) and, where that says nothing, its name.
@@ -260,7 +260,7 @@ def load(path: Path, *, variant: str | None = None) -> IFNet | PairNetwork:
     found = network_of(state, metadata, variant=variant, name=path.name, where=where)
     if isinstance(found, PaperArchitecture):
         return _filled(lambda: PaperNet(found), state, path)
-    if isinstance(found, HDArchitecture):
+    if isinstance(found, V3Architecture):
         return _filled(lambda: build(found), state, path)
     return _filled(lambda: IFNet(found), state, path)
 

@@ -8,7 +8,7 @@ from typing import Final, Literal, get_args
 from torch import Tensor
 
 from vsrife.errors import ArgumentError, ModelError
-from vsrife.network import HDArchitecture, HDVersion, PaperArchitecture
+from vsrife.network import PaperArchitecture, V3Architecture, V3Version
 
 Variant = Literal["large", "3.6"]
 """What no shape tells: RIFE-Large, which is RIFE with other strides, and 3.6, which is 3.8 with another rule."""
@@ -33,9 +33,9 @@ def variant_in(name: str) -> Variant | None:
     return next((_IN_NAMES[word] for word in words if word in _IN_NAMES), None)
 
 
-def older_architecture(
+def legacy_architecture(
     state: Mapping[str, Tensor], *, variant: str | None, name: str = "", where: str = "the checkpoint"
-) -> PaperArchitecture | HDArchitecture | None:
+) -> PaperArchitecture | V3Architecture | None:
     """The architecture of a checkpoint (keys without `module.`), or None for one that is not of these networks.
 
     variant: which of two networks of the same shapes it is; None asks `variant_in` of ``name`` and, where that says
@@ -58,24 +58,24 @@ def older_architecture(
     return None
 
 
-def _hd(state: Mapping[str, Tensor], variant: str | None, name: str, where: str) -> HDArchitecture:
+def _hd(state: Mapping[str, Tensor], variant: str | None, name: str, where: str) -> V3Architecture:
     shapes = {
-        "block0.conv1.weight": HDVersion.V31,
-        "block0.conv2.weight": HDVersion.V35,
-        "block0.conv2.2.weight": HDVersion.V38,
+        "block0.conv1.weight": V3Version.V31,
+        "block0.conv2.weight": V3Version.V35,
+        "block0.conv2.2.weight": V3Version.V38,
     }
     version = next((version for key, version in shapes.items() if key in state), None)
     if version is None:
         raise ModelError(f"{where} looks like the 3.x line but has none of {', '.join(shapes)}")
-    if variant == "large" or (variant == "3.6" and version is not HDVersion.V38):
+    if variant == "large" or (variant == "3.6" and version is not V3Version.V38):
         raise ModelError(f"{where} is RIFE {version} by its shapes; leave out the variant ({variant})")
-    if version is HDVersion.V38 and (variant or variant_in(name)) == "3.6":
-        version = HDVersion.V36
+    if version is V3Version.V38 and (variant or variant_in(name)) == "3.6":
+        version = V3Version.V36
     width = _size(state, "block0.conv0.1.0.weight", 0, where)
-    if version is not HDVersion.V31:
-        return HDArchitecture(version=version, width=width)
+    if version is not V3Version.V31:
+        return V3Architecture(version=version, width=width)
     context = _size(state, "contextnet.conv0.conv1.0.weight", 0, where)
-    return HDArchitecture(version=version, width=width, context=context)
+    return V3Architecture(version=version, width=width, context=context)
 
 
 def _papers(state: Mapping[str, Tensor], variant: str | None, name: str, where: str) -> PaperArchitecture:

@@ -4,41 +4,41 @@ It knows nothing of files, devices' memory, colour or VapourSynth. The networks 
 """
 
 from vsrife.network.architecture import USER_SCALES, Architecture, Head, Trunk
-from vsrife.network.flow_and_mask import Motion
+from vsrife.network.flow_and_mask import FlowAndMask
 from vsrife.network.ifnet import IFNet
 from vsrife.network.legacy import (
-    HDArchitecture,
-    HDFusionNet,
-    HDNet,
-    HDVersion,
-    PairNetwork,
+    LegacyNetwork,
     PaperArchitecture,
     PaperNet,
     Prediction,
-    halvings,
+    V3Architecture,
+    V3FusionNet,
+    V3Net,
+    V3Version,
+    bisections,
 )
-from vsrife.network.teacher import Taught
-from vsrife.network.training_output import Lesson, Stage
+from vsrife.network.teacher import IFNetWithTeacher
+from vsrife.network.training_output import StageOutput, TrainingOutput
 from vsrife.network.warp import backward_warp
 
 __all__ = [
     "USER_SCALES",
     "Architecture",
-    "HDArchitecture",
-    "HDFusionNet",
-    "HDNet",
-    "HDVersion",
+    "FlowAndMask",
     "Head",
     "IFNet",
-    "Lesson",
-    "Motion",
-    "PairNetwork",
+    "IFNetWithTeacher",
+    "LegacyNetwork",
     "PaperArchitecture",
     "PaperNet",
     "Prediction",
-    "Stage",
-    "Taught",
+    "StageOutput",
+    "TrainingOutput",
     "Trunk",
+    "V3Architecture",
+    "V3FusionNet",
+    "V3Net",
+    "V3Version",
     "backward_warp",
-    "halvings",
+    "bisections",
 ]

@@ -118,7 +118,7 @@ class Architecture:
         return self.outputs != 5
 
     @property
-    def answer_scale(self) -> int:
+    def output_scale(self) -> int:
         """How much coarser a block's answer is than its input: half the size in A and B, else the same."""
         return 1 if self.shuffled else 2
 

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from vsrife.errors import ArgumentError, RifeError
 from vsrife.models.checkpoint import network_of
 from vsrife.models.metadata import metadata_of
-from vsrife.network import Architecture, Head, IFNet, PaperArchitecture, PaperNet, Taught, Trunk
+from vsrife.network import Architecture, Head, IFNet, IFNetWithTeacher, PaperArchitecture, PaperNet, Trunk
 from vsrife.training.config import NUMBERS, Network
 from vsrife.training.initial import look_for_contrast
 
@@ -84,12 +84,12 @@ class NormedConv(nn.Conv2d):
 class Pupil:
     """A network in training.
 
-    module: called as (left, right, t, truth), it answers a Lesson; its parameters that take gradients are learnt.
+    module: called as (left, right, t, truth), it returns a TrainingOutput; its parameters with gradients are trained.
     architecture: of the network without teacher.
     teacher, privileged: whether the module has a teacher, and whether that sees the true frame.
     """
 
-    module: Taught | PaperNet
+    module: IFNetWithTeacher | PaperNet
     architecture: Architecture | PaperArchitecture
     teacher: bool
     privileged: bool
@@ -107,7 +107,7 @@ class Pupil:
 
     def weights(self) -> dict[str, Tensor]:
         """The network alone, as its checkpoint has it: float32, without teacher, normalisations folded."""
-        module = self.module.network if isinstance(self.module, Taught) else self.module
+        module = self.module.network if isinstance(self.module, IFNetWithTeacher) else self.module
         state = {key: value for key, value in module.state_dict().items() if not key.startswith("block_tea.")}
         for name, part in module.named_modules():
             if isinstance(part, NormedConv) and not name.startswith("block_tea."):
@@ -123,7 +123,7 @@ def build_pupil(asked: Network) -> Pupil:
     be told to be.
     """
     architecture = _architecture(asked)
-    module: Taught | PaperNet
+    module: IFNetWithTeacher | PaperNet
     if isinstance(architecture, PaperArchitecture):
         for name in ("contrast", "detached", "cells"):
             if getattr(asked, name):
@@ -133,7 +133,7 @@ def build_pupil(asked: Network) -> Pupil:
         network = IFNet(architecture)
         if asked.contrast:
             look_for_contrast(network, asked.contrast)
-        module = Taught(network, detached=asked.detached, cells=asked.cells)
+        module = IFNetWithTeacher(network, detached=asked.detached, cells=asked.cells)
         if not asked.teacher:
             module.teacher.requires_grad_(False)
     if asked.batch_norm:

@@ -1,22 +1,22 @@
 """The networks before 4.0: the paper's (RIFE, RIFE-m, RIFE-Large) and the 3.x line."""
 
-from vsrife.network.legacy.architecture import HDArchitecture, HDVersion, PaperArchitecture
-from vsrife.network.legacy.bisection import NEAR_ENOUGH, Halving, halvings
-from vsrife.network.legacy.hd import HDFusionNet, HDNet, build
-from vsrife.network.legacy.pair import PairNetwork, Prediction
+from vsrife.network.legacy.architecture import PaperArchitecture, V3Architecture, V3Version
+from vsrife.network.legacy.base import LegacyNetwork, Prediction
+from vsrife.network.legacy.bisection import TIME_TOLERANCE, Bisection, bisections
 from vsrife.network.legacy.paper import PaperNet
+from vsrife.network.legacy.v3 import V3FusionNet, V3Net, build
 
 __all__ = [
-    "NEAR_ENOUGH",
-    "HDArchitecture",
-    "HDFusionNet",
-    "HDNet",
-    "HDVersion",
-    "Halving",
-    "PairNetwork",
+    "TIME_TOLERANCE",
+    "Bisection",
+    "LegacyNetwork",
     "PaperArchitecture",
     "PaperNet",
     "Prediction",
+    "V3Architecture",
+    "V3FusionNet",
+    "V3Net",
+    "V3Version",
+    "bisections",
     "build",
-    "halvings",
 ]
