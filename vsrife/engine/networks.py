@@ -129,21 +129,19 @@ _networks: OrderedDict[tuple[object, ...], BlockNetwork | PreparedLegacyNetwork]
 _networks_lock = threading.Lock()
 
 
-def load_network(
-    path: Path, device: torch.device, dtype: torch.dtype, *, variant: str | None = None
-) -> BlockNetwork | PreparedLegacyNetwork:
-    """The checkpoint at ``path`` on ``device`` with convolutions in ``dtype``; ``variant`` as of `checkpoint.load`.
+def load_network(path: Path, device: torch.device, dtype: torch.dtype) -> BlockNetwork | PreparedLegacyNetwork:
+    """The checkpoint at ``path`` on ``device`` with convolutions in ``dtype``.
 
     Loaded once a process (a player evaluates its script again at every seek), again only where the file has changed.
     Raises ModelError as `checkpoint.load` does, and for weights that float16 cannot hold.
     """
     facts = [(each.resolve(), each.stat().st_mtime_ns, each.stat().st_size) for each in files_of(path)]
     # The name as well as the place: of networks with the same shapes it may tell which one this is.
-    key = (*facts, path.name, variant, device, dtype)
+    key = (*facts, path.name, device, dtype)
     with _networks_lock:
         network = _networks.get(key)
         if network is None:
-            network = Network.of(load(path, variant=variant), device, dtype, kernels_of(device))
+            network = Network.of(load(path), device, dtype, kernels_of(device))
             if isinstance(network, BlockNetwork) and device.type == "cpu" and dtype is torch.float32:
                 lanes, reason = winograd.resolve(device, dtype)
                 if not lanes:

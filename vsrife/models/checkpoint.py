@@ -219,16 +219,15 @@ def network_of(
     state: Mapping[str, Tensor],
     metadata: Mapping[str, str],
     *,
-    variant: str | None = None,
     name: str = "",
     where: str = "the checkpoint",
 ) -> Architecture | PaperArchitecture | V3Architecture:
     """Which network a checkpoint is: by its keys and shapes, and by its file's metadata where no shape tells.
 
-    metadata: as `metadata_of` writes it; empty for a file that has none. variant, name: as of `legacy_architecture`.
+    metadata: as `metadata_of` writes it; empty for a file that has none. name: as of `legacy_architecture`.
     Raises ModelError, with ``where`` as the subject, for what is no network of RIFE, and where one contradicts another.
     """
-    older = legacy_architecture(state, variant=variant or metadata.get(VARIANT_KEY), name=name, where=where)
+    older = legacy_architecture(state, variant=metadata.get(VARIANT_KEY), name=name, where=where)
     scales = scales_in(metadata, where)
     if older is not None:
         if scales is not None:
@@ -237,17 +236,13 @@ def network_of(
                 f"scales ({' '.join(map(str, scales))}); write the file again without them"
             )
         return older
-    if variant is not None:
-        raise ModelError(f"{where} is told by its shapes; leave out variant ({variant})")
     return architecture_of(state, scales=scales, where=where)
 
 
-def load(path: Path, *, variant: str | None = None) -> IFNet | LegacyNetwork:
+def load(path: Path) -> IFNet | LegacyNetwork:
     """The network of a checkpoint file, float32 on the CPU, `eval()`, without gradients: an IFNet for the 4.x line, a
     LegacyNetwork for the paper's networks and the 3.x line.
 
-    variant: which of two networks of the same shapes it is, see `older.Variant`; None lets the file's metadata tell
-        (of `.safetensors`: VARIANT_KEY) and, where that says nothing, its name.
     3.1 is three files: beside the one with `flownet` in its name lie those with `contextnet` and `unet` there instead,
     or it has been saved as one.
     Keys and shapes must be those of its architecture, all of them and no others (EXTRAS apart).
@@ -257,7 +252,7 @@ def load(path: Path, *, variant: str | None = None) -> IFNet | LegacyNetwork:
     state, metadata = _read(path)
     if "block0.conv1.weight" in state and not any(key.startswith("contextnet.") for key in state):
         state |= _rest_of_31(path)
-    found = network_of(state, metadata, variant=variant, name=path.name, where=where)
+    found = network_of(state, metadata, name=path.name, where=where)
     if isinstance(found, PaperArchitecture):
         return _filled(lambda: PaperNet(found), state, path)
     if isinstance(found, V3Architecture):

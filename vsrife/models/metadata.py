@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from vsrife.errors import ModelError
-from vsrife.models.legacy import VARIANT_KEY
+from vsrife.models.legacy import LARGE, VARIANT_KEY
 from vsrife.network import Architecture, PaperArchitecture
 
 __all__ = ["SCALES_KEY", "metadata_of", "scales_in"]
@@ -20,7 +20,7 @@ def metadata_of(architecture: Architecture | PaperArchitecture) -> dict[str, str
     """What a file with the weights of such a network must say beside its tensors; None where they tell it all."""
     if isinstance(architecture, Architecture):
         return {SCALES_KEY: " ".join(map(str, architecture.scales))}
-    return {VARIANT_KEY: "large"} if architecture.large else None
+    return {VARIANT_KEY: LARGE} if architecture.large else None
 
 
 def scales_in(metadata: Mapping[str, str], where: str) -> tuple[int, ...] | None:

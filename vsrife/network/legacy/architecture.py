@@ -71,17 +71,15 @@ class V3Version(StrEnum):
     """Half-resolution flow, a fusion network that makes mask and residual; three files."""
     V35 = "3.5"
     """Blocks give flow and mask; each sees the swapped pair too; the user's scale resizes the frames."""
-    V36 = "3.6"
-    """Two layers behind each trunk; each block sees the swapped pair too."""
     V38 = "3.8"
-    """As 3.6, but a first look at a coarser scale may double all scales, and the swapped pair is on request."""
+    """Two layers behind each trunk; the output of block 0 at a coarser scale may double all scales."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class V3Architecture:
     """A network of the 3.x line.
 
-    version: see V3Version; 3.6 and 3.8 have the same shapes.
+    version: see V3Version.
     width: channels of every block's trunk, an even number.
     context: channels of the first features of 3.1's fusion network, 0 in the others, which have none.
     """
@@ -99,8 +97,8 @@ class V3Architecture:
 
     @property
     def deep(self) -> bool:
-        """Whether two layers follow the trunk, up to the resolution that the block was given (3.6, 3.8)."""
-        return self.version in (V3Version.V36, V3Version.V38)
+        """Whether two layers follow the trunk, up to the resolution that the block was given (3.8)."""
+        return self.version is V3Version.V38
 
     @property
     def output_scale(self) -> int:
@@ -109,8 +107,8 @@ class V3Architecture:
 
     @property
     def mirrored(self) -> bool:
-        """Whether every block always runs on the swapped pair too (3.5, 3.6)."""
-        return self.version in (V3Version.V35, V3Version.V36)
+        """Whether every block always runs on the swapped pair too (3.5)."""
+        return self.version is V3Version.V35
 
     @property
     def probes(self) -> bool:

@@ -77,9 +77,9 @@ class MaskedBlock(_Trunk):
 
 
 class V3Net(LegacyNetwork):
-    """3.5, 3.6 and 3.8, built with random weights; see LegacyNetwork for frames and canvases.
+    """3.5 and 3.8, built with random weights; see LegacyNetwork for frames and canvases.
 
-    In 3.5 and 3.6 every block sees the swapped pair too, always; ``ensemble`` does that in 3.8, where the pairs of a
+    In 3.5 every block always runs on the swapped pair too; ``ensemble`` does that in 3.8, where the pairs of a
     batch also have their scales doubled together or not at all.
     """
 
