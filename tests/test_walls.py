@@ -101,6 +101,7 @@ TORCH_FREE = (
     *("vsrife.choices", "vsrife.errors"),
     *("vsrife.cli", "vsrife.cli.doctor", "vsrife.cli.evaluate", "vsrife.cli.models", "vsrife.cli.train"),
     *("vsrife.bench", "vsrife.bench.worker", "vsrife.bench.command"),
+    "vsrife.network.families",
     *("vsrife.models", "vsrife.models.catalogue", "vsrife.models.download", "vsrife.models.store"),
     *("vsrife.models.ncnn", "vsrife.plugin.ncnn", "vsrife.plugin.raw_arguments"),
     *("vsrife.plugin", "vsrife.plugin.arguments", "vsrife.plugin.callbacks", "vsrife.plugin.installation"),

@@ -37,7 +37,7 @@ from torch import Tensor, nn
 from vsrife.bench.end_to_end import looped
 from vsrife.bench.synthetic_input import ARCHITECTURES, moving_frames, save_seeded, seeded_network
 from vsrife.evaluation.metrics import psnr
-from vsrife.network import IFNet
+from vsrife.network.ifnet import IFNet
 
 DRAWN: Final = 8
 """Frames that are drawn; the clip goes through them to and fro."""

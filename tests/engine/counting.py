@@ -46,7 +46,7 @@ from vsrife.engine.streams import lane
 from vsrife.engine.transfer import host
 from vsrife.formats.colour import ColourOverrides, colour_of
 from vsrife.formats.pixel_format import Family, PixelFormat
-from vsrife.network import IFNet
+from vsrife.network.ifnet import IFNet
 
 __all__ = ["SIZES", "engine_microseconds", "frame_nodes", "plugin_microseconds", "source_launches"]
 

@@ -14,7 +14,7 @@ from vsrife.engine import interpolator as interpolators
 from vsrife.engine.matcher import Matcher
 from vsrife.engine.networks import Network, load_network
 from vsrife.errors import RifeError
-from vsrife.network import IFNet
+from vsrife.network.ifnet import IFNet
 from vsrife.scene import scene_change
 from vsrife.scene.signature import signature
 

@@ -1,10 +1,10 @@
 import pytest
 import torch
 
-from vsrife.network import FlowAndMask, backward_warp
-from vsrife.network.flow_and_mask import merged
+from vsrife.network.flow_and_mask import FlowAndMask, merged
 from vsrife.network.flow_state import FlowState, Pair, accumulate
 from vsrife.network.training_output import StageOutput
+from vsrife.network.warp import backward_warp
 
 SIZE = (6, 10)
 

@@ -6,7 +6,9 @@ import torch
 
 from tests.network.small import ARCHITECTURES, ENSEMBLE, frames, infer, network
 from vsrife.errors import ArgumentError
-from vsrife.network import USER_SCALES, FlowAndMask, IFNet
+from vsrife.network.architecture import USER_SCALES
+from vsrife.network.flow_and_mask import FlowAndMask
+from vsrife.network.ifnet import IFNet
 
 EVERY = pytest.mark.parametrize("name", ARCHITECTURES)
 

@@ -2,9 +2,9 @@ import pytest
 import torch
 
 from tests.network.small import ARCHITECTURES, OWN, frames
-from vsrife.network import IFNet
 from vsrife.network.flow_state import Pair, accumulate
 from vsrife.network.frames import limited
+from vsrife.network.ifnet import IFNet
 from vsrife.network.points import Frames, flow_of, levels_of, mask_of
 
 EVERY_NETWORK = ARCHITECTURES | OWN

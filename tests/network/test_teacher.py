@@ -3,7 +3,9 @@ import torch
 
 from tests.network.small import ARCHITECTURES, OWN, frames, infer
 from vsrife.errors import ArgumentError
-from vsrife.network import IFNet, IFNetWithTeacher, backward_warp
+from vsrife.network.ifnet import IFNet
+from vsrife.network.teacher import IFNetWithTeacher
+from vsrife.network.warp import backward_warp
 
 EVERY_NETWORK = ARCHITECTURES | OWN
 EVERY = pytest.mark.parametrize("name", EVERY_NETWORK)

@@ -4,15 +4,12 @@ import torch
 from tests.network import papers
 from tests.network.small import ARCHITECTURES, frames
 from vsrife.errors import ArgumentError
-from vsrife.network import (
-    FlowAndMask,
-    IFNet,
-    IFNetWithTeacher,
-    PaperArchitecture,
-    PaperNet,
-    StageOutput,
-    TrainingOutput,
-)
+from vsrife.network.flow_and_mask import FlowAndMask
+from vsrife.network.ifnet import IFNet
+from vsrife.network.legacy.architecture import PaperArchitecture
+from vsrife.network.legacy.paper import PaperNet
+from vsrife.network.teacher import IFNetWithTeacher
+from vsrife.network.training_output import StageOutput, TrainingOutput
 from vsrife.training.distillation import (
     MARGIN,
     masked_distillation,

@@ -8,8 +8,9 @@ import pytest
 import torch
 
 from tests.network.small import ARCHITECTURES, OWN, frames
-from vsrife.network import IFNet, IFNetWithTeacher
+from vsrife.network.ifnet import IFNet
 from vsrife.network.points import Frames, Level, flow_of, levels_of, mask_of
+from vsrife.network.teacher import IFNetWithTeacher
 from vsrife.training import gather
 from vsrife.training.gather import Packed, resolve
 from vsrife.training.loop import Trainer

@@ -8,7 +8,10 @@ from safetensors.torch import save_file
 
 from tests.network.small import ARCHITECTURES
 from vsrife.errors import ArgumentError
-from vsrife.network import IFNet, IFNetWithTeacher, PaperArchitecture, PaperNet
+from vsrife.network.ifnet import IFNet
+from vsrife.network.legacy.architecture import PaperArchitecture
+from vsrife.network.legacy.paper import PaperNet
+from vsrife.network.teacher import IFNetWithTeacher
 from vsrife.training.start import begin_from
 from vsrife.training.weights import Weights
 

@@ -24,7 +24,8 @@ from vsrife.errors import ModelError
 from vsrife.formats.colour import Colour, ColourOverrides, colour_of
 from vsrife.formats.pixel_format import Family, PixelFormat
 from vsrife.formats.rgb import to_rgb
-from vsrife.network import Architecture, FlowAndMask
+from vsrife.network.architecture import Architecture
+from vsrife.network.flow_and_mask import FlowAndMask
 
 __all__ = ["FORMAT", "TIME", "Engine", "Source", "canvas_of", "device_memory", "rate_in_flight", "working_on"]
 

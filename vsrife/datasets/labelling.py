@@ -14,7 +14,10 @@ from torch import Tensor
 from torch.nn.functional import avg_pool2d, pad
 
 from vsrife.datasets.labels import STEP, Label, Place, enlarged, reduced
-from vsrife.network import IFNet, LegacyNetwork, V3FusionNet, backward_warp
+from vsrife.network.ifnet import IFNet
+from vsrife.network.legacy.base import LegacyNetwork
+from vsrife.network.legacy.v3 import V3FusionNet
+from vsrife.network.warp import backward_warp
 
 __all__ = [
     "RULES",

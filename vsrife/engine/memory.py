@@ -18,7 +18,7 @@ from vsrife.engine.device import host_memory, total_memory
 from vsrife.engine.networks import BlockNetwork, PreparedLegacyNetwork
 from vsrife.engine.streams import undisturbed
 from vsrife.errors import RifeError
-from vsrife.network import PaperNet
+from vsrife.network.legacy.paper import PaperNet
 
 __all__ = ["WorkingSet", "is_out_of_memory", "plan", "quiesce", "twice"]
 

@@ -16,7 +16,8 @@ from vsrife.engine.convolutions import RGB, Block, Layout
 from vsrife.engine.encoder import Encoder, prepare_encoder
 from vsrife.errors import ModelError
 from vsrife.models.checkpoint import files_of, load
-from vsrife.network import IFNet, LegacyNetwork
+from vsrife.network.ifnet import IFNet
+from vsrife.network.legacy.base import LegacyNetwork
 
 __all__ = ["RGB", "BlockNetwork", "Network", "PreparedLegacyNetwork", "load_network"]
 

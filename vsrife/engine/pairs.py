@@ -16,10 +16,10 @@ from vsrife.engine.estimator import Field
 from vsrife.engine.networks import RGB, PreparedLegacyNetwork
 from vsrife.engine.packing import Packing
 from vsrife.engine.picture import Layer
-from vsrife.network import FlowAndMask, Prediction, bisections
-from vsrife.network.flow_and_mask import merged
+from vsrife.network.flow_and_mask import FlowAndMask, merged
 from vsrife.network.frames import limited
-from vsrife.network.legacy.base import refined
+from vsrife.network.legacy.base import Prediction, refined
+from vsrife.network.legacy.bisection import bisections
 
 __all__ = ["PairEstimator", "Predicted", "nearest", "parents"]
 

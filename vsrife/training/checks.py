@@ -1,8 +1,7 @@
 """What of a configuration does not go together with the network it asks for, or with the processes there are."""
 
 from vsrife.errors import ArgumentError
-from vsrife.network import Architecture
-from vsrife.network.architecture import CONV_STRIDE
+from vsrife.network.architecture import CONV_STRIDE, Architecture
 from vsrife.network.points import is_trained
 from vsrife.training.config import Also, Config
 from vsrife.training.networks import Pupil

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from vsrife.errors import ArgumentError
-from vsrife.network import StageOutput, TrainingOutput
+from vsrife.network.training_output import StageOutput, TrainingOutput
 from vsrife.training.losses import laplacian
 
 MARGIN = 0.01

@@ -21,7 +21,8 @@ from vsrife.datasets.batch import Batch
 from vsrife.datasets.labels import digest_of
 from vsrife.datasets.samples import Samples
 from vsrife.errors import ArgumentError, RifeError
-from vsrife.network import IFNetWithTeacher, TrainingOutput
+from vsrife.network.teacher import IFNetWithTeacher
+from vsrife.network.training_output import TrainingOutput
 from vsrife.training.arithmetic import exact_arithmetic, untried
 from vsrife.training.block_errors import BlockErrors, idle
 from vsrife.training.checks import check

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from vsrife.datasets.batch import Batch
-from vsrife.network import TrainingOutput
+from vsrife.network.training_output import TrainingOutput
 from vsrife.training.config import Loss
 from vsrife.training.distillation import Reconstruction, privileged
 from vsrife.training.known_flow import known_flow

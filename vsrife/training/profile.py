@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 
 import torch
 
-from vsrife.network import IFNetWithTeacher
 from vsrife.network.points import Frames
+from vsrife.network.teacher import IFNetWithTeacher
 from vsrife.training.loop import Trainer
 from vsrife.training.traffic import counted
 

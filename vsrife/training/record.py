@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from vsrife.datasets.batch import Batch
-from vsrife.network import TrainingOutput
+from vsrife.network.training_output import TrainingOutput
 
 __all__ = ["Record", "flow_picture", "spoken"]
 

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from vsrife import cuda
 from vsrife.datasets.batch import Batch
-from vsrife.network import TrainingOutput
+from vsrife.network.training_output import TrainingOutput
 
 __all__ = ["Batches", "Replay", "Teach"]
 

@@ -13,7 +13,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from vsrife.errors import ArgumentError
-from vsrife.network import IFNetWithTeacher
+from vsrife.network.teacher import IFNetWithTeacher
 from vsrife.training.config import Config
 from vsrife.training.state import Snapshot, largest_state, read_carry, read_state
 from vsrife.training.weights import Weights

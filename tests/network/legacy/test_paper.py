@@ -9,17 +9,12 @@ from tests.data import make_older
 from tests.network import papers
 from tests.network.small import frames
 from vsrife.errors import ArgumentError
-from vsrife.network import (
-    FlowAndMask,
-    LegacyNetwork,
-    PaperArchitecture,
-    PaperNet,
-    Prediction,
-    V3Architecture,
-    V3Version,
-    bisections,
-)
-from vsrife.network.legacy import build
+from vsrife.network.flow_and_mask import FlowAndMask
+from vsrife.network.legacy.architecture import PaperArchitecture, V3Architecture, V3Version
+from vsrife.network.legacy.base import LegacyNetwork, Prediction
+from vsrife.network.legacy.bisection import bisections
+from vsrife.network.legacy.paper import PaperNet
+from vsrife.network.legacy.v3 import build
 
 SMALL = {"widths": (16, 12, 8), "context": 2}
 PAPER = {
