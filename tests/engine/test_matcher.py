@@ -16,7 +16,7 @@ from vsrife.engine.loading import load_network
 from vsrife.engine.matcher import Matcher
 from vsrife.engine.networks import Network
 from vsrife.errors import RifeError
-from vsrife.network import IFNet
+from vsrife.network.ifnet import IFNet
 from vsrife.scene import scene_change
 from vsrife.scene.signature import signature
 

@@ -17,8 +17,8 @@ from tests.network.small import network
 from tests.plugin import test_determinism
 from tests.plugin.clips import digest, textured
 from tests.plugin.test_determinism import all_at_once, shuffled, threads
-from vsrife.bench.scenery import ARCHITECTURES as OFFICIAL
-from vsrife.bench.scenery import seeded_network
+from vsrife.bench.synthetic_input import ARCHITECTURES as OFFICIAL
+from vsrife.bench.synthetic_input import seeded_network
 from vsrife.choices import chosen
 from vsrife.engine.backend.cuda import graphs
 from vsrife.engine.backend.cuda.backend import CudaBackend

@@ -14,8 +14,8 @@ from tests.engine.backend.cuda.test_sampler import made, picture
 from tests.network.legacy.test_paper import KINDS, small
 from tests.network.small import ARCHITECTURES, frames, infer, network
 from tests.plugin.clips import samples
-from vsrife.bench.scenery import ARCHITECTURES as OFFICIAL
-from vsrife.bench.scenery import moving_frames, save_seeded, seeded_network
+from vsrife.bench.synthetic_input import ARCHITECTURES as OFFICIAL
+from vsrife.bench.synthetic_input import moving_frames, save_seeded, seeded_network
 from vsrife.choices import chosen
 from vsrife.engine.backend.cuda import graphs
 from vsrife.engine.backend.cuda.backend import CudaBackend

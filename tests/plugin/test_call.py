@@ -261,7 +261,8 @@ def test_a_file_that_is_no_model_is_named(tmp_path):
 def test_ensemble_on_a_network_that_has_none(tmp_path):
     from safetensors.torch import save_file
 
-    from vsrife.network import Architecture, Head, IFNet, Trunk
+    from vsrife.network.architecture import Architecture, Head, Trunk
+    from vsrife.network.ifnet import IFNet
 
     network = IFNet(
         Architecture(

@@ -6,9 +6,10 @@ import pytest
 from vsrife.datasets.packing import PackSettings
 from vsrife.errors import ArgumentError
 from vsrife.models.checkpoint import load
+from vsrife.network.families import PRESETS
 from vsrife.training.config import CONFIGS, Network, Save, config_of, merged, read_config, read_table, same_run
 from vsrife.training.export import export
-from vsrife.training.networks import PRESETS, build_pupil
+from vsrife.training.networks import build_pupil
 
 ERRORS = [
     ("run.step=5", "run.step (5) must be left out; did you mean steps? there are: folder, steps,"),

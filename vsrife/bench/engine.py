@@ -25,7 +25,8 @@ from vsrife.errors import ModelError
 from vsrife.formats.colour import Colour, ColourOverrides, colour_of
 from vsrife.formats.pixel_format import Family, PixelFormat
 from vsrife.formats.rgb import to_rgb
-from vsrife.network import Architecture, Motion
+from vsrife.network.architecture import Architecture
+from vsrife.network.flow_and_mask import FlowAndMask
 
 __all__ = ["FORMAT", "TIME", "Engine", "Source", "canvas_of", "device_memory", "rate_in_flight", "working_on"]
 
@@ -81,7 +82,7 @@ class Engine:
         """Everything that is done once for a source frame whose planes are on the device."""
         return Source(planes=planes, packed=self._frames.pack(self._picture(planes), (planes,)))
 
-    def motion(self, held: Lane, left: Source, right: Source) -> Motion:
+    def motion(self, held: Lane, left: Source, right: Source) -> FlowAndMask:
         """Flow and mask at `TIME`."""
         return self._frames.field(held, left.packed, right.packed, TIME).motion
 

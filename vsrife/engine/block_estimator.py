@@ -17,7 +17,7 @@ from vsrife.engine.convolutions import HALO, Block
 from vsrife.engine.field import Field
 from vsrife.engine.motion_estimator import MotionEstimator
 from vsrife.engine.networks import BlockNetwork
-from vsrife.network.flow_and_mask import Motion
+from vsrife.network.flow_and_mask import FlowAndMask
 from vsrife.network.ifnet import LARGE_MOTION
 
 __all__ = ["BlockEstimator", "Gather", "Sampler"]
@@ -141,12 +141,12 @@ class BlockEstimator(MotionEstimator):
             levels.append(level)
         return Field(levels, adds_masks=self._architecture.adds_masks, band=self._band, before=before)
 
-    def _reference_motion(self, left: Tensor, right: Tensor, time: float) -> Motion:
+    def _reference_motion(self, left: Tensor, right: Tensor, time: float) -> FlowAndMask:
         """The motion as vsrife.network finds it."""
         count = self._architecture.features
         frames = [source[:, :3].float() for source in (left, right)]
         features = [source[:, 3 : 3 + count] if count else None for source in (left, right)]
-        motion: Motion = self.network.module(*frames, *features, time, scale=self._scale, ensemble=self.ensemble)
+        motion: FlowAndMask = self.network.module(*frames, *features, time, scale=self._scale, ensemble=self.ensemble)
         return motion
 
 
@@ -192,7 +192,7 @@ class _Run:
             raw=pieces[0] if len(pieces) == 1 else torch.cat(pieces, 2),
             side=self._network.blocks[index].side,
             channels=MASK + (0 if last else self._architecture.hidden),
-            scale=scale * self._architecture.answer_scale,
+            scale=scale * self._architecture.output_scale,
         )
 
     def _strip(self, index: int, gather: Gather, rows: slice, height: int, width: int) -> Tensor:

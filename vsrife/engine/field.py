@@ -10,7 +10,7 @@ from vsrife.engine.backend import sampling
 from vsrife.engine.backend.level import Level
 from vsrife.engine.backend.synthesis import Part
 from vsrife.engine.picture import Layer
-from vsrife.network.flow_and_mask import Motion
+from vsrife.network.flow_and_mask import FlowAndMask
 
 __all__ = ["Field"]
 
@@ -28,7 +28,7 @@ class Field:
         *,
         adds_masks: bool,
         band: int,
-        motion: Motion | None = None,
+        motion: FlowAndMask | None = None,
         before: Tensor | None = None,
     ) -> None:
         """band: pixels that `motion` makes at a time, where it is not given. before: see `sampling.motion_of`."""
@@ -68,7 +68,7 @@ class Field:
         return field
 
     @cached_property
-    def motion(self) -> Motion:
+    def motion(self) -> FlowAndMask:
         """Flow and mask at every pixel of the canvas."""
         if self._motion is not None:
             return self._motion

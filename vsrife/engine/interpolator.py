@@ -25,7 +25,7 @@ from vsrife.engine.field import Field
 from vsrife.engine.legacy_estimator import LegacyEstimator, endpoints, nearest_dyadic
 from vsrife.engine.memory import choose_working_set, retry_on_oom, synchronize
 from vsrife.engine.motion_estimator import MotionEstimator
-from vsrife.engine.networks import RGB, BlockNetwork, WholeNetwork
+from vsrife.engine.networks import RGB, BlockNetwork, PreparedLegacyNetwork
 from vsrife.engine.picture import Layer, Picture, settle
 from vsrife.engine.streams import Lane, Mark, capture_lock, downloading, lane, mark, uploading
 
@@ -100,7 +100,7 @@ class Interpolator:
     """
 
     def __init__(
-        self, network: BlockNetwork | WholeNetwork, width: int, height: int, *, scale: float, ensemble: bool
+        self, network: BlockNetwork | PreparedLegacyNetwork, width: int, height: int, *, scale: float, ensemble: bool
     ) -> None:
         """Raises ArgumentError for a scale or an ensemble that the network does not take."""
         network.module.check_options(scale=scale, ensemble=ensemble)
@@ -110,7 +110,7 @@ class Interpolator:
         self._backend = network.backend
         self._working = choose_working_set(network, canvas, scale=scale)
         self._estimator: MotionEstimator
-        if isinstance(network, WholeNetwork):
+        if isinstance(network, PreparedLegacyNetwork):
             self._estimator = LegacyEstimator(network, canvas, (height, width), scale=scale, ensemble=ensemble)
         else:
             self._estimator = BlockEstimator(

@@ -14,12 +14,12 @@ from torch import Tensor
 from vsrife.engine.backend.synthesis import Part
 from vsrife.engine.field import Field
 from vsrife.engine.motion_estimator import MotionEstimator
-from vsrife.engine.networks import RGB, WholeNetwork
+from vsrife.engine.networks import RGB, PreparedLegacyNetwork
 from vsrife.engine.picture import Layer
-from vsrife.network import Motion, Prediction, halvings
-from vsrife.network.flow_and_mask import merged
+from vsrife.network.flow_and_mask import FlowAndMask, merged
 from vsrife.network.frames import limited
-from vsrife.network.legacy.pair import refined
+from vsrife.network.legacy.base import Prediction, refined
+from vsrife.network.legacy.bisection import bisections
 
 __all__ = ["LegacyEstimator", "endpoints", "nearest_dyadic"]
 
@@ -38,7 +38,7 @@ class RefineResidual:
 class Predicted(Field):
     """A field that is at the canvas' size already: of a picture, or of several to average, each with its residual."""
 
-    def __init__(self, pictures: Sequence[tuple[Motion, RefineResidual | None]]) -> None:
+    def __init__(self, pictures: Sequence[tuple[FlowAndMask, RefineResidual | None]]) -> None:
         super().__init__((), adds_masks=False, band=0, motion=pictures[0][0])
         self._pictures = tuple(pictures)
 
@@ -62,11 +62,17 @@ def _added(residual: RefineResidual | None, layer: Layer) -> Tensor | None:
 class LegacyEstimator(MotionEstimator):
     """A network of `network.legacy` for canvases of one size. Any number of threads may use it at once.
 
-    canvas: (height, width), multiples of `PairNetwork.modulus(scale)`. picture: of the picture on it.
+    canvas: (height, width), multiples of `LegacyNetwork.modulus(scale)`. picture: of the picture on it.
     """
 
     def __init__(
-        self, network: WholeNetwork, canvas: tuple[int, int], picture: tuple[int, int], *, scale: float, ensemble: bool
+        self,
+        network: PreparedLegacyNetwork,
+        canvas: tuple[int, int],
+        picture: tuple[int, int],
+        *,
+        scale: float,
+        ensemble: bool,
     ) -> None:
         """Raises ArgumentError for a scale or an ensemble that the network does not take."""
         network.module.check_options(scale=scale, ensemble=ensemble)
@@ -97,13 +103,13 @@ class LegacyEstimator(MotionEstimator):
             each[..., :height, :width]
             for each in (left, right, prediction.motion.flow, prediction.motion.mask, prediction.residual)
         )
-        before = merged(limited(left), limited(right), Motion(flow=flow, mask=mask))
+        before = merged(limited(left), limited(right), FlowAndMask(flow=flow, mask=mask))
         return RefineResidual(before=before, after=refined(before, residual))
 
 
 def nearest_dyadic(t: Fraction) -> Fraction:
-    """The time of the middle that stands for the frame at ``t``, 0 < t < 1, see `halvings`."""
-    return halvings(t)[-1].middle
+    """The time of the middle that stands for the frame at ``t``, 0 < t < 1, see `bisections`."""
+    return bisections(t)[-1].middle
 
 
 def endpoints(middle: Fraction) -> tuple[Fraction, Fraction]:

@@ -12,7 +12,7 @@ from vsrife.engine import winograd
 from vsrife.engine.backend.base import Backend
 from vsrife.engine.backend.resolve import resolve_backend
 from vsrife.engine.backend.torch_backend import TORCH
-from vsrife.engine.networks import BlockNetwork, Network, WholeNetwork
+from vsrife.engine.networks import BlockNetwork, Network, PreparedLegacyNetwork
 from vsrife.errors import ModelError
 from vsrife.models.checkpoint import files_of, load
 
@@ -38,25 +38,23 @@ def _log_once(line: str) -> None:
 
 
 _logged: set[str] = set()
-_networks: OrderedDict[tuple[object, ...], BlockNetwork | WholeNetwork] = OrderedDict()
+_networks: OrderedDict[tuple[object, ...], BlockNetwork | PreparedLegacyNetwork] = OrderedDict()
 _networks_lock = threading.Lock()
 
 
-def load_network(
-    path: Path, device: torch.device, dtype: torch.dtype, *, variant: str | None = None
-) -> BlockNetwork | WholeNetwork:
-    """The checkpoint at ``path`` on ``device`` with convolutions in ``dtype``; ``variant`` as of `checkpoint.load`.
+def load_network(path: Path, device: torch.device, dtype: torch.dtype) -> BlockNetwork | PreparedLegacyNetwork:
+    """The checkpoint at ``path`` on ``device`` with convolutions in ``dtype``.
 
     Loaded once a process (a player evaluates its script again at every seek), again only where the file has changed.
     Raises ModelError as `checkpoint.load` does, and for weights that float16 cannot hold.
     """
     facts = [(each.resolve(), each.stat().st_mtime_ns, each.stat().st_size) for each in files_of(path)]
     # The name as well as the place: of networks with the same shapes it may tell which one this is.
-    key = (*facts, path.name, variant, device, dtype)
+    key = (*facts, path.name, device, dtype)
     with _networks_lock:
         network = _networks.get(key)
         if network is None:
-            network = Network.of(load(path, variant=variant), device, dtype, _backend_of(device))
+            network = Network.of(load(path), device, dtype, _backend_of(device))
             if isinstance(network, BlockNetwork) and device.type == "cpu" and dtype is torch.float32:
                 lanes, reason = winograd.resolve(device, dtype)
                 if not lanes:

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from torch import Tensor
 
 from vsrife.engine.interpolator import Interpolator
-from vsrife.engine.networks import RGB, BlockNetwork, WholeNetwork
+from vsrife.engine.networks import RGB, BlockNetwork, PreparedLegacyNetwork
 from vsrife.engine.streams import lane
 from vsrife.network.warp import backward_warp
 
@@ -22,7 +22,7 @@ class Matcher:
     same for all of them.
     """
 
-    def __init__(self, network: BlockNetwork | WholeNetwork, rows: int, columns: int) -> None:
+    def __init__(self, network: BlockNetwork | PreparedLegacyNetwork, rows: int, columns: int) -> None:
         self._interpolator = Interpolator(network, columns, rows, scale=1.0, ensemble=False)
 
     def warped[Result](self, left: Tensor, right: Tensor, measure: Callable[[Tensor, Tensor], Result]) -> Result:

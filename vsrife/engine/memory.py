@@ -15,10 +15,10 @@ import torch
 
 from vsrife.choices import chosen
 from vsrife.engine.device import host_memory, total_memory
-from vsrife.engine.networks import BlockNetwork, WholeNetwork
+from vsrife.engine.networks import BlockNetwork, PreparedLegacyNetwork
 from vsrife.engine.streams import capture_lock
 from vsrife.errors import RifeError
-from vsrife.network import PaperNet
+from vsrife.network.legacy.paper import PaperNet
 
 __all__ = ["WorkingSet", "choose_working_set", "is_out_of_memory", "retry_on_oom", "synchronize"]
 
@@ -58,12 +58,12 @@ class WorkingSet:
 
 
 def choose_working_set(
-    network: BlockNetwork | WholeNetwork, canvas: tuple[int, int], *, scale: float, total: int | None = None
+    network: BlockNetwork | PreparedLegacyNetwork, canvas: tuple[int, int], *, scale: float, total: int | None = None
 ) -> WorkingSet:
     """The working set for canvases (height, width) at the user's ``scale``; ``total``: bytes the device has, by itself
     what it says.
     """
-    if isinstance(network, WholeNetwork):
+    if isinstance(network, PreparedLegacyNetwork):
         return _whole(network, canvas, scale)
     architecture, layout = network.module.architecture, network.layout
     pixels, item = canvas[0] * canvas[1], network.dtype.itemsize
@@ -84,7 +84,7 @@ def choose_working_set(
     )
 
 
-def _whole(network: WholeNetwork, canvas: tuple[int, int], scale: float) -> WorkingSet:
+def _whole(network: PreparedLegacyNetwork, canvas: tuple[int, int], scale: float) -> WorkingSet:
     """Of a network that is run as it is defined: all of a frame at once."""
     module = network.module
     large = isinstance(module, PaperNet) and module.architecture.large

@@ -11,9 +11,10 @@ from vsrife.engine.backend.base import Backend
 from vsrife.engine.backend.torch_backend import TORCH
 from vsrife.engine.convolutions import RGB, Block, Layout
 from vsrife.engine.encoder import Encoder, prepare_encoder
-from vsrife.network import IFNet, PairNetwork
+from vsrife.network.ifnet import IFNet
+from vsrife.network.legacy.base import LegacyNetwork
 
-__all__ = ["RGB", "BlockNetwork", "Network", "WholeNetwork"]
+__all__ = ["RGB", "BlockNetwork", "Network", "PreparedLegacyNetwork"]
 
 ALIGNED_RGB: Final = 4
 """Channels of a source without features, and as the kernels write it."""
@@ -28,7 +29,7 @@ class Network:
     backend: of the device.
     """
 
-    module: IFNet | PairNetwork
+    module: IFNet | LegacyNetwork
     device: torch.device
     dtype: torch.dtype
     source_dtype: torch.dtype
@@ -37,14 +38,14 @@ class Network:
 
     @staticmethod
     def of(
-        module: IFNet | PairNetwork, device: torch.device, dtype: torch.dtype, backend: Backend = TORCH
-    ) -> "BlockNetwork | WholeNetwork":
+        module: IFNet | LegacyNetwork, device: torch.device, dtype: torch.dtype, backend: Backend = TORCH
+    ) -> "BlockNetwork | PreparedLegacyNetwork":
         """The network ``module``, moved to ``device`` and ``dtype`` in place."""
         module.to(device=device, dtype=dtype).eval().requires_grad_(False)
         network = (
             BlockNetwork.prepared(module, device, dtype, backend)
             if isinstance(module, IFNet)
-            else WholeNetwork.prepared(module, device, dtype, backend)
+            else PreparedLegacyNetwork.prepared(module, device, dtype, backend)
         )
         if device.type == "cuda":
             # Weights are prepared on the current stream; synchronize, because the lanes' streams do not wait for it.
@@ -80,13 +81,13 @@ class BlockNetwork(Network):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
-class WholeNetwork(Network):
+class PreparedLegacyNetwork(Network):
     """A network of the paper or of the 3.x line, which `pairs` runs as vsrife.network defines it."""
 
-    module: PairNetwork
+    module: LegacyNetwork
 
     @classmethod
-    def prepared(cls, module: PairNetwork, device: torch.device, dtype: torch.dtype, backend: Backend) -> Self:
+    def prepared(cls, module: LegacyNetwork, device: torch.device, dtype: torch.dtype, backend: Backend) -> Self:
         """See `Network.of`."""
         return cls(
             module=module,

@@ -71,7 +71,6 @@ class Settings:
     ``pause``: seconds from which a source frame may be a pause; 0: none is.
     ``retime``: whether held drawings become even motion.
     ``model``: a name or a path; None is the default model.
-    ``variant``: which of two networks of the same shapes it is; None leaves it to the file.
     ``sc_threshold``: cut score, 0..1, from which a pair is a cut; None is the detector's default, 1 is never reached.
     ``skip_threshold``: decibels, 0..120.
     ``device``, ``matrix_in``, ``range_in``, ``chromaloc_in``: text as passed, not empty; None was not passed.
@@ -87,7 +86,6 @@ class Settings:
     pause: Fraction = DEFAULT_PAUSE
     retime: bool = False
     model: str | None = None
-    variant: str | None = None
     scale: float = 1.0
     ensemble: bool = False
     sc: bool = True
@@ -120,7 +118,6 @@ def parse(raw: Mapping[str, str | bytes | float]) -> Settings:
         pause=_pause(passed),
         retime=passed.switch("retime", default=False),
         model=theirs.own,
-        variant=passed.text("variant", '"large" or "3.6"; leave it out for any other network', None),
         scale=ncnn.UHD_SCALE if theirs.uhd else _scale(passed),
         ensemble=passed.switch("ensemble", default=False),
         sc=sc,

@@ -91,7 +91,6 @@ class Filter:
             resolved.checkpoint(self._core, settings),
             device,
             resolve_precision(settings.precision, device),
-            variant=settings.variant,
         )
         ensemble = resolved.with_ensemble(self._core, settings, supported=network.module.supports_ensemble)
         self._interpolator = Interpolator(network, width, height, scale=settings.scale, ensemble=ensemble)

@@ -9,7 +9,7 @@ __all__ = ["ARGUMENTS", "HOST_SIGNATURE", "SIGNATURE"]
 SIGNATURE = (
     "clip:vnode:all;multi:data:opt;factor_num:float:opt;factor_den:float:opt;fps_num:float:opt;fps_den:float:opt;"
     "cfr:float:opt;pause:float:opt;retime:float:opt;"
-    "model:data:opt;variant:data:opt;scale:float:opt;ensemble:float:opt;sc:float:opt;sc_threshold:float:opt;"
+    "model:data:opt;scale:float:opt;ensemble:float:opt;sc:float:opt;sc_threshold:float:opt;"
     "skip:float:opt;skip_threshold:float:opt;device:data:opt;precision:data:opt;"
     "matrix_in:data:opt;range_in:data:opt;chromaloc_in:data:opt;"
     "multiplier:data:opt;model_path:data:opt;gpu_id:float:opt;gpu_thread:float:opt;tta:float:opt;uhd:float:opt;"

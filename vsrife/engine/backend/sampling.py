@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from vsrife.engine.backend.level import FLOW, MASK, Level, upsampled, widened
-from vsrife.network.flow_and_mask import Motion
+from vsrife.network.flow_and_mask import FlowAndMask
 
 __all__ = ["Gather", "motion_of"]
 
@@ -167,7 +167,7 @@ def _total(parts: Iterable[Tensor]) -> Tensor:
     return first
 
 
-def motion_of(levels: Sequence[Level], *, adds_masks: bool, band: int, before: Tensor | None = None) -> Motion:
+def motion_of(levels: Sequence[Level], *, adds_masks: bool, band: int, before: Tensor | None = None) -> FlowAndMask:
     """The flow and the mask at every pixel of the canvas, made about ``band`` pixels at a time.
 
     before: `Gather.total` of all levels but the last, if it is known; the flow is made in its memory.
@@ -184,4 +184,4 @@ def motion_of(levels: Sequence[Level], *, adds_masks: bool, band: int, before: T
         last = levels[-1]
         flow = before[None].add_(upsampled(last.planes[:, :FLOW], last.scale), alpha=last.scale)
     masks = [upsampled(level.planes[:, FLOW:MASK], level.scale) for level in (levels if adds_masks else levels[-1:])]
-    return Motion(flow=flow, mask=torch.sigmoid(masks[0] if len(masks) == 1 else torch.stack(masks).sum(0)))
+    return FlowAndMask(flow=flow, mask=torch.sigmoid(masks[0] if len(masks) == 1 else torch.stack(masks).sum(0)))

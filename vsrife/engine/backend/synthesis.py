@@ -15,7 +15,7 @@ from torch import Tensor
 
 from vsrife.formats.colour import ChromaLocation
 from vsrife.formats.pixel_format import PixelFormat
-from vsrife.network.flow_and_mask import Motion
+from vsrife.network.flow_and_mask import FlowAndMask
 
 __all__ = ["Part", "synthesize", "synthesize_mean"]
 
@@ -35,14 +35,14 @@ class Part:
         None for nothing.
     """
 
-    motion: Motion
+    motion: FlowAndMask
     added: Tensor | None = None
 
 
 def synthesize(
     left: Sequence[Tensor],
     right: Sequence[Tensor],
-    motion: Motion,
+    motion: FlowAndMask,
     fmt: PixelFormat,
     *,
     chroma: ChromaLocation = ChromaLocation.LEFT,

@@ -20,7 +20,7 @@ from vsrife.engine.transfer.host import dtype_of
 from vsrife.formats.colour import ChromaLocation, Colour, Matrix
 from vsrife.formats.pixel_format import Family, PixelFormat
 from vsrife.formats.rgb import to_rgb
-from vsrife.network.flow_and_mask import Motion
+from vsrife.network.flow_and_mask import FlowAndMask
 from vsrife.network.warp import backward_warp
 from vsrife.scene import duplicates
 from vsrife.scene import signature as signatures
@@ -252,7 +252,7 @@ def check_synthesis(kernels: Kernels, device: torch.device, case: Synthesis) -> 
         adds_masks=net.adds_masks, out=out,
     )  # fmt: skip
     whole = step_of(levels, net, 0)
-    motion = Motion(flow=whole.flow, mask=torch.sigmoid(whole.mask))
+    motion = FlowAndMask(flow=whole.flow, mask=torch.sigmoid(whole.mask))
     expected = synthesize(left, right, motion, fmt, chroma=case.chroma, width=width, height=height)
     # A flow is off by its own rounding, so is the sample; a whole number at a half may then fall to either side.
     moved = 4 * ROUNDING[FLOAT] * min(case.reach * 8, 65536.0)
