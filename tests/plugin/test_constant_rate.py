@@ -113,7 +113,7 @@ def test_a_phone_clip_with_a_pause_becomes_constant_and_right_in_time(average_mo
         assert level == (10 * left + 5 * between) % 256 or (
             near and level in (10 * left % 256, (10 * left + 10) % 256)
         ), n
-    assert out.get_frame(len(out) - 1).props["RifeKind"] in ("held", "source")
+    assert out.get_frame(len(out) - 1).props["RifeKind"] in ("repeat", "source")
 
 
 def test_between_frames_the_motion_is_that_of_the_time(moving_model):

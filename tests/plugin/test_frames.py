@@ -124,7 +124,7 @@ def written(inside, clip: vs.VideoNode, **stamp: object) -> dict[str, object]:
     def look(frame: Frame) -> dict[str, object]:
         before = {key: frame.props.value(key) for key in keys}
         made = frame.copy()
-        made.stamp("new", **{**STAMP, **stamp})
+        made.stamp("interpolated", **{**STAMP, **stamp})
         after = {key: made.props.value(key) for key in keys if key in made.props}
         made.free()
         assert before == {key: frame.props.value(key) for key in keys}
@@ -138,8 +138,8 @@ OLD = {"_DurationNum": [1, 2], "_DurationDen": "x", "_SceneChangePrev": 1, "_Sce
 
 
 def test_what_is_not_known_is_removed(inside):
-    assert written(inside, blank(**OLD)) == {"_AbsoluteTime": 3.0, "RifeKind": "new", "Other": "kept"}
-    assert written(inside, blank()) == {"RifeKind": "new"}
+    assert written(inside, blank(**OLD)) == {"_AbsoluteTime": 3.0, "RifeKind": "interpolated", "Other": "kept"}
+    assert written(inside, blank()) == {"RifeKind": "interpolated"}
 
 
 @pytest.mark.parametrize("clip", [OLD, {}])
@@ -150,7 +150,7 @@ def test_what_is_known_replaces_values_of_any_type(inside, clip):
     )  # fmt: skip
     kept = {key: clip[key] for key in ("_PictType", "Other") if key in clip}
     assert found == {"_DurationNum": 1, "_DurationDen": 48, "_SceneChangePrev": 0, "_SceneChangeNext": 1,
-                     "_AbsoluteTime": 0, "RifeKind": "new", "RifeSceneScore": 0, **kept}  # fmt: skip
+                     "_AbsoluteTime": 0, "RifeKind": "interpolated", "RifeSceneScore": 0, **kept}  # fmt: skip
 
 
 @pytest.mark.parametrize(("format", "sizes"), [

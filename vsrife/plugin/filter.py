@@ -325,7 +325,7 @@ class Filter:
         def length_of(index: int) -> Fraction | None:
             return self._source_duration(index, sources[index])
 
-        made = self._interpolate(shown, sources, like=like) if kind is Kind.NEW else like.copy()
+        made = self._interpolate(shown, sources, like=like) if kind is Kind.INTERPOLATED else like.copy()
         try:
             made.stamp(
                 kind,
@@ -343,15 +343,15 @@ class Filter:
 
     def _kind(self, moment: Moment, shown: Shown, sources: Mapping[int, Frame], cut: Cut | None) -> Kind:
         if shown.right is None or cut is None:
-            return Kind.HELD if moment.held else Kind.SOURCE
+            return Kind.REPEAT if moment.held else Kind.SOURCE
         if cut.cut:
-            return Kind.CUT
+            return Kind.SCENE_CHANGE
         if shown.t == 0:
-            return Kind.HELD
+            return Kind.REPEAT
         if shown.right == shown.left + 1:
             still = self._scenes.still(shown.left, sources[shown.left], sources[shown.right])
-            return Kind.STILL if still else Kind.NEW
-        return Kind.NEW
+            return Kind.DUPLICATE if still else Kind.INTERPOLATED
+        return Kind.INTERPOLATED
 
     def _interpolate(self, shown: Shown, sources: Mapping[int, Frame], *, like: Frame) -> Frame:
         left, right, t, _ = shown

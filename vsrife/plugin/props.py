@@ -13,14 +13,14 @@ class Kind(StrEnum):
 
     SOURCE = "source"
     """A source frame at its own time, its planes shared."""
-    NEW = "new"
+    INTERPOLATED = "interpolated"
     """Made by the network."""
-    STILL = "still"
-    """Between two frames that do not differ: the left one."""
-    CUT = "cut"
-    """Between two frames of different scenes: the left one."""
-    HELD = "held"
-    """After the last source frame, that frame; in a pause, the left one."""
+    DUPLICATE = "duplicate"
+    """A copy of the left one of two source frames that do not differ."""
+    SCENE_CHANGE = "scenechange"
+    """A copy of the left one of two source frames of different scenes."""
+    REPEAT = "repeat"
+    """A copy of the last source frame, shown after it; or, in a pause, a copy of the left frame."""
 
 
 def interpolated_time(left: Frame, right: Frame | None, t: Fraction, duration: Fraction | None) -> float | None:

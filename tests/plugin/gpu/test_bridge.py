@@ -806,7 +806,7 @@ class TestInVapourSynth:
         out = rife(clip.std.GPUUpload(), average_model, **options).std.GPUDownload()
         here = rife(clip, average_model, **options)
         kinds = [frame.props["RifeKind"] for frame in out.frames(close=True)]
-        assert {"cut", "still", "new"} < set(kinds)
+        assert {"scenechange", "duplicate", "interpolated"} < set(kinds)
         for a, b in zip(here.frames(close=True), out.frames(close=True), strict=True):
             assert dict(a.props) == dict(b.props)
             assert same(a, b)
@@ -863,7 +863,7 @@ class TestInVapourSynth:
         gpu = clip.std.GPUUpload().std.ClipToProp(alpha.std.GPUUpload(), prop="_Alpha")
         out = rife(gpu, average_model)
         made = out.get_frame(3)
-        assert made.props["RifeKind"] == "new"
+        assert made.props["RifeKind"] == "interpolated"
         with pytest.raises(vs.Error):  # still on the GPU
             made.props["_Alpha"][0]
         assert any("alpha of frames on the GPU" in line for line in logged)
