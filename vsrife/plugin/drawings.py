@@ -8,8 +8,8 @@ from fractions import Fraction
 
 from vsrife.engine.transfer.host import HostPlanes
 from vsrife.formats.pixel_format import Family, PixelFormat
+from vsrife.plugin.frames import PlaneViews, Reader
 from vsrife.plugin.native_measures import HostMeasures
-from vsrife.plugin.pictures import Planes, Reader
 from vsrife.plugin.vsapi import Frame
 from vsrife.scene import duplicates
 from vsrife.scene.retiming import Run, longest_run, run_at, window
@@ -58,9 +58,9 @@ class Drawings:
 
     def _measured(self, left: Frame, right: Frame) -> float:
         """Of the pictures or of their alphas, whichever differ more."""
-        with self._reader.looking_at(left, right) as (a, b):
+        with self._reader.map_planes(left, right) as (a, b):
             difference = _worst_block(a, b, self._reader.format)
-        with self._reader.looking_at_alphas(left, right) as found:
+        with self._reader.map_alpha_planes(left, right) as found:
             if found is None:
                 return difference
             (a, b), fmt = found
@@ -72,7 +72,7 @@ def _with_room[Value](known: dict[int, Value]) -> dict[int, Value]:
     return known if len(known) < REMEMBERED else {}
 
 
-def _worst_block(left: Planes, right: Planes, fmt: PixelFormat) -> float:
+def _worst_block(left: PlaneViews, right: PlaneViews, fmt: PixelFormat) -> float:
     """Of all planes of RGB, of luma else."""
     if isinstance(left, HostPlanes) and isinstance(right, HostPlanes):
         return HostMeasures().worst_block(left, right)

@@ -14,8 +14,8 @@ from vsrife.engine.transfer.host import HostPlanes, device_of
 from vsrife.errors import RifeError
 from vsrife.formats.pixel_format import Family, PixelFormat
 from vsrife.plugin.arguments import Settings
+from vsrife.plugin.frames import PlaneViews, Reader
 from vsrife.plugin.native_measures import HostMeasures
-from vsrife.plugin.pictures import Planes, Reader
 from vsrife.plugin.vsapi import Frame
 from vsrife.scene import duplicates, scene_change
 from vsrife.scene.signature import Signature, signature
@@ -41,7 +41,7 @@ def cut_by_props(left: Frame | None, right: Frame | None) -> bool | None:
     """What the properties say, for marking where that is all there is: a cut if left Next or right Prev is 1; none if
     either is there as 0; else None. A side that is not at hand is None and says nothing.
     """
-    said = (left.tags.ends_scene if left else None, right.tags.starts_scene if right else None)
+    said = (left.source_props.ends_scene if left else None, right.source_props.starts_scene if right else None)
     if True in said:
         return True
     return None if said == (None, None) else False
@@ -108,22 +108,22 @@ class Scenes:
         never settles anything, and sides that contradict each other are as good as none; unless nothing but the
         properties is to count.
         """
-        said = left.tags.ends_scene, right.tags.starts_scene
+        said = left.source_props.ends_scene, right.source_props.starts_scene
         return True in said and (False not in said or self._threshold >= 1)
 
     def _signature(self, k: int, frame: Frame) -> Signature:
         def measure() -> Signature:
-            with self._reader.looking_at(frame) as (planes,):
+            with self._reader.map_planes(frame) as (planes,):
                 return _signature(planes, self._reader.format)
 
         return self._signatures.get(k, measure)
 
     def _compare(self, left: Frame, right: Frame) -> bool:
         threshold = self._settings.skip_threshold
-        with self._reader.looking_at(left, right) as (a, b):
+        with self._reader.map_planes(left, right) as (a, b):
             if not _is_still(a, b, self._reader.format, threshold):
                 return False
-        with self._reader.looking_at_alphas(left, right) as found:
+        with self._reader.map_alpha_planes(left, right) as found:
             if found is None:
                 return True
             (a, b), fmt = found
@@ -133,14 +133,14 @@ class Scenes:
 # Kernels where the device has them, else the compiled library for host memory, else plain torch.
 
 
-def _signature(planes: Planes, fmt: PixelFormat) -> Signature:
+def _signature(planes: PlaneViews, fmt: PixelFormat) -> Signature:
     kernels = measures_on(device_of(planes))
     if kernels is None and isinstance(planes, HostPlanes):
         return HostMeasures().signature(planes)
     return signature(planes if fmt.family is Family.RGB else planes[:1], fmt.bits, kernels)
 
 
-def _is_still(left: Planes, right: Planes, fmt: PixelFormat, threshold: float) -> bool:
+def _is_still(left: PlaneViews, right: PlaneViews, fmt: PixelFormat, threshold: float) -> bool:
     kernels = measures_on(device_of(left))
     if kernels is None and isinstance(left, HostPlanes) and isinstance(right, HostPlanes):
         return HostMeasures().is_still(left, right, threshold)
