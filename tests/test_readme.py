@@ -78,7 +78,7 @@ def test_python(block, desk):
         outputs = vs.get_outputs()
         made = outputs[0].clip if outputs else names["clip"]
         assert made.num_frames >= 12
-        assert made.get_frame(1).props["RifeKind"] == "new"
+        assert made.get_frame(1).props["RifeKind"] == "interpolated"
     finally:
         vs.clear_outputs()
 

@@ -312,10 +312,10 @@ def plugin_microseconds(frames: int = 2000) -> dict[str, dict[str, float]]:
             library = SimpleNamespace(ffi=vsapi.ffi(), lib=_Counted(vsapi.lib(), calls))
             with mock.patch.object(vsapi, "_module", library):
                 made.get_frame(5).close()
-                for kind, n in (("new frame", 7), ("source frame", 6)):
+                for kind, rife_kind, n in (("new frame", "interpolated", 7), ("source frame", "source", 6)):
                     calls.clear()
                     with made.get_frame(n) as frame:
-                        assert f"{frame.props['RifeKind']} frame" == kind
+                        assert frame.props["RifeKind"] == rife_kind
                     each = sorted(1e6 * times[m] for m in range(n, len(times), 2))
                     least, median = each[len(each) // 100], statistics.median(each)
                     found[f"{kind}, {part}"] = {"least": least, "median": median, "calls": calls.total()}

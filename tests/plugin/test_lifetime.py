@@ -145,7 +145,7 @@ for thread in threads: thread.start()
 for thread in threads: thread.join(60)
 print(len(found), set(found))
 """
-        assert printed(program, average_model) == "8 {(8, 'new', 80)}\n"
+        assert printed(program, average_model) == "8 {(8, 'interpolated', 80)}\n"
 
 
 class TestFailure:

@@ -50,7 +50,7 @@ def test_every_kind_runs_and_gives_what_its_definition_gives(model, kind):
     with torch.inference_mode():
         expected = small(kind).frame(*(rgb_of(clip.get_frame(n)) for n in range(2)), Fraction(1, 2))
     made = rife(clip, model(kind)).get_frame(1)
-    assert made.props["RifeKind"] == "new"
+    assert made.props["RifeKind"] == "interpolated"
     assert (rgb_of(made) - expected).abs().max() < 1e-4
 
 
@@ -149,7 +149,7 @@ def test_a_name_of_the_3_x_line_runs_once_it_is_there(shared, monkeypatch, tmp_p
     with pytest.raises(vs.Error, match=r"model \(3\.8\) is not on this machine; run: .* models fetch 3\.8"):
         rife(clip, "3.8")
     shutil.copy(shared / "weights" / "flownet_v3.8.pkl", tmp_path)
-    assert rife(clip, "3.8").get_frame(1).props["RifeKind"] == "new"
+    assert rife(clip, "3.8").get_frame(1).props["RifeKind"] == "interpolated"
 
 
 def test_the_official_3_8_beats_the_average(shared):
@@ -169,5 +169,5 @@ def test_cuts_and_marks_are_those_of_any_model(model):
     clip = with_props(textured(4, 70, 50), {1: {"_SceneChangeNext": 1}, 2: {"_SceneChangePrev": 1}})
     out = core.rife.RIFE(clip, model=model("3.8"), device="cpu", multi=4)
     kinds = [out.get_frame(n).props["RifeKind"] for n in range(16)]
-    assert kinds[5:8] == ["cut"] * 3
-    assert kinds[1:4] == ["new"] * 3
+    assert kinds[5:8] == ["scenechange"] * 3
+    assert kinds[1:4] == ["interpolated"] * 3

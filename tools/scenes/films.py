@@ -13,7 +13,7 @@ from statistics import median
 import vapoursynth as vs
 
 from vsrife.engine.matcher import Matcher
-from vsrife.plugin.pictures import HostReader
+from vsrife.plugin.frames import HostReader
 from vsrife.plugin.vsapi import Frame
 from vsrife.scene.detector import Cut, SceneDetector
 

@@ -4,7 +4,7 @@ Whole numbers are declared ``float`` because VapourSynth's ``int`` cuts 59.94 to
 names are ``data`` because that receives the exact text of what the script passed (``Fraction(1001, 400)``).
 """
 
-__all__ = ["ARGUMENTS", "HOST_SIGNATURE", "SIGNATURE"]
+__all__ = ["ARGUMENTS", "SIGNATURE"]
 
 SIGNATURE = (
     "clip:vnode:all;multi:data:opt;factor_num:float:opt;factor_den:float:opt;fps_num:float:opt;fps_den:float:opt;"
@@ -15,9 +15,6 @@ SIGNATURE = (
     "multiplier:data:opt;model_path:data:opt;gpu_id:float:opt;gpu_thread:float:opt;tta:float:opt;uhd:float:opt;"
     "list_gpu:float:opt;"
 )
-
-HOST_SIGNATURE = SIGNATURE.replace(":all", "", 1)
-"""The same for a VapourSynth from before API 4.3, which has no frames on the GPU and no word for them."""
 
 ARGUMENTS = tuple(entry.split(":")[0] for entry in SIGNATURE.split(";") if entry)[1:]
 """The names of all arguments but the clip, in order."""

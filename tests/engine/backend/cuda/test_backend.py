@@ -89,7 +89,7 @@ def test_a_clip_s_cuts_and_still_pairs(measures, average_model, monkeypatch, for
     plain, devices = said(), []
     monkeypatch.setattr(scene_frames, "resolve_backend", lambda device: devices.append(device) or (measures, ""))
     assert said() == plain
-    assert {"cut", "still", "new"} < {each["RifeKind"] for each in plain}
+    assert {"scenechange", "duplicate", "interpolated"} < {each["RifeKind"] for each in plain}
     assert len(devices) > len(clip)
 
 
