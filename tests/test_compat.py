@@ -308,9 +308,21 @@ def test_the_typed_call_passes_only_what_is_given(monkeypatch):
     _api.RIFE(source, fps_num=60, fps_den=1, sc_threshold=0.0)
     assert plugin.calls == [
         {},
-        {"multi": "1001/400", "model": "4.6", "sc": False, "matrix_in": "1"},
+        {"multi": Fraction(1001, 400), "model": "4.6", "sc": False, "matrix_in": "1"},
         {"fps_num": 60, "fps_den": 1, "sc_threshold": 0.0},
     ]
+
+
+def test_a_fraction_is_exact_also_where_a_double_is_not(monkeypatch, average_model):
+    fine = Fraction(1_000_003, 1_000_033)
+    assert _api.RIFE(clip(), fine, model=average_model, device="cpu").fps == 24 * fine
+    plugin, source = FakePlugin(), clip()
+    with_plugin(monkeypatch, plugin)
+    _api.RIFE(source, fine)
+    _api.RIFE(source, multiplier=fine)
+    _api.RIFE(source, fine, fps_num=60)  # which the plugin refuses, by these names
+    pair = {"factor_num": 1_000_003, "factor_den": 1_000_033}
+    assert plugin.calls == [pair, pair, {"multi": fine, "fps_num": 60}]
 
 
 def test_the_typed_call_has_every_argument_of_the_signature():
@@ -382,6 +394,8 @@ def test_a_whole_number_is_one_of_the_ncnn_plugin(monkeypatch):
 
 SWITCHES = ["sc", "skip", "ensemble", "cfr", "retime", "tta", "uhd", "list_gpu"]
 NUMBERS = {
+    "multi": "a number above 0",
+    "multiplier": "a number above 0",
     "scale": "0.25, 0.5, 1, 2 or 4",
     "pause": "seconds from 0 to 86400",
     "sc_threshold": "a cut score from 0 to 1",
@@ -443,7 +457,7 @@ OLDER_CALLS = [
     ({"model_ver": 4, "device_type": "cpu", "device_index": 0, "fp16": False},
      {"model": "4.0", "gpu_id": -1, "precision": "float32"}),
     ({"multi": 3, "scale": 1.0, "device_type": "CUDA", "device_index": 1, "fp16": True},
-     {"multi": "3", "scale": 1.0, "gpu_id": 1, "precision": "auto"}),
+     {"multi": 3, "scale": 1.0, "gpu_id": 1, "precision": "auto"}),
     ({"device_index": None, "num_streams": 3, "nvfuser": True, "cuda_graphs": True, "model": "4.6"}, {"model": "4.6"}),
     ({"device_index": 1, "num_streams": 1, "trt": True, "trt_max_workspace_size": 1 << 30, "trt_cache_path": "/x",
       "model": "4.4", "factor_num": 5, "factor_den": 2, "sc": True, "sc_threshold": 0.5},

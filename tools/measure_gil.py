@@ -143,8 +143,8 @@ def main() -> None:
     if options.plain:
         vars(scene_frames)["HostMeasures"] = Plain
     print("| pair | work | ms, least | of it under the GIL, us, least | median |\n|---|---|---:|---:|---:|")
-    for size in ((1920, 1080, vs.YUV420P8), (3840, 2160, vs.YUV420P10)):
-        print(*measure(*size, options.model), sep="\n", flush=True)
+    for width, height, fmt in ((1920, 1080, vs.YUV420P8), (3840, 2160, vs.YUV420P10)):
+        print(*measure(width, height, fmt, options.model), sep="\n", flush=True)
 
 
 if __name__ == "__main__":

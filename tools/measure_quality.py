@@ -33,7 +33,7 @@ def measure(path: Path, model: str, precision: Any) -> dict[str, Any]:
     rows: dict[str, list[float]] = {name: [] for name in NAMES}
     firsts = list(moving_pairs(open_clip(path), 2, SAMPLES))
     for n in firsts:
-        truth, straight, detour = (list(clip.get_frame(n + 1)) for clip in (yuv, native, around))
+        truth, straight, detour = (clip.get_frame(n + 1) for clip in (yuv, native, around))
         for plane, name in enumerate("yuv"):
             expected = np.asarray(truth[plane])
             rows[name].append(psnr(expected, np.asarray(straight[plane])))

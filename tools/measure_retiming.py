@@ -34,6 +34,7 @@ def encoded(clip: vs.VideoNode, encoder: str, file: Path) -> vs.VideoNode:
     command = [imageio_ffmpeg.get_ffmpeg_exe(), "-v", "error", "-y", "-f", "yuv4mpegpipe", "-i", "-"]
     command += ["-c:v", f"lib{name}", "-crf", crf, "-preset", "medium", *quiet, str(file)]
     with subprocess.Popen(command, stdin=subprocess.PIPE) as process:
+        assert process.stdin is not None
         clip.output(process.stdin, y4m=True)
     if process.returncode:
         raise SystemExit(f"{' '.join(command)} failed")

@@ -19,7 +19,7 @@ __all__ = ["RIFE"]
 
 def RIFE(
     clip: "vs.VideoNode",
-    multi: int | float | str | Fraction | None = None,
+    multi: float | Fraction | None = None,
     *,
     factor_num: int | None = None,
     factor_den: int | None = None,
@@ -40,7 +40,7 @@ def RIFE(
     matrix_in: str | int | None = None,
     range_in: str | int | None = None,
     chromaloc_in: str | int | None = None,
-    multiplier: int | float | str | Fraction | None = None,
+    multiplier: float | Fraction | None = None,
     model_path: str | os.PathLike[str] | None = None,
     gpu_id: int | None = None,
     gpu_thread: int | None = None,
@@ -62,7 +62,7 @@ def RIFE(
 
     Args:
         clip: Gray, YUV or RGB of 8 to 16 bits, half or float, of constant format and size, progressive.
-        multi: Output frames per source frame, above 0, exact: 2, 2.5, "5/2", Fraction(1001, 400). Default: 2.
+        multi: Output frames per source frame, above 0, exact: 2, 2.5, 24000 / 1001, Fraction(1001, 400). Default: 2.
         factor_num: With ``factor_den``, the same as a pair of whole numbers. Default: not set.
         factor_den: See ``factor_num``. Default: 1; an error without ``factor_num``. Neither is taken with another way
             to set the rate.
@@ -117,7 +117,7 @@ def RIFE(
 
     """
     given = {
-        "multi": None if multi is None else str(multi),
+        "multi": _number("multi", multi),
         "factor_num": _number("factor_num", factor_num),
         "factor_den": _number("factor_den", factor_den),
         "fps_num": _number("fps_num", fps_num),
@@ -137,7 +137,7 @@ def RIFE(
         "matrix_in": None if matrix_in is None else str(matrix_in),
         "range_in": None if range_in is None else str(range_in),
         "chromaloc_in": None if chromaloc_in is None else str(chromaloc_in),
-        "multiplier": None if multiplier is None else str(multiplier),
+        "multiplier": _number("multiplier", multiplier),
         "model_path": None if model_path is None else os.fspath(model_path),
         "gpu_id": _number("gpu_id", gpu_id),
         "gpu_thread": _number("gpu_thread", gpu_thread),
@@ -146,6 +146,7 @@ def RIFE(
         "list_gpu": _number("list_gpu", list_gpu),
     }
     given |= older_keywords(older, given)
+    given = _with_exact_ratio(given)
     passed = {name: value for name, value in given.items() if value is not None}
     function = _function()
     if older.get("device_index") is None:
@@ -156,6 +157,18 @@ def RIFE(
         return function(clip, **passed)
     except Error as error:
         raise Error(in_their_words(str(error))) from None
+
+
+def _with_exact_ratio(given: dict[str, object]) -> dict[str, object]:
+    """The same arguments, with a Fraction that a double cannot hold passed as ``factor_num`` and ``factor_den``."""
+    from vsrife.plugin.arguments import exact_ratio
+
+    ways = ("multi", "multiplier", "factor_num", "factor_den", "fps_num", "fps_den")
+    name, *others = [way for way in ways if given[way] is not None] or ["multi"]
+    ratio = given[name]
+    if others or not isinstance(ratio, Fraction) or exact_ratio(float(ratio)) == ratio:
+        return given
+    return given | {name: None, "factor_num": ratio.numerator, "factor_den": ratio.denominator}
 
 
 def _number(name: str, value: object) -> object:
@@ -171,7 +184,7 @@ def _number(name: str, value: object) -> object:
 def _is_number(value: object) -> bool:
     try:
         float(value)  # type: ignore[arg-type]
-    except (TypeError, ValueError):
+    except (OverflowError, TypeError, ValueError):
         return False
     return True
 
@@ -209,7 +222,7 @@ def _function() -> "Callable[..., vs.VideoNode]":
         )
     function: Any = getattr(plugin, "RIFE", None)
     # Another plugin has the same namespace, and the one VapourSynth loads first wins it.
-    if function is None or "multi:data" not in function.signature:
+    if function is None or "multi:float" not in function.signature:
         raise RifeError(
             f"core.rife ({plugin.identifier}) must be the plugin of vapoursynth-rife; remove the other one from "
             "VapourSynth's plugin folder"

@@ -43,7 +43,7 @@ def test_any_order_and_any_number_of_threads(cuda, moving_model, threads, format
     source = textured(6, 322, 182, format)
 
     def made():
-        return rife(source, moving_model, cuda, multi="5/2", precision=precision, sc=1)
+        return rife(source, moving_model, cuda, multi=2.5, precision=precision, sc=1)
 
     threads(1)
     expected = digest(made())

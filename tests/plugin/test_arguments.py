@@ -15,6 +15,7 @@ RATES = "60 is fps_num=60, fps_den=1 and 59.94 is fps_num=60000, fps_den=1001"
 
 F = Fraction
 INT64 = 2**63 - 1
+NAN, INF = float("nan"), float("inf")
 
 
 def message(**raw):
@@ -61,76 +62,54 @@ def test_every_argument_of_the_signature_arrives():
 
 
 @pytest.mark.parametrize(
-    ("text", "value"),
+    ("number", "value"),
     [
-        ("2", F(2)),
-        ("2.5", F(5, 2)),
-        ("5/2", F(5, 2)),
-        ("1001/400", F(1001, 400)),
-        ("0.1", F(1, 10)),
-        (".5", F(1, 2)),
-        ("3.", F(3)),
-        ("1e-05", F(1, 100000)),
-        ("1e+16", F(10**16)),
-        ("2.5/1.25", F(2)),
-        (" 4 ", F(4)),
-        (b"1/3", F(1, 3)),
-        (str(60 / 23.976), F(str(60 / 23.976))),
+        (2, F(2)),
+        (2.5, F(5, 2)),
+        (1001 / 400, F(1001, 400)),
+        (24000 / 1001, F(24000, 1001)),
+        (60 / (24000 / 1001), F(5005, 2000)),
+        (1 / 3, F(1, 3)),
+        (1 / 1_000_000, F(1, 1_000_000)),
+        (10_000 + 1 / 3, F(30_001, 3)),
+        (0.1, F(1, 10)),
+        (1e16, F(10**16)),
+        (60 / 23.976, F(2500, 999)),
+        (0.12345678901, F(12345678901, 10**11)),  # none with a denominator up to a million: the decimal number
     ],
 )
-def test_multi_is_exact(text, value):
-    assert ratio_of(parse({"multi": text}), None) == value
+def test_multi_is_exact(number, value):
+    assert ratio_of(parse({"multi": number}), None) == value
 
 
 @given(st.builds(F, st.integers(1, 10**6), st.integers(1, 10**6)))
-@settings(deadline=None, max_examples=50)
-def test_fractions_survive_the_way_through_text(value):
-    assert parse({"multi": str(value)}).multi == value
+@settings(deadline=None, max_examples=200)
+def test_fractions_survive_the_way_through_a_double(value):
+    assert parse({"multi": float(value)}).multi == value
 
 
 @given(st.floats(min_value=1e-4, max_value=1e6))
-@settings(deadline=None, max_examples=50)
-def test_floats_are_the_number_they_print_as(value):
+@settings(deadline=None, max_examples=200)
+def test_every_other_number_stays_that_very_double(value):
     try:
-        assert parse({"multi": str(value)}).multi == F(str(value))
+        assert float(parse({"multi": value}).multi) == value
     except ArgumentError:
-        assert max(F(str(value)).as_integer_ratio()) > INT64
+        assert max(F(repr(value)).as_integer_ratio()) > INT64
 
 
-@pytest.mark.parametrize(
-    "text",
-    [
-        "0",
-        "0.0",
-        "-1",
-        "-1/2",
-        "nan",
-        "inf",
-        "-inf",
-        "abc",
-        "1/0",
-        "0/5",
-        "",
-        " ",
-        "1e999999999",
-        "1_000",
-        "2:1",
-        "２",
-        "True",
-    ],
-)
-def test_multi_refused(text):
-    remedy = 'must be a number above 0, such as 2, 2.5, "5/2" or Fraction(1001, 400)'
-    assert message(multi=text) == f"multi ({text}) {remedy}"
+@pytest.mark.parametrize("number", [0.0, -1.0, -0.5, NAN, INF, -INF])
+def test_multi_refused(number):
+    shown = f"{number:g}"
+    assert message(multi=number) == f"multi ({shown}) must be a number above 0, such as 2, 2.5 or Fraction(1001, 400)"
 
 
 def test_multi_that_no_rate_can_hold():
-    assert "numerator and denominator below 2^63" in message(multi=f"1/{2**63}")
-    assert "numerator and denominator below 2^63" in message(multi="1e-50")
+    assert "numerator and denominator below 2^63" in message(multi=1e300)
+    assert "numerator and denominator below 2^63" in message(multi=1e-50)
 
 
 def test_long_and_odd_text_stays_short_and_on_one_line():
-    text = message(multi="9" * 5000 + "x\n")
+    text = message(precision="9" * 5000 + "x\n")
     assert len(text) < 250
     assert "..." in text
     assert message(model=b"\xff\x00").startswith(r"model (\xff\x00) must be UTF-8 text")
@@ -163,11 +142,11 @@ def test_a_numerator_alone_is_over_one():
             "factor_den (2) must come with factor_num, which is missing; 2.5 is factor_num=5, factor_den=2",
         ),
         (
-            {"multi": "2", "fps_num": 60.0, "fps_den": 1.0},
+            {"multi": 2.0, "fps_num": 60.0, "fps_den": 1.0},
             "multi (2) and fps_num (60) must not be passed together: each sets the frame rate; remove one of them",
         ),
         (
-            {"multi": "2", "factor_den": 2.0},
+            {"multi": 2.0, "factor_den": 2.0},
             "multi (2) and factor_den (2) must not be passed together: each sets the frame rate; remove one of them",
         ),
         (
@@ -227,8 +206,6 @@ def test_target_rate_of_a_clip_without_one():
 
 
 # Everything else
-
-NAN, INF = float("nan"), float("inf")
 
 
 @pytest.mark.parametrize(

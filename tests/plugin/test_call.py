@@ -37,13 +37,13 @@ def message_of(clip, **options) -> str:
     return text
 
 
-A_NUMBER = r'must be a number above 0, such as 2, 2\.5, "5/2" or Fraction\(1001, 400\)$'
+A_NUMBER = r"must be a number above 0, such as 2, 2\.5 or Fraction\(1001, 400\)"
 WHOLE = r"must be a whole number from 1 to 9007199254740991; "
 PLACES = r'must be "auto", "cpu", "cuda", "cuda:1" or another device of torch'
 
 WRONG = [
-    *[({"multi": value}, A_NUMBER) for value in (0, -1, -0.5, INF, NAN, "", "abc", "1/0", "0/5", "2,5", 1e300, "-0")],
-    ({"multi": "9" * 50}, r"multi \(9{50}\) must be a number above 0"),
+    *[({"multi": value}, A_NUMBER + "$") for value in (0, -1, -0.5, INF, NAN)],
+    *[({"multi": value}, A_NUMBER + r", of a numerator and denominator below 2\^63$") for value in (1e300, 1e-40)],
     ({"factor_num": 0, "factor_den": 1}, WHOLE + "2.5 is factor_num=5, factor_den=2$"),
     ({"factor_num": -3, "factor_den": 1}, WHOLE),
     ({"factor_num": NAN, "factor_den": 1}, WHOLE),
@@ -93,17 +93,6 @@ WRONG = [
             ("AUTO", "auto"),
         )
     ],
-    *[
-        ({"multi": value}, rf"Fraction\(1001, 400\); the first argument after the clip is multi: .* write {argument}=$")
-        for value, argument in (
-            ("/opt/rife/models/rife-v4.6", "model_path"),
-            ("~/models/rife-v4.6_ensembleFalse/", "model_path"),
-            (r"C:\models\x", "model_path"),
-            ("rife-v4.6", "model_path"),
-            ("/x/flownet.pkl", "model"),
-        )
-    ],
-    *[({"multi": value}, A_NUMBER) for value in ("5/x", "60fps", "2:1", "x2")],
     ({"device": "0"}, PLACES + '; for GPU 0 pass "cuda:0"$'),
     ({"device": "meta"}, r'cannot be used here \(.+\); try device="cpu"$'),
     ({"device": "cpu:1"}, r'out of range; the CPU is one device: pass device="cpu"$'),
@@ -187,7 +176,7 @@ class TestClip:
         assert f"format={remedy} " in text
         assert getattr(vs, remedy.removeprefix("vs."), None) is not None
 
-    @pytest.mark.parametrize("multi", [2, "5/2", 3, 1, "1/3"])
+    @pytest.mark.parametrize("multi", [2, 2.5, 3, 1, Fraction(1, 3)])
     @pytest.mark.parametrize("frames", [1, 2])
     def test_one_and_two_frames(self, average_model, frames, multi):
         out = core.rife.RIFE(numbered(frames), multi=multi, model=average_model, device="cpu", sc=0)
@@ -202,7 +191,7 @@ class TestClip:
                 "source" if position.denominator == 1 else "interpolated" if position < last else "repeat"
             )
 
-    @pytest.mark.parametrize("options", [{}, {"multi": "3/2"}, {"factor_num": 3, "factor_den": 2}])
+    @pytest.mark.parametrize("options", [{}, {"multi": 1.5}, {"factor_num": 3, "factor_den": 2}])
     def test_more_frames_than_vapoursynth_can_count(self, average_model, options):
         clip = core.std.BlankClip(format=vs.GRAY8, width=16, height=16, length=2**31 - 1, keep=True)
         text = message_of(clip, model=average_model, **options)
@@ -248,6 +237,12 @@ def test_a_model_that_must_be_fetched_gives_the_command(monkeypatch, tmp_path):
     assert "model (4.25) is not on this machine; run: python -m vsrife models fetch 4.25 (brings https://" in text
     assert str(tmp_path / "flownet_v4.25.pkl") in text
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("text", ["5/2", "2,5", "", "/opt/rife/models/rife-v4.6"])
+def test_text_that_is_no_number_is_refused_by_vapoursynth(text):
+    with pytest.raises(ValueError, match="could not convert string to float"):
+        core.rife.RIFE(blank(), multi=text)
 
 
 def test_a_file_that_is_no_model_is_named(tmp_path):
@@ -306,7 +301,7 @@ class TestEffects:
 
         monkeypatch.setattr(Interpolator, "interpolate", note)
         clip = textured(2)
-        at = [luma(clip, moving_model, n, multi="10/3") for n in (1, 2, 3)]
+        at = [luma(clip, moving_model, n, multi=10 / 3) for n in (1, 2, 3)]
         assert seen == [(0, 1, Fraction(3, 10)), (0, 1, Fraction(6, 10)), (0, 1, Fraction(9, 10))]
         assert np.abs(at[0] - at[1]).max() > 1
         assert np.abs(at[1] - at[2]).max() > 1

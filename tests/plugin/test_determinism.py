@@ -56,7 +56,7 @@ def test_any_order_and_any_number_of_threads(moving_model, threads, format):
     source = textured(5, 70, 50, format)
 
     def made():
-        return rife(source, moving_model, multi="5/2", sc=1)
+        return rife(source, moving_model, multi=2.5, sc=1)
 
     threads(1)
     expected = digest(made())
@@ -115,7 +115,7 @@ found = {}
 for model in models:
     for name, width, height, options in (
         ("YUV420P8", 96, 64, {"multi": 2}),
-        ("YUV420P10", 258, 130, {"multi": "5/2"}),
+        ("YUV420P10", 258, 130, {"multi": 2.5}),
         ("RGBS", 64, 200, {"multi": 2, "scale": 0.5}),
         ("GRAY16", 33, 17, {"multi": 2, "ensemble": 1}),
     ):

@@ -27,7 +27,7 @@ def test_doubling_puts_the_average_between_two_frames(average_model):
     assert kinds == ["source", "interpolated"] * 3 + ["source", "repeat"]
 
 
-@pytest.mark.parametrize("multi", [2, "5/2", Fraction(1001, 400), 3, 1, "1/2", "2/3"])
+@pytest.mark.parametrize("multi", [2, 2.5, Fraction(1001, 400), 3, 1, 0.5, Fraction(2, 3)])
 def test_every_output_frame_is_the_one_the_timeline_names(average_model, multi):
     ratio = Fraction(multi)
     out = rife(numbered(7), average_model, multi=multi)
@@ -88,7 +88,7 @@ class TestProperties:
         spans = [Fraction(1, 30), Fraction(1, 10), Fraction(1001, 24000), Fraction(1, 25), Fraction(3, 50)]
         named = {k: {"_DurationNum": d.numerator, "_DurationDen": d.denominator} for k, d in enumerate(spans)}
         source = with_props(numbered(5, fpsnum=0, fpsden=1), named)
-        for multi in ("2", "5/2", "1001/400", "1/2", "3/4"):
+        for multi in (2, 2.5, Fraction(1001, 400), 0.5, 0.75):
             out = rife(source, average_model, multi=multi)
             total = sum(Fraction(f.props["_DurationNum"], f.props["_DurationDen"]) for f in out.frames())
             assert total == sum(spans), multi
@@ -269,7 +269,7 @@ class TestScenes:
         assert [n for n, (_, after) in enumerate(marks) if after == 1] == [5]
         assert [n for n, (before, _) in enumerate(marks) if before == 1] == [6]
 
-    @pytest.mark.parametrize("multi", ["2", "5/2", "7/3"])
+    @pytest.mark.parametrize("multi", [2, 2.5, Fraction(7, 3)])
     def test_the_detector_cuts_where_nobody_has_said_and_writes_its_score(self, average_model, multi):
         out = rife(scene(1) + scene(2), average_model, multi=multi, sc=1)
         ratio = Fraction(multi)
@@ -386,7 +386,7 @@ class TestScenes:
 
     def test_below_1_a_cut_after_the_last_output_is_none(self, average_model):
         source = with_props(numbered(4), {2: {"_SceneChangeNext": 1}, 3: {"_SceneChangePrev": 1}})
-        marks = self.marks(rife(source, average_model, multi="1/2", sc=1))
+        marks = self.marks(rife(source, average_model, multi=0.5, sc=1))
         assert marks[-1] == (0, None)
 
     def test_a_frame_does_not_fail_because_of_the_one_before_it(self, average_model):
@@ -564,7 +564,7 @@ class TestFields:
             ):
                 out.get_frame(n)
 
-    @pytest.mark.parametrize("multi", ["2", "5/2", "2/3"])
+    @pytest.mark.parametrize("multi", [2, 2.5, Fraction(2, 3)])
     def test_interlaced_frames_in_mid_stream_are_said_by_the_first_output_made_of_one(self, average_model, multi):
         out = rife(with_props(numbered(9, 70, 50), {5: {"_FieldBased": 1}}), average_model, multi=multi, sc=1)
         for n in range(len(out)):

@@ -84,7 +84,7 @@ class TestPlayer:
 
     @CONCURRENT
     def test_a_ratio_that_is_no_whole_number(self, player, script, settings, average_model, concurrent):
-        done = self.play(player, script, settings, average_model, "5/2", concurrent)
+        done = self.play(player, script, settings, average_model, "2.5", concurrent)
         assert (done.returncode, done.stderr) == (0, "")
         rounds = rounds_of(done.stdout)
         assert len(rounds) == 5

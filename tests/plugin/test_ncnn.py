@@ -168,7 +168,7 @@ def test_arguments_without_names_are_in_our_order(only_4_0, logged):
         "or write the names: the first argument after the clip is multi here, and model in the ncnn plugin"
     )
     logged.clear()
-    for multi in (2, 4, 8, "19/2", 74, 100):
+    for multi in (2, 4, 8, 9.5, 74, 100):
         core.rife.RIFE(clip(), multi)
     assert not [line for line in logged if "multi" in line]
 
@@ -271,7 +271,7 @@ class TestMeaning:
         assert "ensemble (1) must be 0 for this model" in error_of(model=str(path), ensemble=1, device="cpu")
 
     @pytest.mark.parametrize("name", ["multi", "multiplier"])
-    @pytest.mark.parametrize("value", [2, 2.5, "5/2", 0.5])
+    @pytest.mark.parametrize("value", [2, 2.5, Fraction(5, 2), 0.5])
     def test_multiplier_is_multi(self, average_model, name, value):
         out = core.rife.RIFE(clip(length=6), model=average_model, device="cpu", **{name: value})
         assert out.fps == Fraction(24000, 1001) * Fraction(str(value))

@@ -67,11 +67,11 @@ def test_large_and_rife_are_told_by_their_names(model, tmp_path):
 @pytest.mark.parametrize(
     ("kind", "multi", "format"),
     [
-        ("rife", "5/2", vs.YUV422P10),
+        ("rife", 2.5, vs.YUV422P10),
         ("rife", 4, vs.GRAY16),
         ("3.8", 4, vs.YUV420P8),
         ("3.1", 3, vs.RGB24),
-        ("3.5", "7/3", vs.YUV444PH),
+        ("3.5", Fraction(7, 3), vs.YUV444PH),
     ],
 )
 def test_frame_n_is_the_same_in_any_order(model, kind, multi, format):

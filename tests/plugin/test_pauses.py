@@ -72,7 +72,7 @@ class TestRule:
         assert share_of(1 - span / own / 4, own, span) == F(3, 4)
 
 
-@pytest.mark.parametrize("multi", ["2", "5/2", "8", "250"])
+@pytest.mark.parametrize("multi", [2, 2.5, 8, 250])
 @pytest.mark.parametrize("place", [0, 3, 6])
 def test_a_pause_is_held_and_then_moves_in_the_usual_span(average_model, multi, place):
     spans = [33 * MS] * 8

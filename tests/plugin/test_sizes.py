@@ -214,7 +214,7 @@ class TestFloatsOutOfRange:
 RATES = [
     (Fraction(24000, 1001), {"fps_num": 60, "fps_den": 1}, Fraction(1001, 400)),
     (Fraction(50), {"fps_num": 60, "fps_den": 1}, Fraction(6, 5)),
-    (Fraction(24), {"multi": "5/2"}, Fraction(5, 2)),
+    (Fraction(24), {"multi": 2.5}, Fraction(5, 2)),
     (Fraction(24), {"factor_num": 5, "factor_den": 2}, Fraction(5, 2)),
     (Fraction(60), {"fps_num": 24, "fps_den": 1}, Fraction(2, 5)),
 ]

@@ -168,8 +168,8 @@ def frame(told: Told, settings: Settings) -> None:
 def _planes(clip: vs.VideoNode, **call: Any) -> list[NDArray[np.uint8]]:
     with vsrife.RIFE(clip, 2, sc=False, skip=False, **call).get_frame(1) as made:
         if made.props["RifeKind"] != "interpolated":
-            raise RuntimeError(f"the frame in between is a copy ({made.props['RifeKind']})")
-        return [np.array(plane) for plane in made]
+            raise RuntimeError(f"the frame in between is a copy ({made.props['RifeKind']!r})")
+        return [np.array(made[plane]) for plane in range(made.format.num_planes)]
 
 
 if __name__ == "__main__":

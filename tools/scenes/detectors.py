@@ -61,9 +61,10 @@ def _middles(doubled: vs.VideoNode, pairs: Sequence[int]) -> tuple[list[str], li
     kinds, scores = [], []
     for k in pairs:
         with doubled.get_frame(4 * k + 1) as frame:
-            kind = frame.props["RifeKind"]
-            kinds.append(kind if isinstance(kind, str) else kind.decode())
-            scores.append(float(frame.props.get("RifeSceneScore", 0.0)))
+            kinds.append(str(frame.props["RifeKind"]))
+            score = frame.props.get("RifeSceneScore", 0.0)
+            assert isinstance(score, float)
+            scores.append(score)
     return kinds, scores
 
 

@@ -142,14 +142,15 @@ def decoded(path: Path, width: int, numbers: Sequence[int] | None = None) -> Ite
     clip = _source(path)
     height = round(clip.height * width / clip.width / 2) * 2
     matrix = clip.get_frame(0).props.get("_Matrix", 2)
-    told = {"matrix_in_s": "170m"} if matrix in (2, 3) else {}
-    clip = vs.core.resize.Bicubic(clip, width, height, format=vs.RGB24, **told)
+    matrix_in = "170m" if matrix in (2, 3) else None
+    clip = vs.core.resize.Bicubic(clip, width, height, format=vs.RGB24, matrix_in_s=matrix_in)
     if numbers is None:
         for frame in clip.frames(close=True):
-            yield np.stack([np.asarray(plane) for plane in frame], -1)
+            yield np.stack([np.asarray(frame[plane]) for plane in range(3)], -1)
     else:
         for n in numbers:
-            yield np.stack([np.asarray(plane) for plane in clip.get_frame(n)], -1)
+            frame = clip.get_frame(n)
+            yield np.stack([np.asarray(frame[plane]) for plane in range(3)], -1)
 
 
 @lru_cache(maxsize=16)

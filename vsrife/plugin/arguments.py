@@ -4,7 +4,6 @@ Knows no clip and no device: names of devices, models and colours are read by th
 """
 
 import difflib
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
@@ -21,6 +20,7 @@ __all__ = [
     "PRECISIONS",
     "SCALES",
     "Settings",
+    "exact_ratio",
     "parse",
     "ratio_of",
 ]
@@ -40,11 +40,6 @@ MAX_SKIP_THRESHOLD = 120.0
 SCALES = (0.25, 0.5, 1.0, 2.0, 4.0)
 
 PRECISIONS = ("auto", "float32", "float16", "bfloat16")
-
-_NUMBER = r"[0-9]{1,40}(?:\.[0-9]{0,40})?|\.[0-9]{1,40}"
-_MULTI = re.compile(
-    rf"(?P<top>{_NUMBER})(?:e(?P<exponent>[+-]?[0-9]{{1,2}}))?(?:/(?P<bottom>{_NUMBER}))?", re.IGNORECASE
-)
 
 _USUAL_PRECISIONS = {
     "fp32": "float32",
@@ -193,18 +188,28 @@ def _order(passed: Passed) -> str:
 
 
 def _multi(passed: Passed, name: str) -> Fraction:
-    """The exact number that the text says: 2, 2.5, 5/2, 1e-05 (as Python writes small floats)."""
-    must_be = 'a number above 0, such as 2, 2.5, "5/2" or Fraction(1001, 400)'
-    found = _MULTI.fullmatch(passed.text(name, must_be, ""))
-    if found is None:
-        raise passed.wrong(name, f"{must_be}{ncnn.instead_of_multi(passed.shown(name))}")
-    top, bottom = Fraction(found["top"]), Fraction(found["bottom"] or 1)
-    if top == 0 or bottom == 0:
+    """Output frames per source frame, from the argument of this name."""
+    must_be = "a number above 0, such as 2, 2.5 or Fraction(1001, 400)"
+    value = passed.number(name, must_be)
+    if value <= 0:
         raise passed.wrong(name, must_be)
-    value = top * Fraction(10) ** int(found["exponent"] or 0) / bottom
-    if max(value.as_integer_ratio()) >= 2**63:
+    ratio = exact_ratio(value)
+    if max(ratio.as_integer_ratio()) >= 2**63:
         raise passed.wrong(name, f"{must_be}, of a numerator and denominator below 2^63")
-    return value
+    return ratio
+
+
+def exact_ratio(value: float) -> Fraction:
+    """The fraction that a script divided to get ``value``, a finite number.
+
+    That is the simplest one whose quotient is this very double, with a denominator of at most a million. Where there is
+    none, it is the decimal number that Python prints for ``value``.
+    """
+    for digits in range(7):
+        ratio = Fraction(value).limit_denominator(10**digits)
+        if float(ratio) == value:
+            return ratio
+    return Fraction(repr(value))
 
 
 def _notes(passed: Passed, multi: Fraction, *, sc: bool, skip: bool) -> list[str]:
@@ -250,7 +255,8 @@ def _device(passed: Passed) -> str:
     must_be = '"auto", "cpu", "cuda", "cuda:1" or another device of torch'
     text = passed.text("device", must_be, "auto")
     if text.isdecimal():
-        raise passed.wrong("device", f'{must_be}; for GPU {text} pass "cuda:{text}"')
+        number = passed.shown("device")
+        raise passed.wrong("device", f'{must_be}; for GPU {number} pass "cuda:{number}"')
     return text
 
 

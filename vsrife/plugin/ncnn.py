@@ -14,7 +14,7 @@ from vsrife.models.ncnn import TITLES, NcnnModel, model_of_folder, model_of_numb
 from vsrife.models.store import SUFFIXES
 from vsrife.plugin.raw_arguments import Passed
 
-__all__ = ["NOTHING", "UHD_SCALE", "Ncnn", "in_words_of", "instead_of_multi", "may_be_a_model", "named", "read"]
+__all__ = ["NOTHING", "UHD_SCALE", "Ncnn", "in_words_of", "may_be_a_model", "named", "read"]
 
 UHD_SCALE = 0.5
 """Their uhd looks for motion at half the resolution."""
@@ -79,15 +79,6 @@ def read(passed: Passed) -> Ncnn:
 def may_be_a_model(multi: Fraction) -> bool:
     """Whether ``multi``, passed without its name, may be meant as the number of a network."""
     return multi.denominator == 1 and FIRST_SUSPICIOUS <= multi < len(TITLES)
-
-
-def instead_of_multi(text: str) -> str:
-    """What an error adds about a ``multi`` that is no number but names a model, as the plugin's first argument does."""
-    plain = text.strip().lower()
-    if not re.match(r"[/.~\\]{1,3}[a-z/]|[a-z]:[\\/]|.*rife", plain) and not plain.endswith(SUFFIXES):
-        return ""
-    argument = "model" if plain.endswith(SUFFIXES) else "model_path"
-    return f"; the first argument after the clip is multi: for a model write {argument}="
 
 
 @contextmanager

@@ -136,7 +136,7 @@ class FrameTiming:
         if max(self.output_fps) > MAX_INT64:
             raise ArgumentError(
                 f"{self.cause} must make a frame rate of two 64-bit integers, not "
-                f'{"/".join(map(str, self.output_fps))}; pass a shorter fraction, such as multi="1001/400"'
+                f"{'/'.join(map(str, self.output_fps))}; pass a shorter fraction, such as multi=1001/400"
             )
 
     @property
