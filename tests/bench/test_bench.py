@@ -63,7 +63,7 @@ def surroundings(tmp_path, monkeypatch):
     monkeypatch.setenv("VSRIFE_MODELS", str(tmp_path / "models"))
     monkeypatch.setenv("COLUMNS", "100")
     # Two threads that wait for each other on a busy machine take seconds for what one does in milliseconds.
-    monkeypatch.setattr("vsrife.engine.device.INTRA_OP_THREADS", 1)
+    monkeypatch.setattr("vsrife.engine.slots.INTRA_OP_THREADS", 1)
     # A comparison's package is tests' own only where that can be imported, also in a process that bench starts.
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
     yield

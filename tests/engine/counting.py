@@ -31,8 +31,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from tests.network.small import network
 from vsrife.bench.synthetic_input import ARCHITECTURES
-from vsrife.engine import device
 from vsrife.engine import interpolator as interpolators
+from vsrife.engine import slots
 from vsrife.engine.backend.cuda import graphs
 from vsrife.engine.backend.cuda.backend import CudaBackend
 from vsrife.engine.backend.cuda.kernels import Kernels, Loader, loader, new_pair
@@ -168,7 +168,7 @@ def launching_nothing() -> Iterator[Kernels]:
         replace(torch.cuda, "is_current_stream_capturing", lambda: False)
         replace(graphs, "_captured", lambda work, _lane: (lambda: None, work()))
         replace(graphs, "_replays", OrderedDict())
-        replace(interpolators, "slot", lambda _device, _needed: device.slot(torch.device("cuda", 0)))
+        replace(interpolators, "slot", lambda _device, _needed: slots.slot(torch.device("cuda", 0)))
         yield Kernels(Loader(torch.device("cuda", 0)))
 
 
@@ -223,7 +223,7 @@ def _never() -> NoReturn:
 def engine_microseconds(version: str) -> dict[str, dict[str, float]]:
     """What one replayed frame and one source take of the calling thread, and of that the parts."""
     cpu = torch.device("cpu")
-    with launching_nothing() as kernels, device.computing():
+    with launching_nothing() as kernels, slots.inference_context():
         official = network_on(cpu, torch.float32, version, kernels)
         frames = Interpolator(official, SIDE, SIDE, scale=1.0, ensemble=False)
         left, right, into = (_picture(number) for number in range(3))
@@ -242,7 +242,7 @@ def engine_microseconds(version: str) -> dict[str, dict[str, float]]:
                 "set_pair": microseconds(lambda: kernels.set_pair(pair, a, b, 0.5)),
                 "blend": microseconds(lambda: frames.blend(field, into, *sides, into.image)),
                 "cached sources": microseconds(lambda: [sources.get(key, _never) for key in keys]),
-                "exact arithmetic": microseconds(device._promise_exact_arithmetic),
+                "exact arithmetic": microseconds(slots._use_exact_arithmetic),
                 "encoder": microseconds(lambda: frames._estimator.encoded(small)),
             }
             # Convolutions of the CPU do their arithmetic on this thread: of few pixels, that is nothing.

@@ -22,9 +22,9 @@ from vsrife.bench.synthetic_input import seeded_network
 from vsrife.choices import chosen
 from vsrife.engine.backend.cuda import graphs
 from vsrife.engine.backend.cuda.backend import CudaBackend
-from vsrife.engine.device import computing
 from vsrife.engine.interpolator import Interpolator
 from vsrife.engine.networks import Network
+from vsrife.engine.slots import inference_context
 
 __all__ = ["threads"]  # a fixture
 
@@ -91,7 +91,7 @@ def frames_of(net, fmt, size, jobs, workers):
     def make(job):
         left, t = job
         into = picture(fmt, *size, 9, 0.0, write=True)
-        with computing():
+        with inference_context():
             interpolator.interpolate(pictures[left], pictures[left + 1], t, into)
         return into.image.views
 

@@ -22,10 +22,10 @@ from vsrife.engine.backend.cuda.backend import CudaBackend
 from vsrife.engine.backend.cuda.graphs import field_in
 from vsrife.engine.backend.torch_backend import TORCH
 from vsrife.engine.block_estimator import BlockEstimator
-from vsrife.engine.device import computing, slot
 from vsrife.engine.interpolator import Interpolator
 from vsrife.engine.loading import load_network
 from vsrife.engine.networks import Network
+from vsrife.engine.slots import inference_context, slot
 from vsrife.engine.streams import lane
 
 from .near import HALF, assert_same_motion, assert_same_planes, psnr, root_mean_square
@@ -61,7 +61,7 @@ def found_and_defined(
     modulus = ARCHITECTURES[name].modulus(scale)
     canvas = 3 * modulus, 5 * modulus  # no multiple of the tiles that blocks of threads work on
     estimator = BlockEstimator(net, canvas, scale=scale, ensemble=ensemble, **options)
-    with computing(), slot(device), lane(device) as held:
+    with inference_context(), slot(device), lane(device) as held:
         one, other = (frame.to(device) for frame in frames(*canvas))
         sources = {id(frame): estimator.pack(frame) for frame in (one, other)}
         for turn, t in enumerate(times):
@@ -141,7 +141,7 @@ def test_middles_of_middles_are_the_same_from_many_threads(cuda, kernels, dtype)
 
     def one(index):
         into = picture(fmt, *size, 9, 0.0, write=True)
-        with computing():
+        with inference_context():
             frames.interpolate(pictures[index % 2], pictures[index % 2 + 1], times[index], into)
         return into.image.views
 
@@ -251,7 +251,7 @@ def test_the_flow_there_is_smooth_and_large(cuda, kernels):
     net = Network.of(seeded_network(OFFICIAL["4.26"]), cuda, torch.float32, CudaBackend(kernels))
     frame = [plane.to(cuda) for plane in moving_frames(1280, 704, 2)[0]]
     estimator = BlockEstimator(net, (704, 1280))
-    with computing(), slot(cuda), lane(cuda) as held:
+    with inference_context(), slot(cuda), lane(cuda) as held:
         grey = (frame[0].float() / 255).expand(1, 3, -1, -1).contiguous()
         packed = estimator.pack(grey)
         flow = field_in(held, estimator, kernels, packed, packed, 0.5).motion.flow

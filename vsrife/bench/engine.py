@@ -15,11 +15,11 @@ from torch import Tensor
 
 from vsrife.bench.timing import finish
 from vsrife.choices import chosen
-from vsrife.engine.device import computing, slot
 from vsrife.engine.interpolator import Interpolator
 from vsrife.engine.loading import load_network
 from vsrife.engine.networks import BlockNetwork
 from vsrife.engine.picture import Layer, Picture
+from vsrife.engine.slots import inference_context, slot
 from vsrife.engine.streams import Lane, lane, mark, uploading
 from vsrife.errors import ModelError
 from vsrife.formats.colour import Colour, ColourOverrides, colour_of
@@ -99,7 +99,7 @@ class Engine:
 
         In any number of threads, not inside `working_on`: it enters what it needs, as the filter's does.
         """
-        with computing(), slot(self.device):
+        with inference_context(), slot(self.device):
             with uploading(self.device):
                 right = self.encode(planes)
                 ready = mark(self.device)
@@ -136,7 +136,7 @@ class Engine:
 @contextmanager
 def working_on(device: torch.device) -> Iterator[Lane]:
     """The state in which the filter computes: fixed threads, inference mode, exact arithmetic, the stream of a lane."""
-    with computing(), slot(device), lane(device) as held:
+    with inference_context(), slot(device), lane(device) as held:
         yield held
 
 

@@ -20,13 +20,13 @@ from vsrife.choices import chosen
 from vsrife.engine.backend.cuda.graphs import drop_all as drop_graphs
 from vsrife.engine.backend.cuda.kernels import PlacedPlanes
 from vsrife.engine.block_estimator import BlockEstimator
-from vsrife.engine.device import slot
 from vsrife.engine.field import Field
 from vsrife.engine.legacy_estimator import LegacyEstimator, endpoints, nearest_dyadic
 from vsrife.engine.memory import choose_working_set, retry_on_oom, synchronize
 from vsrife.engine.motion_estimator import MotionEstimator
 from vsrife.engine.networks import RGB, BlockNetwork, PreparedLegacyNetwork
 from vsrife.engine.picture import Layer, Picture, settle
+from vsrife.engine.slots import slot
 from vsrife.engine.streams import Lane, Mark, capture_lock, downloading, lane, mark, uploading
 
 __all__ = ["Interpolator"]
@@ -132,9 +132,9 @@ class Interpolator:
     def interpolate(self, left: Picture, right: Picture, t: Fraction, into: Picture) -> None:
         """Write the frame at time ``t``, 0 < t < 1, between two source frames into the planes of ``into``.
 
-        Its alpha is made too where ``into`` and both sources have one. The caller has entered `device.computing`. On
-        return frames in host memory are written and no longer read, also where this raises; for frames in GPU memory
-        that is queued, and their owner has been told.
+        Its alpha is made too where ``into`` and both sources have one. The caller has entered
+        `slots.inference_context`. On return frames in host memory are written and no longer read, also where this
+        raises; for frames in GPU memory that is queued, and their owner has been told.
 
         Where memory runs out, see `undertake`.
         """
@@ -143,7 +143,7 @@ class Interpolator:
             self.close()  # what this frame has put into the cache since
 
     def undertake[Result](self, work: Callable[[], Result]) -> Result:
-        """What ``work`` returns, done in one of the places in which the device works on frames, see `device.slot`.
+        """What ``work`` returns, done in one of the places in which the device works on frames, see `slots.slot`.
 
         Where memory runs out, caches are emptied and it is called once more; then RifeError says what it needs.
         """

@@ -31,7 +31,7 @@ class Matcher:
         left, right: float32 [rows, columns] in 0..1, in host memory; the network sees them as grey. measure: is called
         with float32 [rows, columns] on the device, on whose current stream they are valid.
 
-        The caller has entered `device.computing`. Where memory runs out, see `Interpolator.undertake`.
+        The caller has entered `slots.inference_context`. Where memory runs out, see `Interpolator.undertake`.
         """
         return self._interpolator.undertake(lambda: self._measured(left, right, measure))
 

@@ -7,10 +7,11 @@ from collections.abc import Iterable, Mapping
 from fractions import Fraction
 from typing import Any, NamedTuple
 
-from vsrife.engine.device import computing, resolve_device, resolve_precision, why_no_gpu
+from vsrife.engine.device import resolve_device, resolve_precision, why_no_gpu
 from vsrife.engine.interpolator import Interpolator
 from vsrife.engine.loading import load_network
 from vsrife.engine.matcher import Matcher
+from vsrife.engine.slots import inference_context
 from vsrife.engine.transfer.interop import Interop
 from vsrife.errors import ArgumentError
 from vsrife.formats import colour
@@ -232,7 +233,7 @@ class Filter:
         needed = self._needed(n)
         asked = self._asked.pop(_address(context), frozenset()) if self._asked else frozenset()
         at_hand = sorted(asked.union(needed)) if asked else needed
-        with computing(), self._reader.sources(self._node, at_hand, context) as sources:
+        with inference_context(), self._reader.sources(self._node, at_hand, context) as sources:
             beside, run = self._beside(n, sources)
             if missing := beside.difference(at_hand):
                 self._asked[_address(context)] = asked | missing

@@ -16,7 +16,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from vsrife.engine.device import gpu_slots, resolve_device
+from vsrife.engine.device import resolve_device
+from vsrife.engine.slots import gpu_slots
 from vsrife.engine.streams import capture_lock
 from vsrife.engine.transfer.interop import Block, Imports, Interop, cuda_device, plane_of, resolve, uuid_of
 from vsrife.errors import ArgumentError, RifeError
