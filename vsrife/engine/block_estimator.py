@@ -1,7 +1,7 @@
 """The motion between two sources: a network's blocks, coarse to fine, each reading only what it needs.
 
-The same answer as `IFNet.forward`, which defines it, within float rounding. What differs is how: nothing is computed at
-a resolution that nobody reads, the convolutions are those of `convolutions`, and the finest tensors exist a band of
+The same output as `IFNet.forward`, which defines it, within float rounding. What differs is how: nothing is computed at
+a resolution that no step reads, the convolutions are those of `convolutions`, and the finest tensors exist a band of
 rows at a time.
 """
 
@@ -60,9 +60,9 @@ class BlockEstimator(MotionEstimator):
 
     canvas: (height, width), multiples of `IFNet.modulus(scale)`.
     band: pixels of a block's input that exist at a time.
-    ensemble: whether each block also answers the pair in reverse, and the mean of both counts.
+    ensemble: whether each block also estimates the pair in reverse, and the mean of both counts.
     strips: pieces that a block's picture is cut into where it is too large to be worked on whole. They overlap by as
-        much as the convolutions reach, so the answer stays the same but for rounding.
+        much as the convolutions reach, so the output stays the same except for rounding.
     """
 
     def __init__(
@@ -127,16 +127,16 @@ class BlockEstimator(MotionEstimator):
         levels: list[Level] = []
         before = None
         for index in range(len(reductions)):
-            level = run.answer(index, reductions, left, right, time, levels)
+            level = run.output(index, reductions, left, right, time, levels)
             if index == 1 and self._architecture.reruns and _moves_far(level):
                 # As in IFNet.forward: once more from the start, without the swapped pair.
                 reductions = [2 * each for each in reductions]
-                levels = [run.answer(0, reductions, left, right, time, [])]
-                level = run.answer(1, reductions, left, right, time, levels)
+                levels = [run.output(0, reductions, left, right, time, [])]
+                level = run.output(1, reductions, left, right, time, levels)
             before = run.total
             if self.ensemble:
                 seen = [each.mirrored() for each in levels]
-                other = run.answer(index, reductions, right, left, 1.0 - time, seen, swapped=True)
+                other = run.output(index, reductions, right, left, 1.0 - time, seen, swapped=True)
                 level = level.mean(other.mirrored())
             levels.append(level)
         return Field(levels, adds_masks=self._architecture.adds_masks, band=self._band, before=before)
@@ -168,7 +168,7 @@ class _Run:
         self._band = band
         self._strips = strips
 
-    def answer(
+    def output(
         self,
         index: int,
         reductions: Sequence[int],
@@ -196,7 +196,7 @@ class _Run:
         )
 
     def _strip(self, index: int, gather: Gather, rows: slice, height: int, width: int) -> Tensor:
-        """The raw answer of a block for some of its rows, worked out with as many beside them as count."""
+        """The raw output of a block for some of its rows, worked out with as many beside them as count."""
         block = self._network.blocks[index]
         top, bottom = max(0, rows.start - HALO), min(height, rows.stop + HALO)
         raw = block.rest(self._first_layer(block, gather, index, slice(top, bottom), width))

@@ -47,7 +47,7 @@ def total_memory(device: torch.device) -> int:
 
 
 def _meant(name: str) -> str:
-    """What an error adds about a name that torch does not know: another spelling of one that it does, or nothing."""
+    """What an error adds about a name that torch does not accept: the spelling of one that it does, or nothing."""
     found = re.fullmatch(r"(auto|cpu|gpu|cuda)[ :_]?(\d{0,3})", name.strip().lower(), re.ASCII)
     if found is None:
         return ""
@@ -58,8 +58,9 @@ def _meant(name: str) -> str:
 def resolve_device(name: str) -> torch.device:
     """The torch device that the argument ``device`` names.
 
-    ``auto`` is the first CUDA GPU that runs a kernel, else the CPU (`why_no_gpu` then says why). Raises ArgumentError
-    for a name torch does not know, an index that is out of range, or a device that cannot hold a tensor here.
+    ``auto`` is the first CUDA GPU that runs a kernel, else the CPU (`why_no_gpu` then gives the reason). Raises
+    ArgumentError for a name that torch does not accept, an index that is out of range, or a device that cannot hold a
+    tensor here.
     """
     if name == "auto":
         index = _first_working_gpu()[0]
@@ -149,7 +150,7 @@ def resolve_precision(name: str, device: torch.device) -> torch.dtype:
     """The dtype of the network's convolutions; ``auto`` is float16 on CUDA and float32 elsewhere.
 
     On a CPU float32 is as fast as bfloat16, since only float32 has `winograd` (docs/engine.md has the figures). Flow,
-    mask, sampling and synthesis are float32 whatever this says.
+    mask, sampling and synthesis are always float32.
     """
     if name == "auto":
         return torch.float16 if device.type == "cuda" else torch.float32

@@ -16,7 +16,7 @@ __all__ = ["Field"]
 
 
 class Field:
-    """The motion of one new frame: as the blocks answered it, one level for each, or at the canvas' size already.
+    """The motion of one new frame: as the blocks have found it, one level for each, or at the canvas' size already.
 
     adds_masks: whether the mask is the sum of the levels' or the last one's.
     kept: what readers of the levels keep as long as their memory is the same, by keys of their own.
@@ -64,7 +64,7 @@ class Field:
         """The same levels, in the same memory, with nothing derived from what lies there yet."""
         field = Field(self._levels, adds_masks=self.adds_masks, band=self._band)
         field.kept = self.kept
-        field._renewed = True  # its levels are made when they are asked for; the kernels read their memory alone
+        field._renewed = True  # its levels are made when they are needed; the kernels read their memory alone
         return field
 
     @cached_property

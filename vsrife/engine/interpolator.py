@@ -35,7 +35,7 @@ CACHE_BYTES = 1 << 30
 """Memory of all cached source frames of the process. Fixed: what happens to be free must not change what is done."""
 
 MOST_SOURCES = 32
-"""Of small frames no more are kept than these: nobody asks for an older one again but by a jump back."""
+"""Of small frames no more are kept than these: an older one is needed again only after a jump back."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -134,7 +134,7 @@ class Interpolator:
 
         Its alpha is made too where ``into`` and both sources have one. The caller has entered
         `slots.inference_context`. On return frames in host memory are written and no longer read, also where this
-        raises; for frames in GPU memory that is queued, and their owner has been told.
+        raises; for frames in GPU memory that is queued, and their owner has been notified.
 
         Where memory runs out, see `undertake`.
         """
@@ -145,7 +145,7 @@ class Interpolator:
     def undertake[Result](self, work: Callable[[], Result]) -> Result:
         """What ``work`` returns, done in one of the places in which the device works on frames, see `slots.slot`.
 
-        Where memory runs out, caches are emptied and it is called once more; then RifeError says what it needs.
+        Where memory runs out, caches are emptied and it is called once more; then RifeError names what it needs.
         """
         with slot(self._device, self._working.needed):
             return retry_on_oom(work, self._device, self._working.needed, _drop_all)

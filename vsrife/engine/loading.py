@@ -49,7 +49,7 @@ def load_network(path: Path, device: torch.device, dtype: torch.dtype) -> BlockN
     Raises ModelError as `checkpoint.load` does, and for weights that float16 cannot hold.
     """
     facts = [(each.resolve(), each.stat().st_mtime_ns, each.stat().st_size) for each in files_of(path)]
-    # The name as well as the place: of networks with the same shapes it may tell which one this is.
+    # The name as well as the place: of networks with the same shapes it may decide which one this is.
     key = (*facts, path.name, device, dtype)
     with _networks_lock:
         network = _networks.get(key)

@@ -1,6 +1,7 @@
-"""Brings two small pictures to the middle between them by a network's motion, for whoever asks whether they match.
+"""Brings two small pictures to the middle between them by a network's motion, to see whether they match.
 
-The same arithmetic as for a new frame at t = 0.5, at a hundredth of its size and cost. Every network knows that time.
+The same arithmetic as for a new frame at t = 0.5, at a hundredth of its size and cost. Every network predicts that
+time.
 """
 
 from collections.abc import Callable
@@ -16,9 +17,9 @@ __all__ = ["Matcher"]
 
 
 class Matcher:
-    """The matching of pictures of one size. Any number of threads may ask at once.
+    """The matching of pictures of one size. Any number of threads may use it at once.
 
-    The network is asked at a scale of 1 and without an ensemble, whatever new frames are made with: an answer is the
+    The network runs at a scale of 1 and without an ensemble, whatever new frames are made with: the result is the
     same for all of them.
     """
 

@@ -1,4 +1,4 @@
-"""How much memory a frame takes, what is done where it is too much, and what is said where there is none left.
+"""How much memory a frame takes, what is done where it is too much, and the error where there is none left.
 
 The working set is chosen once, from the frame's size and the memory the device has in all, never from what happens to
 be free: frame n must not depend on what else runs.
@@ -68,19 +68,19 @@ def choose_working_set(
     architecture, layout = network.module.architecture, network.layout
     pixels, item = canvas[0] * canvas[1], network.dtype.itemsize
     inputs = chosen().gpu_band if network.device.type == "cuda" else _CPU_BAND
-    convolutions = answers = 0.0
-    for width, reduction, answer in zip(architecture.widths, architecture.scales, layout.answers, strict=True):
+    convolutions = outputs = 0.0
+    for width, reduction, output in zip(architecture.widths, architecture.scales, layout.outputs, strict=True):
         inside = pixels / (reduction / scale) ** 2
         # The first layer's output at a half of the resolution, and three of the trunk's at a quarter.
         convolutions = max(convolutions, item * width * inside * (1 / 8 + 3 / 16))
-        answers += item * answer * inside * (1 if architecture.shuffled else 1 / 4)
+        outputs += item * output * inside * (1 if architecture.shuffled else 1 / 4)
     strips = max(1, -(-int(convolutions) // ((total or total_memory(network.device)) // _SHARE)))
     sources = 2 * pixels * layout.source * network.source_dtype.itemsize
     motion = 0 if network.device.type == "cuda" else 2 * 5 * 4 * pixels
     return WorkingSet(
         band=inputs // (max(layout.inputs) * item),
         strips=strips,
-        needed=int(convolutions / strips + answers + sources + motion + inputs),
+        needed=int(convolutions / strips + outputs + sources + motion + inputs),
     )
 
 
@@ -98,7 +98,7 @@ def is_out_of_memory(error: BaseException) -> bool:
     """Whether ``error`` is torch's, cupy's or Python's word for memory that could not be had."""
     if isinstance(error, (MemoryError, torch.OutOfMemoryError)):
         return True
-    # Others come as plain errors: of torch on a CPU, of cuDNN, of a driver that cupy asks.
+    # Others come as plain errors: of torch on a CPU, of cuDNN, of a driver that cupy calls.
     return isinstance(error, Exception) and any(text in str(error) for text in _NO_MEMORY)
 
 
@@ -119,7 +119,7 @@ def retry_on_oom[Result](
     # Outside of the handler: the exception holds the failed attempt's tensors.
     _log.warning("out of memory on %s (%s); cached frames are dropped and the frame is tried again", device, reason)
     with capture_lock:
-        synchronize(device)  # a lane may still write into the frame that is made anew
+        synchronize(device)  # a lane may still write into the frame that is made again
         release()
         gc.collect()
         empty(device)
@@ -135,8 +135,8 @@ def retry_on_oom[Result](
 
 
 def synchronize(device: torch.device) -> None:
-    """Wait for all work on ``device``; where it has failed for good, that is said by the error on its way already. With
-    `streams.capture_lock` held.
+    """Wait for all work on ``device``; where it has failed for good, the error that is being raised already describes
+    it. With `streams.capture_lock` held.
     """
     if device.type == "cuda":
         with contextlib.suppress(RuntimeError):

@@ -1,7 +1,7 @@
 """A source frame, or the frame to be made, as the engine sees it: planes with a meaning, wherever their memory is.
 
-The engine asks these for tensors on its device and hands its result back to them. It never asks where the planes are;
-these never ask what is done with them. For one frame to be made the order is:
+The engine gets tensors on its device from these and hands its result back to them; where the planes are is hidden here.
+For one frame to be made the order is:
 
 1. `Layer.planes_on` of the sources before anything reads them, on each stream that will, with that stream current.
 2. `Layer.targets_on` of the new frame, with the stream current that will write it. Where that is None, `Layer.receive`
@@ -9,7 +9,7 @@ these never ask what is done with them. For one frame to be made the order is:
 3. `settle`, with a stream current that has followed all others. Then the frames may be given back or handed on.
 
 After an error, or before a second try, `settle` is called without pictures, on each stream that may still have work for
-them: frames in host memory may be let go of then, and whoever lent memory of the GPU waits for it himself.
+them: frames in host memory may be let go of then, and the owner of lent GPU memory waits for it.
 """
 
 from collections.abc import Hashable, Sequence
@@ -43,7 +43,7 @@ class Layer:
 
     is_alpha: whether they are transparency, to which no refine network adds anything.
     views: one tensor [h, w] a plane, over the frame's own memory, samples adjacent and rows of any stride; valid while
-    the frame is held. In host memory, of which `HostPlanes` makes views only where they are asked for, or with a
+    the frame is held. In host memory, of which `HostPlanes` makes views only where they are used, or with a
     ``loan`` in the memory of the engine's device.
     """
 
@@ -113,7 +113,7 @@ class Picture:
     @property
     def seen(self) -> Hashable:
         """Equal where the network sees a frame in the same way: of one frame, with either of its neighbours, it may not
-        be. The neighbour's colour counts where the frame does not tell its own, and alphas count in pairs.
+        be. The neighbour's colour counts where the frame has no property for its own, and alphas count in pairs.
         """
         return self.image.colour, len(self.layers), self.see_through
 
@@ -128,8 +128,8 @@ class Picture:
 def settle(device: torch.device, *pictures: Picture) -> None:
     """All work on ``pictures`` comes before this point of the current stream: make it safe to let go of their frames.
 
-    Frames in host memory: waits until the stream is here. Frames in GPU memory: tells their owner when it will be, and
-    waits for nothing. Without pictures: waits.
+    Frames in host memory: waits until the stream is here. Frames in GPU memory: notifies their owner when it will be,
+    and waits for nothing. Without pictures: waits.
     """
     loans = {layer.loan for picture in pictures for layer in picture.layers}
     for loan in loans - {None}:

@@ -1,7 +1,7 @@
 """What a pair of neighbouring source frames is: a cut, a duplicate, or something to interpolate.
 
 The rule is here; `scene_change` and `duplicates` define what it measures. Pair k is source frames k and k + 1. The type
-of a frame is left open: whoever has the frames measures them, see `PairMeasures`.
+of a frame is left open: the owner of the frames measures them, see `PairMeasures`.
 """
 
 from collections.abc import Callable
@@ -104,7 +104,7 @@ class SceneDetector[Frame]:
         return self._cuts.get(k, lambda: self._judge(k, left, right))
 
     def boundary(self, k: int, left: Frame | None, right: Frame | None) -> bool | None:
-        """Whether there is a cut between source frames k and k + 1, as far as the frames at hand tell; for marking.
+        """Whether there is a cut between source frames k and k + 1, as far as the frames at hand show; for marking.
 
         Never raises for what is wrong with a frame: a healthy frame does not fail because of its neighbour.
         """

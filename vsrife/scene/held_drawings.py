@@ -13,7 +13,7 @@ _KEPT: Final = 1 << 16
 
 
 class HeldDrawings[Frame]:
-    """Any number of threads may ask. What is found of a frame depends on the frames of its window alone."""
+    """Any number of threads may use it at once. What is found of a frame depends on the frames of its window alone."""
 
     def __init__(self, difference: Callable[[Frame, Frame], float], source_frames: int, fps: Fraction | None) -> None:
         """difference: of two neighbouring frames, see `duplicates.worst_block`. fps: the clip's rate, or None."""
@@ -24,7 +24,7 @@ class HeldDrawings[Frame]:
         self._runs: dict[int, Run | None] = {}
 
     def at(self, frame: int, sources: Mapping[int, Frame]) -> tuple[frozenset[int], Run | None]:
-        """The source frames that are missing from ``sources`` before anything can be told of ``frame``; where there are
+        """The source frames that are missing from ``sources`` before anything is known about ``frame``; where there are
         none, the run to be retimed that it is in.
         """
         runs = self._runs

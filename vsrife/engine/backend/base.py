@@ -1,7 +1,7 @@
 """The seam between the engine and the arithmetic of a device: what a backend does.
 
 `torch_backend` defines the results; `cuda.backend` computes the same with CUDA kernels and graphs. A network holds the
-backend of its device (`resolve.resolve_backend`), and no other part of the engine asks by which means work is done.
+backend of its device (`resolve.resolve_backend`), and no other part of the engine depends on which one it is.
 """
 
 from abc import ABC, abstractmethod

@@ -1,7 +1,7 @@
 """What each block of a network reads, at the block's own resolution, in plain torch: the twin of the gather kernel.
 
 `interpolate(scale_factor=1/s)` of a factor s = 2, 4, 8, ... is the mean of the 2x2 pixels at the centre of each s x s
-cell. So a block needs the warped sources at those pixels alone, and the flow there and nowhere else. The answer is that
+cell. So a block needs the warped sources at those pixels alone, and the flow there and nowhere else. The output is that
 of vsrife.network.ifnet, which warps, joins and reduces whole pictures; only sums are taken in another order.
 
 Rows are made a band at a time, so that what lies between the steps stays in a CPU's cache.

@@ -2,8 +2,7 @@
 
 The formula is linear in the samples, so it needs no RGB: each plane is warped at its own size and depth, in float32,
 and rounded once. What a network draws on top, in RGB, is brought to the planes as a difference, so that where it draws
-nothing they stay as they are. This is the plain torch definition of right; it knows nothing of networks, caches or
-frames.
+nothing they stay as they are. This is the definition, in plain torch.
 """
 
 from collections.abc import Iterator, Sequence

@@ -1,7 +1,7 @@
 """CUDA graphs: a network's hundred launches for one canvas size, captured once and then replayed by one call.
 
 A graph belongs to a lane: it has its own memory, and is replayed on that lane's stream alone. Graphs are kept for the
-process, not for a filter, since a player evaluates its script anew at every seek; the least recently used are dropped.
+process, not for a filter, since a player evaluates its script again at every seek; the least recently used are dropped.
 """
 
 import functools
@@ -35,7 +35,7 @@ def most_graphs() -> int:
 
 
 class _Replay:
-    """One estimator in one lane, from its first frame on. Used by whoever holds the lane."""
+    """One estimator in one lane, from its first frame on. Used by the thread that holds the lane."""
 
     def __init__(self, estimator: BlockEstimator, lane: Lane, kernels: Kernels) -> None:
         self._estimator = estimator

@@ -1,6 +1,6 @@
-"""The engine's own kernels: CUDA C++ compiled on first use, each with a plain torch twin that defines what is right.
+"""The engine's own kernels: CUDA C++ compiled on first use, each with a definition in plain torch.
 
-`resolve` answers with the kernels of a device, or why there are none. The sources are plain enough for a compiler of
+`resolve` returns the kernels of a device, or why there are none. The sources are plain enough for a compiler of
 the host, by which the tests compare every kernel with its twin where there is no GPU.
 """
 

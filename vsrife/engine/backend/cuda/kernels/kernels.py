@@ -1,7 +1,7 @@
 """The kernels as functions of tensors: what they take, checked, and turned into launches.
 
-How a launch is run is not known here: `loader` runs it on a GPU, the tests run the same sources on the host. Each
-kernel has a plain torch twin that defines what is right; nothing here is more than another way to it.
+`loader` runs a launch on a GPU; the tests run the same sources on the host. Each kernel has a definition in plain
+torch.
 
 Every tensor is on the launcher's device, and work is queued on torch's current stream of it. Nothing is allocated and
 nothing waits, so that launches may be captured into a CUDA graph; but the first launch of a variant compiles and loads
@@ -130,8 +130,8 @@ class Kernels:
         for source in (left, right):
             _dense(source, "a packed source")
         _need(left.shape == right.shape and left.dtype is right.dtype, "both sources must be of one shape and type")
-        told = pair.pair
-        told.left, told.right, told.time = left.data_ptr(), right.data_ptr(), time
+        values_of_pair = pair.pair
+        values_of_pair.left, values_of_pair.right, values_of_pair.time = left.data_ptr(), right.data_ptr(), time
         self._launch(pair.launch)
 
     def gather(
@@ -260,8 +260,8 @@ class Kernels:
 
         y, residual: [1, C, h, w] channels-last of one shape and type, not the same memory.
         bias: [C] of that type. slopes: [C] of that type, PReLU's instead of 0.2.
-        parts: where there are any, their rows from top to bottom are taken for y, which is written only; like y but for
-            their heights, which are one but for the last, no higher one.
+        parts: where there are any, their rows from top to bottom are taken for y, which is written only; like y except
+            for their heights, which are equal except for the last, which is at most as high.
         """
         _dense(y, "y")
         channels = y.shape[1]

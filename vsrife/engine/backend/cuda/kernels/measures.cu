@@ -1,4 +1,4 @@
-// Integers that tell of two frames: sums over the cells of a signature, and whether a pair stands still.
+// Scene statistics in integers: sums over the cells of a signature, and whether a pair stands still.
 // The definitions are vsrife.scene.scene_change.signature and vsrife.scene.duplicates.is_still, equal to the last integer.
 // From outside: SAMPLE.
 #include "common.cuh"

@@ -41,12 +41,12 @@ _INCLUDE: Final = re.compile(r'^#include "(\w+\.cuh)"\n', re.MULTILINE)
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Blocks:
-    """How the answers of a network's blocks look to those who read them.
+    """The layout of the outputs of a network's blocks.
 
-    scales: canvas pixels per pixel of each answer, coarse to fine, powers of two; none before the first block.
-    shuffled: whether an answer's channels hold four pixels (groups C and later) or one.
-    adds_masks: whether the mask so far is the sum of the answers' (groups A to D) or the last one's.
-    hidden: channels that the last of these answers hands on, 0 or 8.
+    scales: canvas pixels per pixel of each output, coarse to fine, powers of two; none before the first block.
+    shuffled: whether an output's channels hold four pixels (groups C and later) or one.
+    adds_masks: whether the mask so far is the sum of the outputs' (groups A to D) or the last one's.
+    hidden: channels that the last of these outputs hands on, 0 or 8.
     """
 
     scales: tuple[int, ...]
@@ -61,7 +61,7 @@ class Blocks:
 
     @property
     def defines(self) -> dict[str, object]:
-        """What `levels.cuh` wants to know."""
+        """The macros that `levels.cuh` needs."""
         return {
             "LEVELS": len(self.scales),
             "SCALES": ",".join(map(str, self.scales)),
@@ -76,7 +76,7 @@ class Variant:
     """One way to compile one source. defines: macros and their values, which the text that is compiled begins with.
 
     They are no options of the compiler: cupy compiles an empty file for each set of options that it has not met.
-    The methods that make variants are asked at every launch, and remember their answers.
+    The methods that make variants are called at every launch, and remember their results.
     """
 
     source: str
