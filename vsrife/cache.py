@@ -88,7 +88,7 @@ class Cache[K: Hashable, V]:
         self._sweep()
 
     def _sweep(self) -> None:
-        """Carry out pending calls of `drop`; where the lock is held, even by this thread, its holder does it afterwards."""
+        """Carry out pending calls of `drop`; where the lock is held, also by this thread, the holder does it later."""
         while self._unwanted and self._lock.acquire(blocking=False):
             try:
                 while self._unwanted:
