@@ -1,7 +1,5 @@
 """`vsrife bench`: what it counts, what it draws, that it measures what it says, and what it says of wrong arguments."""
 
-import contextlib
-import importlib
 import json
 import subprocess
 import sys
@@ -12,50 +10,19 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from tests.conftest import ROOT
 from tests.network.small import ARCHITECTURES as SMALL
 from tests.network.small import network
-from vsrife.bench import end_to_end, peer, rows, session, synthetic_input, worker
+from vsrife.bench import end_to_end, rows, session, synthetic_input, worker
 from vsrife.bench.engine import Engine, rate_in_flight, working_on
 from vsrife.bench.timing import QUICK, Pace, Subject, Timing, alternate, several, timed
 from vsrife.bench.work import Rates, measured_rates, work_of
 from vsrife.cli import main
-from vsrife.errors import ArgumentError, RifeError
+from vsrife.errors import RifeError
 
 pytestmark = pytest.mark.slow
 
 CPU = torch.device("cpu")
 SIZE = (96, 64)
-
-PEER_FILE = """
-import torch
-from torch import nn
-
-from .warplayer import warp
-from tests.network.small import ARCHITECTURES
-from vsrife.network import IFNet as Ours
-
-
-class IFNet(nn.Module):
-    def __init__(self, scale=1, ensemble=False):
-        super().__init__()
-        ours = Ours(ARCHITECTURES["J"])
-        for name, child in ours.named_children():
-            setattr(self, name, child)
-        self.__dict__["ours"] = ours
-
-    def forward(self, img0, img1, timestep, tenFlow_div, backwarp_tenGrid, f0, f1):
-        assert torch.is_inference_mode_enabled() and timestep.unique().tolist() == [0.5]
-        assert tenFlow_div.tolist() == [(img0.shape[-1] - 1) / 2, (img0.shape[-2] - 1) / 2]
-        assert backwarp_tenGrid.shape == (1, 2, *img0.shape[-2:])
-        motion = self.ours(img0, img1, f0, f1, 0.5)
-        return self.ours.merge(img0, img1, motion) + warp.shift
-"""
-
-WARP_FILE = """
-class warp:
-    shift = 0.125
-"""
 
 
 @pytest.fixture(autouse=True)
@@ -64,11 +31,6 @@ def surroundings(tmp_path, monkeypatch):
     monkeypatch.setenv("COLUMNS", "100")
     # Two threads that wait for each other on a busy machine take seconds for what one does in milliseconds.
     monkeypatch.setattr("vsrife.engine.device.INTRA_OP_THREADS", 1)
-    # A comparison's package is tests' own only where that can be imported, also in a process that bench starts.
-    monkeypatch.setenv("PYTHONPATH", str(ROOT))
-    yield
-    for name in [name for name in sys.modules if name.partition(".")[0] == peer.ALIAS]:
-        del sys.modules[name]
 
 
 @pytest.fixture(scope="session")
@@ -77,17 +39,6 @@ def checkpoint(tmp_path_factory) -> Path:
     path = tmp_path_factory.mktemp("models") / "flownet_v4.26.pkl"
     torch.save({f"module.{key}": value for key, value in network("J").state_dict().items()}, path)
     return path
-
-
-@pytest.fixture
-def stand_in(tmp_path) -> Path:
-    """A package that looks like vs-rife: its `__init__` must not be run, and its frames are lighter by an eighth."""
-    folder = tmp_path / "unpacked" / "vsrife"
-    folder.mkdir(parents=True)
-    (folder / "__init__.py").write_text('raise SystemExit("run")\n__version__ = "5.0.1"\n')
-    (folder / "warplayer.py").write_text(WARP_FILE)
-    (folder / "IFNet_HDv3_v4_26.py").write_text(PEER_FILE)
-    return folder.parent
 
 
 def run(capsys, *arguments):
@@ -285,81 +236,10 @@ class TestWholeFilter:
             )
 
 
-class TestPeer:
-    def test_it_is_found_in_the_folder_and_as_the_package(self, stand_in):
-        for path in (stand_in, stand_in / "vsrife"):
-            found = peer.find_peer(path)
-            assert found.folder == (stand_in / "vsrife").resolve()
-            assert (found.release, found.versions) == ("5.0.1", ("4.26",))
-
-    def test_it_runs_under_another_name_and_is_told_apart(self, stand_in, checkpoint, tmp_path):
-        import vsrife
-
-        found = peer.find_peer(stand_in)
-        with torch.inference_mode():
-            net = peer.PeerNetwork(found, "4.26", checkpoint, CPU, torch.float32, (64, 128))
-            rgb = torch.rand(1, 3, 64, 128)
-            kept = net.prepare(rgb)
-            assert kept[1].shape == (1, 4, 64, 128)
-            assert net.new_frame(kept, kept).shape == (1, 3, 64, 128)
-        assert sys.modules["vsrife"] is vsrife
-        assert importlib.import_module(f"{peer.ALIAS}.warplayer").warp.shift == 0.125
-        # Another copy of the package is another package.
-        other = tmp_path / "other"
-        other.mkdir()
-        (other / "warplayer.py").write_text(WARP_FILE.replace("0.125", "0.5"))
-        (other / "IFNet_HDv3_v4_26.py").write_text(PEER_FILE)
-        with torch.inference_mode():
-            peer.PeerNetwork(peer.find_peer(other), "4.26", checkpoint, CPU, torch.float32, (64, 128))
-        assert importlib.import_module(f"{peer.ALIAS}.warplayer").warp.shift == 0.5
-
-    def test_weights_that_it_does_not_take(self, stand_in, tmp_path):
-        path = tmp_path / "other.safetensors"
-        save_file(network("D").state_dict(), path)
-        with pytest.raises(ArgumentError, match=r"its network 4\.26 does not take"):
-            peer.PeerNetwork(peer.find_peer(stand_in), "4.26", path, CPU, torch.float32, (64, 128))
-
-    def test_its_settings_are_torch_s_own_and_ours_come_back(self):
-        backends = torch.backends
-
-        def state():
-            cudnn = backends.cudnn
-            return cudnn.conv.fp32_precision, backends.cuda.matmul.fp32_precision, cudnn.benchmark, cudnn.deterministic
-
-        before = state()
-        try:
-            backends.cudnn.conv.fp32_precision = backends.cuda.matmul.fp32_precision = "ieee"
-            backends.cudnn.deterministic = True
-            ours = state()
-            with contextlib.suppress(KeyError), peer.its_settings():
-                its = state()
-                raise KeyError
-            assert its == ("tf32", "tf32", False, False)
-            assert state() == ours
-        finally:
-            backends.cudnn.conv.fp32_precision, backends.cuda.matmul.fp32_precision = before[:2]
-            backends.cudnn.benchmark, backends.cudnn.deterministic = before[2:]
-
-    @pytest.mark.parametrize("name", synthetic_input.ARCHITECTURES)
-    def test_the_real_one_gives_our_answer(self, name, tmp_path):
-        found = [*ROOT.parent.glob("vs-rife-*"), *ROOT.parent.glob("*/vs-rife-*")]
-        if not found:
-            pytest.skip("needs an unpacked wheel of vs-rife beside the checkout, in a folder vs-rife-VERSION")
-        path = tmp_path / f"{name}.safetensors"
-        synthetic_input.save_seeded(synthetic_input.ARCHITECTURES[name], path)
-        frames = synthetic_input.moving_frames(128, 64, 2)
-        with working_on(CPU) as held:
-            engine = Engine(path, CPU, torch.float32, (128, 64))
-            left, right = (engine.encode(frame) for frame in frames)
-            net = peer.PeerNetwork(peer.find_peer(found[0]), name, path, CPU, torch.float32, engine.canvas)
-            made = net.new_frame(*(net.prepare(engine.rgb(frame)) for frame in frames))
-            assert (made - engine.merged(held, left, right)).abs().max() < 1e-4
-
-
-class TestChild:
+class TestWorker:
     def test_why_it_failed_is_one_line(self, tmp_path):
         with pytest.raises(RifeError, match=r"^RIFE: model \(.*gone\.pkl\) must be a file that exists") as failure:
-            worker.ask(
+            worker.in_own_process(
                 "start", model=str(tmp_path / "gone.pkl"), device="cpu", precision="auto", frames=self.two(tmp_path)
             )
         assert "\n" not in str(failure.value)
@@ -376,15 +256,12 @@ COLUMNS = {
     "whole filter, multi=2, 3 in flight": [
         *("engine+encode fps", "host fps", "of it", "GPU fps", "of it", "again ms", "cold s")
     ],
-    "against vs-rife 5.0.1": [
-        *("ours ms", "theirs ms", "ratio", "graph ms", "ratio", "ours MB", "theirs MB", "ratio", "difference")
-    ],
 }
 
 ROW = {
     *("model", "width", "height", "precision", "canvas", "work", "flow_px", "engine_ms", "encode_ms", "floors"),
     *("engine_and_encode_fps", "memory", "filter_host_frames", "filter_gpu_frames", "called_again_ms"),
-    *("cold_start_ms", "against", "reasons"),
+    *("cold_start_ms", "reasons"),
 }
 
 
@@ -392,13 +269,13 @@ class TestCommand:
     @pytest.fixture
     def few(self, monkeypatch):
         """No processes, and no large matrices: what they answer is given."""
-        monkeypatch.setattr(rows, "ask", lambda *_, **__: {"bytes": {"resident": 1_500_000}})
+        monkeypatch.setattr(rows, "in_own_process", lambda *_, **__: {"bytes": {"resident": 1_500_000}})
         monkeypatch.setattr(session, "measured_rates", lambda *_: Rates(flop=1e12, bytes=1e10))
 
-    def test_everything(self, capsys, checkpoint, stand_in, tmp_path):
+    def test_everything(self, capsys, checkpoint, tmp_path):
         status, out, err = run(
             *(capsys, "--quick", "--sizes", "96x64", "--models", checkpoint, "--device", "cpu", "--frames", 2),
-            *("--precisions", "float32", "--in-flight", 3, "--against", stand_in, "--json", tmp_path / "bench.json"),
+            *("--precisions", "float32", "--in-flight", 3, "--json", tmp_path / "bench.json"),
         )
         assert (status, err) == (0, "")
         lines = out.splitlines()
@@ -409,7 +286,6 @@ class TestCommand:
             assert row.split()[:3] == ["flownet_v4.26.pkl", "96x64", "float32"]
             assert len(row) == len(head), "aligned at the right"
         assert "gpu: frames in GPU memory need a network on a GPU" in lines
-        assert "against.graph: CUDA graphs need CUDA" in lines
 
         written = json.loads((tmp_path / "bench.json").read_text())
         assert set(written) == {"machine", "options", "rates", "rows"}
@@ -429,11 +305,6 @@ class TestCommand:
         # What the network takes, in processes of their own: torch and Python alone are more than that here.
         assert 1 << 20 < row["memory"]["resident"] < 150 << 20
         assert 0 < row["floors"]["operations"] < 1
-        against = row["against"]
-        assert against["ratio"] == pytest.approx(against["network_ms"]["median"] / row["engine_ms"]["median"])
-        assert against["memory_ratio"] == pytest.approx(against["memory"]["resident"] / row["memory"]["resident"])
-        assert against["graph_ms"] is None
-        assert against["largest_difference"] == pytest.approx(0.125, abs=1e-3)
 
     def test_the_engine_only(self, capsys, tmp_path, few):
         unnamed = tmp_path / "own.safetensors"
@@ -444,7 +315,6 @@ class TestCommand:
         )
         assert (status, err) == (0, "")
         assert "whole filter" not in out
-        assert "against" not in out
         lines = [line.split()[:3] for line in out.splitlines() if line.startswith("own")]
         assert lines == [["own.safetensors", "64x32", "float32"]], "the same precision twice is one row"
 
@@ -459,23 +329,6 @@ class TestCommand:
         assert status == 0
         assert seen == {2}
         assert "threads a frame on a CPU: 2" in out
-
-    def test_a_peer_that_cannot_run_a_row_is_a_reason(self, capsys, stand_in, tmp_path, few):
-        own, other = tmp_path / "own.safetensors", tmp_path / "flownet_v4.6.safetensors"
-        for path in (own, other):
-            save_file(network("D").state_dict(), path)
-        (stand_in / "vsrife" / "IFNet_HDv3_v4_7.py").write_text("")
-        status, out, err = run(
-            *(capsys, "--quick", "--engine-only", "--sizes", "64x32", "--device", "cpu", "--models", own, other),
-            *("--precisions", "float32", "--against", stand_in),
-        )
-        assert (status, err) == (0, "")
-        assert out.splitlines()[-2:] == [
-            "against: which of the peer's networks takes own.safetensors cannot be told from that name",
-            "against: the peer has no network 4.6",
-        ]
-        table = out[out.index("against vs-rife") :].splitlines()
-        assert [line.split()[-8:] for line in table[2:4]] == [["-", "-", "-", "-", "1.50", "-", "-", "-"]] * 2
 
     @pytest.mark.parametrize(
         ("arguments", "complaint"),
@@ -494,8 +347,6 @@ class TestCommand:
             (("--in-flight", "0"), "in-flight (0) must be 1 or more"),
             (("--threads", "2"), "threads (2) must come with --engine-only: how many the filter has is its own rule"),
             (("--threads", "0", "--engine-only"), "threads (0) must be 1 or more"),
-            (("--against", "nowhere"), "against (nowhere) must be a folder with the package of vs-rife"),
-            (("--against", str(ROOT)), f"against ({ROOT}) must be a folder with the package of vs-rife"),
             (("--json", "nowhere/b.json"), "json (nowhere/b.json) must be a file, no folder, in a folder that exists"),
         ],
     )

@@ -44,7 +44,7 @@ commands:
   COMMAND
     models    list, fetch and find the networks' files
     doctor    tell what is installed, what is missing and what to do
-    bench     measure speed and memory here, also against vs-rife
+    bench     measure speed and memory on this machine
     evaluate  measure quality: PSNR, SSIM, VMAF on clips and published sets
     train     train a network from pictures and clips
 """

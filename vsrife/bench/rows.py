@@ -14,13 +14,12 @@ import vapoursynth as vs
 from torch import Tensor
 
 from vsrife.bench import end_to_end, synthetic_input
-from vsrife.bench.against import Comparison, VsRifeBaseline
 from vsrife.bench.cases import Case, Plan
 from vsrife.bench.engine import Engine, rate_in_flight, working_on
-from vsrife.bench.timing import Subject, Timing, alternate, finish, several, timed
+from vsrife.bench.timing import Timing, finish, several, timed
 from vsrife.bench.work import Rates, Work, work_of
-from vsrife.bench.worker import ask
-from vsrife.errors import ArgumentError, RifeError
+from vsrife.bench.worker import in_own_process
+from vsrife.errors import RifeError
 
 __all__ = ["Row", "Share", "measure"]
 
@@ -63,7 +62,6 @@ class Row:
     gpu: Share | None = None
     reopened: Timing | None = None
     cold: Timing | None = None
-    against: Comparison | None = None
     reasons: dict[str, str] = field(default_factory=dict)
 
     @contextlib.contextmanager
@@ -91,20 +89,12 @@ def measure(case: Case, plan: Plan, rates: Rates, tell: Callable[[str], None]) -
 
 
 def _engine_alone(case: Case, plan: Plan, rates: Rates, frames: Sequence[tuple[Tensor, ...]]) -> Row:
-    """The row with all that the engine answers for by itself, and the peer's network beside it."""
+    """The row with everything that is measured of the engine alone, its memory apart."""
     with working_on(plan.device) as held:
         engine = Engine(case.model.path, plan.device, case.dtype, case.size)
         planes = [tuple(plane.to(plan.device) for plane in frame) for frame in frames[:2]]
         left, right = (engine.encode(each) for each in planes)
-        subjects = {"engine": Subject(call=lambda: engine.new_frame(held, left, right))}
-        opponent, no_opponent = None, ""
-        if plan.peer is not None:
-            try:
-                opponent = VsRifeBaseline(plan.peer, case, engine, left, right)
-                subjects |= opponent.subjects
-            except ArgumentError as error:
-                no_opponent = str(error)
-        times = alternate(subjects, plan.device, plan.pace)
+        frame = timed(lambda: engine.new_frame(held, left, right), plan.device, plan.pace)
         encode = timed(lambda: engine.encode(planes[1]), plan.device, plan.pace)
         work = work_of(engine.architecture, engine.canvas, case.dtype.itemsize)
         row = Row(
@@ -112,16 +102,12 @@ def _engine_alone(case: Case, plan: Plan, rates: Rates, frames: Sequence[tuple[T
             canvas=engine.canvas,
             work=work,
             flow=_lengths(engine.motion(held, left, right).flow),
-            engine=times["engine"],
+            engine=frame,
             encode=encode,
-            operations=work.flop / rates.flop / times["engine"].median,
-            traffic=work.bytes / rates.bytes / times["engine"].median,
+            operations=work.flop / rates.flop / frame.median,
+            traffic=work.bytes / rates.bytes / frame.median,
             engine_fps=0.0,
         )
-        if opponent is not None:
-            row.against = opponent.compared(times, engine.merged(held, left, right))
-        reasons = {"against": no_opponent, "against.graph": opponent.no_graph if opponent else ""}
-        row.reasons |= {name: reason for name, reason in reasons.items() if reason}
     # With multi=2 a new frame costs as much: the right source is new, the left one is cached.
     row.engine_fps = rate_in_flight(
         plan.device,
@@ -143,24 +129,12 @@ def _lengths(flow: Tensor) -> dict[str, float]:
 
 
 def _memory(row: Row, plan: Plan) -> None:
-    """Ours, and the peer's where it runs: each alone in a process of its own."""
+    """The memory, measured in a process of its own."""
     case = row.case
-    asked = partial(
-        ask,
-        "memory",
-        model=str(case.model.path),
-        device=str(plan.device),
-        precision=case.precision,
-        size=case.size,
-        canvas=row.canvas,
-    )
     with row.attempt("memory"):
-        row.memory = asked(peer=None)["bytes"]
-    if row.against is not None and plan.peer is not None:
-        with row.attempt("against.memory"):
-            row.against.memory = asked(peer={"folder": str(plan.peer.folder), "version": row.against.version})["bytes"]
-    if row.memory and row.against is not None and row.against.memory:
-        row.against.memory_ratio = sum(row.against.memory.values()) / max(sum(row.memory.values()), 1)
+        row.memory = in_own_process(
+            "memory", model=str(case.model.path), device=str(plan.device), precision=case.precision, size=case.size
+        )["bytes"]
 
 
 def _whole_filter(row: Row, plan: Plan, frames: Sequence[end_to_end.Planes], tell: Callable[[str], None]) -> None:
@@ -203,7 +177,7 @@ def _whole_filter(row: Row, plan: Plan, frames: Sequence[end_to_end.Planes], tel
         end_to_end.save(frames[:2], path)
 
         def start() -> float:
-            return float(ask("start", frames=str(path), **call)["seconds"])
+            return float(in_own_process("start", frames=str(path), **call)["seconds"])
 
         if plan.pace.runs > 1:
             start()  # it may compile kernels, which are kept on disk
