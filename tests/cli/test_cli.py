@@ -273,7 +273,7 @@ class TestDoctor:
         mark, text = self.lines(out)["default"]
         assert mark == "ok"
         assert text.startswith(
-            "a call without model runs 4.0, an official network, since this package carries no default"
+            "a call without model runs 4.0, an official network, since this package contains no default"
         )
         assert text.endswith(f": {folder / 'flownet_v4.0.pkl'}")
 

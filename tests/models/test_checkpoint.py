@@ -12,7 +12,7 @@ from safetensors.torch import save_file
 
 from tests.network import fixtures, papers
 from tests.network.legacy.test_paper import PAPER, V3, answer
-from tests.network.legacy.test_paper import small as small_older
+from tests.network.legacy.test_paper import small as small_legacy
 from tests.network.small import ARCHITECTURES, OWN, frames, infer, network
 from vsrife.errors import ModelError
 from vsrife.models import checkpoint, store
@@ -151,10 +151,10 @@ def test_metadata_that_contradict_the_shapes_are_an_error(name, scales, complain
 
 
 @pytest.mark.parametrize("kind", ["rife", "rife_m", "3.8"])
-def test_scales_of_an_older_network_are_an_error(kind, tmp_path):
+def test_scales_of_a_legacy_network_are_an_error(kind, tmp_path):
     path = tmp_path / "x.safetensors"
-    save_file(small_older(kind).state_dict(), path, {"scales": "4 2 1"})
-    assert "of before 4.0 by its shapes, whose scales are known, but its metadata names scales (4 2 1)" in fails(path)
+    save_file(small_legacy(kind).state_dict(), path, {"scales": "4 2 1"})
+    assert "from before 4.0 by its shapes, whose scales are fixed, but its metadata names scales (4 2 1)" in fails(path)
 
 
 @pytest.mark.parametrize("name", ARCHITECTURES)
@@ -435,13 +435,13 @@ def test_the_official_4_0(shared):
 
 NAMES = {"rife_large_2r": "RIFE-Large.pkl"}
 METADATA = {"rife_large_2r": {"variant": "large"}}
-OLDER = pytest.mark.parametrize("kind", [*PAPER, *V3])
+LEGACY = pytest.mark.parametrize("kind", [*PAPER, *V3])
 
 
-@OLDER
+@LEGACY
 @pytest.mark.parametrize("by_name", [True, False])
-def test_older_networks_round_trip(kind, by_name, tmp_path):
-    before = small_older(kind, teacher=kind in PAPER)
+def test_legacy_networks_round_trip(kind, by_name, tmp_path):
+    before = small_legacy(kind, teacher=kind in PAPER)
     path = tmp_path / (NAMES.get(kind, "x.pkl") if by_name else "x.safetensors")
     state = {key: value.clone() for key, value in before.state_dict().items()}
     if path.suffix == ".safetensors":
@@ -475,7 +475,7 @@ def test_rife_large_is_recognised_by_a_word_of_the_name(name, large):
 
 
 def test_large_in_the_name_of_another_network_is_ignored(tmp_path):
-    torch.save(small_older("3.8").state_dict(), tmp_path / "large.pkl")
+    torch.save(small_legacy("3.8").state_dict(), tmp_path / "large.pkl")
     assert load(tmp_path / "large.pkl").architecture == V3["3.8"]
 
 
@@ -489,7 +489,7 @@ def test_large_in_the_name_of_another_network_is_ignored(tmp_path):
 )
 def test_a_variant_in_the_metadata_that_contradicts_the_shapes_is_an_error(kind, variant, complaint, tmp_path):
     path = tmp_path / "x.safetensors"
-    save_file(small_older(kind).state_dict(), path, {"variant": variant})
+    save_file(small_legacy(kind).state_dict(), path, {"variant": variant})
     with pytest.raises(ModelError) as error:
         load(path)
     assert complaint in one_line(error)
@@ -497,16 +497,16 @@ def test_a_variant_in_the_metadata_that_contradicts_the_shapes_is_an_error(kind,
 
 def test_rife_large_is_recognised_by_its_metadata_or_its_name(tmp_path):
     def large(name, metadata=None):
-        save_file(small_older("rife").state_dict(), tmp_path / name, metadata)
+        save_file(small_legacy("rife").state_dict(), tmp_path / name, metadata)
         return load(tmp_path / name).architecture.large
 
     assert [large("x.safetensors"), large("x-large.safetensors")] == [False, True]
     assert large("x.safetensors", {"variant": "large"})
 
 
-@OLDER
+@LEGACY
 def test_a_key_too_many_or_too_few_or_of_a_wrong_shape_is_an_error(kind, tmp_path):
-    state, path = dict(small_older(kind).state_dict()), tmp_path / NAMES.get(kind, "x.pkl")
+    state, path = dict(small_legacy(kind).state_dict()), tmp_path / NAMES.get(kind, "x.pkl")
     assert "has, beyond what the network has, 1 key: block1.x" in fails(path, {**state, "block1.x": torch.ones(1)})
     key = "block1.conv0.1.1.weight"
     assert f"in a wrong shape 1 key: {key} [3] instead of" in fails(path, {**state, key: torch.ones(3)})
@@ -533,12 +533,12 @@ def test_a_key_too_many_or_too_few_or_of_a_wrong_shape_is_an_error(kind, tmp_pat
     ],
     ids=["no block", "neither of 3.x", "no width", "odd width", "odd width of 3.x"],
 )
-def test_what_only_begins_like_an_older_network_is_refused(state, tmp_path):
+def test_what_only_begins_like_a_legacy_network_is_refused(state, tmp_path):
     assert fails(tmp_path / "x.pkl", state).count("model (") == 1
 
 
 def test_3_1_is_three_files_or_one(tmp_path):
-    net = small_older("3.1")
+    net = small_legacy("3.1")
     parts = {"flownet": {}, "contextnet": {}, "unet": {}}
     for key, value in net.state_dict().items():
         part, rest = key.split(".", 1)
@@ -560,7 +560,7 @@ def test_3_1_is_three_files_or_one(tmp_path):
 
 
 def test_the_teacher_is_read_for_training_alone(tmp_path):
-    before = small_older("rife", teacher=True)
+    before = small_legacy("rife", teacher=True)
     path = tmp_path / "x.pkl"
     torch.save(official(before.state_dict()), path)
     assert not any(key.startswith("block_tea") for key in read_state(path))

@@ -27,7 +27,7 @@ class Model:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Case:
-    """One row: a network, a picture size (width, height), and the precision of the convolutions."""
+    """A network, a frame size (width, height), and the precision of the convolutions."""
 
     model: Model
     size: tuple[int, int]
@@ -35,7 +35,7 @@ class Case:
 
     @property
     def dtype(self) -> torch.dtype:
-        """Of the convolutions."""
+        """The dtype of the convolutions."""
         dtype: torch.dtype = getattr(torch, self.precision)
         return dtype
 

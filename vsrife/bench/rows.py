@@ -1,4 +1,4 @@
-"""One row of the bench: everything that is measured of one network, at one size, in one precision."""
+"""One row of the benchmark: all measurements of one network at one size in one precision."""
 
 import contextlib
 import gc
@@ -23,29 +23,30 @@ from vsrife.errors import RifeError
 
 __all__ = ["Row", "Share", "measure"]
 
-DRAWN = 8
-"""Frames that are drawn; clips go through them to and fro."""
+FRAMES = 8
+"""Different frames of a clip, which plays them forwards and backwards."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Share:
-    """New frames a second of each run of the whole filter, and the median's share of the engine's rate."""
+    """New frames per second of each run of the whole filter, and the median as a share of the engine's rate."""
 
     fps: tuple[float, ...]
     share: float
 
     @property
     def median(self) -> float:
-        """New frames a second."""
+        """New frames per second."""
         return statistics.median(self.fps)
 
 
 @dataclass(kw_only=True, slots=True)
 class Row:
-    """What was measured; None where it was not, with the reason in ``reasons`` under the field's name.
+    """The measurements; None where one failed, with the reason in ``reasons`` under the field's name.
 
-    flow: its length in pixels: median, 99 % and largest. operations, traffic: shares of the two floors, 1 being the
-    floor itself. engine_fps: rate of (engine + one encode) with the plan's number in flight. memory: bytes by holder.
+    flow: its length in pixels: median, 99th percentile and largest. operations, traffic: the two lower bounds of the
+    time as shares of it. engine_fps: rate of the engine with one encode, with the plan's number in flight. memory:
+    bytes by holder.
     """
 
     case: Case
@@ -66,25 +67,25 @@ class Row:
 
     @contextlib.contextmanager
     def attempt(self, name: str) -> Iterator[None]:
-        """Note under ``name`` why what is done inside could not be done, and go on."""
+        """Record under ``name`` why the body failed, and continue."""
         try:
             yield
         except (RifeError, vs.Error, torch.OutOfMemoryError) as error:
             self.reasons[name] = " ".join(str(error).split())
 
 
-def measure(case: Case, plan: Plan, rates: Rates, tell: Callable[[str], None]) -> Row:
-    """Measure one row; ``tell`` hears what is being done. Raises RifeError where the network cannot run at all."""
-    frames = synthetic_input.moving_frames(*case.size, DRAWN)
-    tell("engine")
+def measure(case: Case, plan: Plan, rates: Rates, progress: Callable[[str], None]) -> Row:
+    """Measure one row. progress: called with the name of each part. Raises RifeError if the network cannot run."""
+    frames = synthetic_input.moving_frames(*case.size, FRAMES)
+    progress("engine")
     row = _engine_alone(case, plan, rates, frames)
     gc.collect()
     if plan.device.type == "cuda":
         torch.cuda.empty_cache()
-    tell("memory")
+    progress("memory")
     _memory(row, plan)
     if not plan.engine_only:
-        _whole_filter(row, plan, [[plane.numpy() for plane in frame] for frame in frames], tell)
+        _whole_filter(row, plan, [[plane.numpy() for plane in frame] for frame in frames], progress)
     return row
 
 
@@ -108,7 +109,7 @@ def _engine_alone(case: Case, plan: Plan, rates: Rates, frames: Sequence[tuple[T
             traffic=work.bytes / rates.bytes / frame.median,
             engine_fps=0.0,
         )
-    # With multi=2 a new frame costs as much: the right source is new, the left one is cached.
+    # The cost of a new frame with multi=2: the right source is new, the left one is cached.
     row.engine_fps = rate_in_flight(
         plan.device,
         lambda: engine.fresh_frame(left, planes[1]),
@@ -120,7 +121,7 @@ def _engine_alone(case: Case, plan: Plan, rates: Rates, frames: Sequence[tuple[T
 
 def _lengths(flow: Tensor) -> dict[str, float]:
     lengths = flow.view(2, 2, -1).norm(dim=1).flatten()
-    sample = lengths[:: -(-lengths.numel() // 1_000_000)].sort().values  # quantile() refuses long tensors
+    sample = lengths[:: -(-lengths.numel() // 1_000_000)].sort().values  # quantile() does not take long tensors
     return {
         "median": float(sample[sample.numel() // 2]),
         "p99": float(sample[int(0.99 * sample.numel())]),
@@ -137,7 +138,7 @@ def _memory(row: Row, plan: Plan) -> None:
         )["bytes"]
 
 
-def _whole_filter(row: Row, plan: Plan, frames: Sequence[end_to_end.Planes], tell: Callable[[str], None]) -> None:
+def _whole_filter(row: Row, plan: Plan, frames: Sequence[end_to_end.Planes], progress: Callable[[str], None]) -> None:
     """The filter with host frames and with GPU frames, called again, and started cold."""
     call: dict[str, str] = {
         "model": str(row.case.model.path),
@@ -159,20 +160,20 @@ def _whole_filter(row: Row, plan: Plan, frames: Sequence[end_to_end.Planes], tel
         return Share(fps=fps, share=statistics.median(fps) / row.engine_fps)
 
     with row.attempt("host"):
-        tell("filter, host frames")
+        progress("filter, host frames")
         row.host = share(end_to_end.looped(frames, length), resident=False)
     with row.attempt("gpu"):
         if plan.device.type != "cuda":
             raise RifeError("frames in GPU memory need a network on a GPU")
-        tell("filter, GPU frames")
+        progress("filter, GPU frames")
         row.gpu = share(end_to_end.on_gpu(frames, length), resident=True)
     with row.attempt("reopened"):
-        tell("called again")
+        progress("called again")
         again = partial(end_to_end.first_frame, end_to_end.looped(frames, 2), **call)
         again()
         row.reopened = Timing(samples=several(again, plan.pace))
     with row.attempt("cold"), tempfile.TemporaryDirectory() as folder:
-        tell("cold start")
+        progress("cold start")
         path = Path(folder) / "frames.npz"
         end_to_end.save(frames[:2], path)
 

@@ -25,7 +25,7 @@ TEACHER = "teacher."
 
 
 def teacher_block(architecture: Architecture) -> IFBlock:
-    """A block like the network's last one, with the true frame and its features as inputs in place of hidden channels."""
+    """A block like the network's last one; its inputs include the true frame with features, but no hidden channels."""
     images = 3 * (3 + architecture.features)  # left, right, truth
     return IFBlock(architecture, len(architecture.widths) - 1, inputs=images + 1 + 1 + 4)
 
