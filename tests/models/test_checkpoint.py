@@ -385,9 +385,16 @@ def test_the_teacher_is_read_for_training_alone(tmp_path):
     assert not any(key.startswith("block_tea") for key in read_state(path))
     after = PaperNet(before.architecture, teacher=True)
     after.load_state_dict(read_state(path, teacher=True), strict=True)
-    modern = IFNetWithTeacher(network("J"))
-    torch.save(modern.checkpoint(), path)
-    IFNetWithTeacher(network("J")).load_checkpoint(read_state(path, teacher=True))
+
+
+def test_a_teacher_in_a_checkpoint_of_the_4_x_line_is_ignored(tmp_path):
+    with_teacher = IFNetWithTeacher(network("J"))
+    own = with_teacher.network.state_dict()
+    teacher = {f"teacher.{key}": value for key, value in with_teacher.teacher.state_dict().items()}
+    path = tmp_path / "x.pkl"
+    torch.save({**own, **teacher}, path)
+    assert set(load(path).state_dict()) == set(own)
+    assert set(read_state(path, teacher=True)) == {*own, *teacher}
 
 
 def test_the_official_3_8_runs(shared):

@@ -107,7 +107,9 @@ def test_doctor_says_which_model_runs_and_why(weights):
     assert [each.subject for each in found] == ["models", "own model", "default"]
     assert found[1].text == f'model="base": {weights / "base.safetensors"}'
     assert found[2].sound is False
-    assert found[2].text.startswith("a call without model runs 4.0, an official network, since this package carries no")
+    assert found[2].text.startswith(
+        "a call without model runs 4.0, an official network, since this package contains no"
+    )
     assert "run: python -m vsrife models fetch 4.0" in found[2].text
     path = add_default(weights)
     last = list(doctor._models())[-1]

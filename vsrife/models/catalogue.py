@@ -12,6 +12,8 @@ from types import MappingProxyType
 from vsrife.errors import ModelError
 from vsrife.network.families import FAMILY_OF, PAPER, Family
 
+__all__ = ["CATALOGUE", "CHOOSE", "DEFAULT", "RELEASE", "Entry", "File", "entry_of_file", "find"]
+
 DEFAULT = "4.0"
 """The default model where the package contains no network of its own."""
 

@@ -25,6 +25,8 @@ from vsrife.network.legacy.base import LegacyNetwork
 from vsrife.network.legacy.paper import PaperNet
 from vsrife.network.legacy.v3 import build
 
+__all__ = ["EXTRAS", "REFINE", "TEACHERS", "files_of", "load", "read_state"]
+
 TEACHERS = ("block_tea", "caltime", "teacher")
 """Parts that some checkpoints have from their training, and that only training reads."""
 

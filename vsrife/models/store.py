@@ -20,6 +20,30 @@ from vsrife.errors import ModelError
 from vsrife.models.catalogue import DEFAULT, Entry, File, entry_of_file, find
 from vsrife.models.download import DownloadError, download, download_from_wheel
 
+__all__ = [
+    "ABANDONED_AFTER",
+    "EMBEDDED",
+    "EMBEDDED_DEFAULT",
+    "FOLDER_VARIABLE",
+    "LONGEST_SHOWN",
+    "SUFFIXES",
+    "WORK_PREFIX",
+    "cache_folder",
+    "default_model",
+    "digest_of",
+    "embedded_default",
+    "embedded_models",
+    "entry_to_fetch",
+    "expected_sha256",
+    "fetch",
+    "flaw_in",
+    "is_cached",
+    "locate",
+    "paths_of",
+    "record_path",
+    "recorded_sha256",
+]
+
 SUFFIXES = (".pkl", ".pth", ".pt", ".safetensors")
 """The suffixes of checkpoint files."""
 

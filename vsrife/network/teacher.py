@@ -5,7 +5,7 @@ learns from the corrected flow.
 paper's own networks have their own teacher (`vsrife.network.legacy.paper`); this one is for any 4.x network.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
@@ -18,10 +18,7 @@ from vsrife.network.ifnet import IFNet
 from vsrife.network.points import Frames, Level, flow_of, is_trained, levels_of, mask_of
 from vsrife.network.training_output import StageOutput, TrainingOutput
 
-__all__ = ["TEACHER", "IFNetWithTeacher", "teacher_block"]
-
-TEACHER = "teacher."
-"""Prefix of the teacher's keys in a checkpoint; inference ignores these keys."""
+__all__ = ["IFNetWithTeacher", "teacher_block"]
 
 
 def teacher_block(architecture: Architecture) -> IFBlock:
@@ -88,16 +85,6 @@ class IFNetWithTeacher(nn.Module):
         stages = tuple(StageOutput.of(state, pair) for state, pair in zip(states, pairs, strict=True))
         teacher = None if truth is None else self._corrected(frames, pairs[-1], states[-1], truth)
         return TrainingOutput(levels=levels, stages=stages, picture=stages[-1].picture, teacher=teacher)
-
-    def checkpoint(self) -> dict[str, Tensor]:
-        """The weights as stored in a checkpoint: the network's own keys, and the teacher's under `teacher.`."""
-        teacher = {f"{TEACHER}{key}": value for key, value in self.teacher.state_dict().items()}
-        return {**self.network.state_dict(), **teacher}
-
-    def load_checkpoint(self, state: Mapping[str, Tensor]) -> None:
-        """Load the weights of `checkpoint`. Raises RuntimeError with the names of missing and unexpected keys."""
-        prefixed = {key if key.startswith(TEACHER) else f"network.{key}": value for key, value in state.items()}
-        self.load_state_dict(prefixed, strict=True)
 
     def _state(self, levels: Sequence[Level]) -> FlowState:
         """The flow and mask of all levels together, at full resolution."""
