@@ -15,8 +15,8 @@ import vapoursynth as vs
 
 from vsrife.formats.colour import COLOUR_PROPS
 from vsrife.plugin import vsapi
+from vsrife.plugin.clip_info import format_of
 from vsrife.plugin.filter import Filter
-from vsrife.plugin.frames import format_of
 from vsrife.plugin.output_props import OutputProps, RifeKind
 from vsrife.plugin.source_props import CACHE_KEY_BYTES, SourceProps
 from vsrife.plugin.vsapi import Frame
@@ -31,12 +31,12 @@ def inside(average_model):
     def run[T](clip: vs.VideoNode, look: Callable[[Frame], T]) -> T:
         found: list[T] = []
 
-        def answer(self: Filter, n: int, context: object) -> object:
+        def produce(self: Filter, n: int, context: object) -> object:
             with self._core.frames(self._node, [0], context) as frames:
                 found.append(look(frames[0]))
                 return frames[0].copy().release()
 
-        with mock.patch.object(Filter, "answer", answer):
+        with mock.patch.object(Filter, "produce", produce):
             core.rife.RIFE(clip, model=average_model, device="cpu", sc=0, skip=0).get_frame(0).close()
         return found[0]
 

@@ -95,9 +95,9 @@ def _get_frame(n: int, reason: int, instance: Any, _frame_data: Any, context: An
         if reason == vsapi.lib().arInitial:
             found.request(n, context)
         elif reason == vsapi.lib().arAllFramesReady:
-            return found.answer(n, context)
+            return found.produce(n, context)
         else:
-            found.forget(context)
+            found.cancel(context)
     except BaseException as error:  # noqa: BLE001 - as above; only this frame fails, and without an answer the host dies
         vsapi.Core(api, core).set_frame_error(
             context, f"RIFE: frame {n}: {one_line(error)}{installation.after_failure(error)}"

@@ -82,7 +82,7 @@ class Scenes:
 
     def _judge(self, k: int, left: Frame, right: Frame) -> Cut:
         # Two frames whose samples mean different things have no common picture to make.
-        if not self._reader.agree(k, left, right):
+        if not self._reader.can_blend(k, left, right):
             return Cut(cut=True)
         if not self._settings.sc:
             return Cut(cut=False)
