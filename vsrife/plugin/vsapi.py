@@ -14,7 +14,7 @@ from vsrife.errors import RifeError
 from vsrife.plugin.output_props import OutputProps, RifeKind
 from vsrife.plugin.source_props import CACHE_KEY_BYTES, SourceProps, source_props_of
 
-__all__ = ["Core", "Frame", "Frames", "Map", "connect", "connected", "ffi", "lib", "serial_of"]
+__all__ = ["Core", "Frame", "Frames", "Map", "connect", "connected", "ffi", "lib", "serial_of", "source_prop_names"]
 
 _ERROR_BYTES = 1024
 
@@ -235,7 +235,8 @@ class Map:
 
 
 @functools.cache
-def _source_prop_names() -> tuple[str, ...]:
+def source_prop_names() -> tuple[str, ...]:
+    """The properties that are read from source frames, in the order of RifeSourceProps."""
     return tuple(ffi().string(name).decode() for name in lib().rife_source_prop_names)
 
 
@@ -288,7 +289,7 @@ class Frame:
         found = ffi().new("RifeSourceProps *")
         lib().rife_read_source_props(self.pointer, found, self._core.api)
         self._absolute_time = found.time if found.has_time else None
-        self._source_props = source_props_of(_source_prop_names(), ffi().buffer(found, CACHE_KEY_BYTES)[:])
+        self._source_props = source_props_of(source_prop_names(), ffi().buffer(found, CACHE_KEY_BYTES)[:])
         return self._source_props
 
     def write_output_props(self, output: OutputProps) -> None:

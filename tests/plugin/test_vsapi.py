@@ -1,6 +1,6 @@
-"""What native/frames.c does with a frame: its properties read and written, a new one like it, its planes.
+"""`Frame` and native/frames.c: properties read and written, new frames, planes.
 
-No reference is kept: `test_lifetime.TestReferences` runs all of it under VapourSynth's own account of living frames.
+`test_lifetime.TestReferences` tests that no reference is kept, with VapourSynth's debugging of frame references.
 """
 
 import ctypes
@@ -55,7 +55,7 @@ def told(frame: Frame) -> tuple[SourceProps, float | None]:
 
 
 def test_the_names_are_those_that_have_a_meaning(inside):
-    names = inside(blank(), lambda _: vsapi._source_prop_names())
+    names = inside(blank(), lambda _: vsapi.source_prop_names())
     assert set(COLOUR_PROPS) < set(names)
     assert inside(blank(), lambda _: vsapi.ffi().offsetof("RifeSourceProps", "time")) == CACHE_KEY_BYTES
 
