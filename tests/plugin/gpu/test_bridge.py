@@ -314,7 +314,7 @@ class TestVulkanCudaBridge:
         assert made.table.references == {1: 1, 2: 1, 3: 0}
         work(made, [2, 4], 5)
         assert made.table.references == {1: 1, 2: 2, 3: 0, 4: 1, 5: 0}
-        (timeline,) = {entry.timeline for entry in made.bridge._held}
+        (timeline,) = {entry.timeline for entry in made.bridge._pending}
         made.table.reached[timeline.semaphore] = 1
         made.bridge.sweep()
         assert made.table.references == {1: 0, 2: 1, 3: 0, 4: 1, 5: 0}
