@@ -17,6 +17,7 @@ from vsrife.bench.report import as_json, as_text
 from vsrife.bench.rows import Row, measure
 from vsrife.bench.timing import FULL, QUICK, Pace
 from vsrife.bench.work import Rates, measured_rates
+from vsrife.engine import slots
 from vsrife.engine.device import PRECISIONS, resolve_device, resolve_precision
 from vsrife.errors import ArgumentError
 
