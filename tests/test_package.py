@@ -42,7 +42,8 @@ def test_importing_changes_neither_environment_nor_logging():
 
 
 def test_public_names():
-    expected = ["RIFE", "ArgumentError", "ModelError", "RifeError", "__version__", "rife"]
+    errors = [name for name in vsrife.errors.__all__ if name.endswith("Error")]
+    expected = ["RIFE", *errors, "__version__", "rife"]
     assert vsrife.__all__ == expected
     assert all(hasattr(vsrife, name) for name in expected)
     found = {name for name, value in vars(vsrife).items() if not name.startswith("_") and not inspect.ismodule(value)}

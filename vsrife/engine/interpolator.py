@@ -147,7 +147,7 @@ class Interpolator:
     def undertake[Result](self, work: Callable[[], Result]) -> Result:
         """What ``work`` returns, done in one of the places in which the device works on frames, see `device.slot`.
 
-        Where memory runs out, caches are emptied and it is called once more; then RifeError says what it needs.
+        Where memory runs out, caches are emptied and it is called once more; then OutOfMemoryError says what it needs.
         """
         with slot(self._device, self._working.needed):
             return twice(work, self._device, self._working.needed, _drop_all)

