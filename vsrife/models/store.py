@@ -20,6 +20,25 @@ from vsrife.errors import DownloadError, ModelError
 from vsrife.models.catalogue import DEFAULT, Entry, File, entry_of_file, find
 from vsrife.models.download import download, download_from_wheel
 
+__all__ = [
+    "FOLDER_VARIABLE",
+    "SUFFIXES",
+    "cache_folder",
+    "default_model",
+    "digest_of",
+    "embedded_default",
+    "embedded_models",
+    "entry_to_fetch",
+    "expected_sha256",
+    "fetch",
+    "flaw_in",
+    "is_cached",
+    "locate",
+    "paths_of",
+    "record_path",
+    "recorded_sha256",
+]
+
 SUFFIXES = (".pkl", ".pth", ".pt", ".safetensors")
 """What a checkpoint's file name may end in."""
 

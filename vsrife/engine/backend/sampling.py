@@ -16,7 +16,7 @@ from torch.nn import functional
 
 from vsrife.network.flow_and_mask import Motion
 
-__all__ = ["Gather", "Level", "motion_of", "upsampled"]
+__all__ = ["FLOW", "MASK", "Gather", "Level", "motion_of", "upsampled"]
 
 FLOW, MASK = 4, 5
 """Where the flow and the mask of an answer end: channels 0..3 and 4."""

@@ -79,7 +79,7 @@ static void VS_CC create(const VSMap *in, VSMap *out, void *userData, VSCore *co
  * that host clips need. */
 VS_EXTERNAL_API(void) VapourSynthPluginInit2(VSPlugin *plugin, const VSPLUGINAPI *vspapi) {
     int gpu = vspapi->getAPIVersion() >= VS_MAKE_VERSION(4, 3);
-    vspapi->configPlugin(PLUGIN_ID, "rife", "RIFE video frame interpolation", VS_MAKE_VERSION(0, 1),
+    vspapi->configPlugin(PLUGIN_ID, "rife", "RIFE video frame interpolation", RIFE_VERSION,
                          gpu ? VS_MAKE_VERSION(4, 3) : VS_MAKE_VERSION(4, 0), 0, plugin);
     vspapi->registerFunction("RIFE", gpu ? RIFE_SIGNATURE : RIFE_HOST_SIGNATURE, gpu ? "clip:vnode:all;" : "clip:vnode;",
                              create, NULL, plugin);
