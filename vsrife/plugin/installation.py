@@ -1,4 +1,4 @@
-"""What the first RIFE() call checks about the installation, and the texts for what can be wrong with it."""
+"""The check of the installation at the first call of RIFE."""
 
 import functools
 import importlib.metadata
@@ -13,9 +13,9 @@ NEEDED = ("torch", "numpy", "safetensors", "platformdirs", "pooch")
 
 @functools.cache
 def check() -> None:
-    """Raise InstallationError where a clash or a missing dependency would surface later as a riddle.
+    """Raise InstallationError for a missing dependency and for PyPI's vsrife, which has the same import name.
 
-    Looks at what is installed only: nothing is imported. A success is remembered.
+    Reads the metadata of what is installed and imports nothing. A success is remembered.
     """
     try:
         peer = importlib.metadata.version("vsrife")
