@@ -72,8 +72,9 @@ def first_frame(clip: vs.VideoNode, **call: Any) -> float:
     """Seconds from the call of the filter to its first new frame."""
     began = time.perf_counter()
     with vsrife.RIFE(clip, 2, sc_threshold=NO_CUTS, **call).get_frame(1) as frame:
-        if frame.props["RifeKind"] != "new":
-            raise RifeError(f"the first frame in between is a copy ({frame.props['RifeKind']!r}), not a new one")
+        kind = str(frame.props["RifeKind"])
+        if kind != "new":
+            raise RifeError(f"the first frame in between is a copy ({kind}), not a new one")
     return time.perf_counter() - began
 
 
