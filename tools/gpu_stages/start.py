@@ -167,8 +167,9 @@ def frame(told: Told, settings: Settings) -> None:
 
 def _planes(clip: vs.VideoNode, **call: Any) -> list[NDArray[np.uint8]]:
     with vsrife.RIFE(clip, 2, sc=False, skip=False, **call).get_frame(1) as made:
-        if made.props["RifeKind"] != "interpolated":
-            raise RuntimeError(f"the frame in between is a copy ({made.props['RifeKind']!r})")
+        kind = str(made.props["RifeKind"])
+        if kind != "interpolated":
+            raise RuntimeError(f"the frame in between is a copy ({kind})")
         return [np.array(made[plane]) for plane in range(made.format.num_planes)]
 
 

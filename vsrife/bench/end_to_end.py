@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 import vsrife
 from vsrife.errors import RifeError
 
-__all__ = ["first_frame", "load", "looped", "new_frames_a_second", "on_gpu", "save"]
+__all__ = ["Planes", "first_frame", "load", "looped", "new_frames_a_second", "on_gpu", "save"]
 
 Planes = Sequence[NDArray[np.uint8]]
 
@@ -72,8 +72,9 @@ def first_frame(clip: vs.VideoNode, **call: Any) -> float:
     """Seconds from the call of the filter to its first new frame."""
     began = time.perf_counter()
     with vsrife.RIFE(clip, 2, sc_threshold=NO_CUTS, **call).get_frame(1) as frame:
-        if frame.props["RifeKind"] != "interpolated":
-            raise RifeError(f"the first frame in between is a copy ({frame.props['RifeKind']!r}), not a new one")
+        kind = str(frame.props["RifeKind"])
+        if kind != "interpolated":
+            raise RifeError(f"the first frame in between is a copy ({kind}), not a new one")
     return time.perf_counter() - began
 
 

@@ -20,6 +20,8 @@ from vsrife.models.catalogue import DEFAULT
 if TYPE_CHECKING:
     Commands = argparse._SubParsersAction[argparse.ArgumentParser]
 
+__all__ = ["add"]
+
 
 OURS = "org.vapoursynth-rife.rife"
 """The id that our plugin registers with; another's call is none of ours."""

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
     Commands = argparse._SubParsersAction[argparse.ArgumentParser]
 
+__all__ = ["add"]
+
 PROTOCOLS: Final = ("clips-2x", "clips-4x", "vimeo90k", "ucf101", "middlebury", "hd-2x", "hd-4x", "snu-film")
 """As the evaluation has them; stands here so that no torch is imported for --help."""
 

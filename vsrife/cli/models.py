@@ -10,6 +10,8 @@ from vsrife.models.embedded import Embedded, embedded
 if TYPE_CHECKING:
     Commands = argparse._SubParsersAction[argparse.ArgumentParser]
 
+__all__ = ["add"]
+
 
 def add(commands: "Commands") -> None:
     """Add `models` and its own subcommands to a parser's."""

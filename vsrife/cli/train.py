@@ -8,6 +8,8 @@ from vsrife.errors import ArgumentError, RifeError
 if TYPE_CHECKING:
     Commands = argparse._SubParsersAction[argparse.ArgumentParser]
 
+__all__ = ["add"]
+
 
 def add(commands: "Commands") -> None:
     """Add `train` to a parser's subcommands."""

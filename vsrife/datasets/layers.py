@@ -14,7 +14,7 @@ from vsrife.datasets.lettering import draw_credits, draw_signs
 from vsrife.datasets.motion import Camera, Motion, draw_motion, pixel_places
 from vsrife.datasets.shapes import draw_alpha
 
-__all__ = ["Layers", "draw_backgrounds", "draw_cards", "draw_pictures"]
+__all__ = ["Layers", "Look", "draw_backgrounds", "draw_cards", "draw_pictures"]
 
 _SPRITES: Final = 0.45  # share of the cards that are cut-out pictures, where the bank has any
 _TRANSLUCENT: Final = 0.05

@@ -30,7 +30,7 @@ from vsrife.datasets.clips import CLIP_KINDS, find_clips, read_clip, split_shots
 from vsrife.datasets.pictures import decode, decode_sequence, encode, encode_sequence, read_picture
 from vsrife.errors import ArgumentError
 
-__all__ = ["Pack", "PackSettings", "open_pack", "write_pack"]
+__all__ = ["CLIPS", "Pack", "PackSettings", "open_pack", "write_pack"]
 
 PICTURES: Final = ("photos", "textures", "sprites")
 CLIPS: Final = "clips_train"

@@ -28,7 +28,7 @@ from vsrife.datasets.stock import Stock
 from vsrife.datasets.synthetic import SyntheticSettings
 from vsrife.errors import ArgumentError
 
-__all__ = ["Plan", "Planned", "Ring", "RingSettings", "Rings"]
+__all__ = ["NOTHING", "Plan", "Planned", "Ring", "RingSettings", "Rings", "Server"]
 
 _MOST_TRUTHS: Final = 16
 _AHEAD: Final = 16  # a ring's scenes over the number of those that are made before the plan has them

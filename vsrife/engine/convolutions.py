@@ -15,7 +15,7 @@ from vsrife.engine.layers import Convolution, Epilogue, Transposed, bias_of, con
 from vsrife.network.architecture import Architecture
 from vsrife.network.blocks import IFBlock, ResidualConv
 
-__all__ = ["RGB", "Block", "Layout", "prepare"]
+__all__ = ["HALO", "RGB", "Block", "Layout", "prepare"]
 
 RGB = 3
 FLOW_AND_MASK = 5

@@ -9,6 +9,7 @@ import torch
 from vsrife.errors import ArgumentError
 
 __all__ = [
+    "PRECISIONS",
     "gpu_or_cpu",
     "gpus",
     "host_memory",

@@ -10,6 +10,8 @@ from pathlib import Path
 
 from cffi import FFI
 
+__all__ = ["main"]
+
 
 def main(folder: Path, output: Path) -> None:
     """Write the C source to ``output``, creating its folder."""

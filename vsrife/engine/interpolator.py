@@ -145,7 +145,7 @@ class Interpolator:
     def undertake[Result](self, work: Callable[[], Result]) -> Result:
         """What ``work`` returns, done in one of the places in which the device works on frames, see `slots.slot`.
 
-        Where memory runs out, caches are emptied and it is called once more; then RifeError names what it needs.
+        Where memory runs out, caches are emptied and it is called once more; then OutOfMemoryError names what it needs.
         """
         with slot(self._device, self._working.needed):
             return retry_on_oom(work, self._device, self._working.needed, _drop_all)

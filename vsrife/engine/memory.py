@@ -17,7 +17,7 @@ from vsrife.choices import chosen
 from vsrife.engine.device import host_memory, total_memory
 from vsrife.engine.networks import BlockNetwork, PreparedLegacyNetwork
 from vsrife.engine.streams import capture_lock
-from vsrife.errors import RifeError
+from vsrife.errors import OutOfMemoryError
 from vsrife.network.legacy.paper import PaperNet
 
 __all__ = ["WorkingSet", "choose_working_set", "is_out_of_memory", "retry_on_oom", "synchronize"]
@@ -107,8 +107,8 @@ def retry_on_oom[Result](
 ) -> Result:
     """What ``attempt`` returns; where memory runs out, ``release`` what can be had again and call it once more.
 
-    The retry is logged. Raises RifeError with what was ``needed`` and what is free where the second call fails so too;
-    everything else that is raised passes.
+    The retry is logged. Raises OutOfMemoryError with what was ``needed`` and what is free where the second call fails
+    so too; everything else that is raised passes.
     """
     try:
         return attempt()
@@ -128,7 +128,7 @@ def retry_on_oom[Result](
     except Exception as error:
         if not is_out_of_memory(error):
             raise
-        raise RifeError(
+        raise OutOfMemoryError(
             f"out of memory on {device}: the frame needs {needed // _MIB} MiB, {_free(device) // _MIB} MiB are free; "
             "try scale=0.5, a smaller clip, or fewer programs beside this one"
         ) from None

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from vsrife.datasets.pictures import encode
 from vsrife.evaluation.metrics import Picture
 
-__all__ = ["Box", "Column", "Example", "Frame", "Gallery"]
+__all__ = ["GAIN", "Box", "Column", "Example", "Frame", "Gallery"]
 
 LEAST_PART: Final = 96
 """Pixels across of what is shown enlarged: an eighth of the picture, but so many, and not more than there are."""

@@ -11,7 +11,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["MEASURES", "Floats", "Measure", "Picture", "error", "luma_psnr", "psnr", "ssim"]
+__all__ = ["LUMA", "MEASURES", "Floats", "Measure", "Picture", "error", "luma_psnr", "psnr", "ssim"]
 
 type Picture = NDArray[np.uint8]
 type Floats = NDArray[np.float64]

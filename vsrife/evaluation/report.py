@@ -7,7 +7,7 @@ from typing import Any, Final
 from vsrife.evaluation.metrics import MEASURES, Measure
 from vsrife.evaluation.run import Result, Row
 
-__all__ = ["Table", "as_json", "as_text", "tables"]
+__all__ = ["MOST_ROWS", "Line", "Table", "as_json", "as_text", "tables"]
 
 MOST_ROWS: Final = 40
 """That a table shows; of more only the means."""

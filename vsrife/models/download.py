@@ -11,20 +11,19 @@ import zipfile
 from pathlib import Path
 from typing import Any
 
-__all__ = ["TIMEOUT", "DownloadError", "download", "download_from_wheel"]
+from vsrife.errors import DownloadError
+
+__all__ = ["TIMEOUT", "download", "download_from_wheel"]
 
 TIMEOUT = 30.0
 """Seconds without a response after which a download fails."""
 
 
-class DownloadError(Exception):
-    """Why a download failed, as the end of a sentence."""
-
-
 def download(url: str, target: Path) -> None:
     """Download `url` to the file `target`.
 
-    Raises DownloadError for a failure of the network or the server, OSError with an errno for one of the local disk.
+    Raises DownloadError, whose message is the reason alone, for a failure of the network or the server, OSError with an
+    errno for one of the local disk.
     """
     import pooch  # imports an HTTP client, which only a download needs
 

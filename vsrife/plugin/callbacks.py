@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from vsrife.errors import RifeError
 from vsrife.plugin import engine_log, gc_freeze, installation, vsapi
+from vsrife.plugin.failures import as_rife_error, remember
 from vsrife.plugin.signature import ARGUMENTS
 
 if TYPE_CHECKING:
@@ -37,14 +38,6 @@ def register(module: ModuleType) -> None:
     engine_log.install()
 
 
-def one_line(error: BaseException) -> str:
-    """The text of ``error`` on one line, with its type where it is not an error of this package."""
-    text = " ".join(str(error).split())
-    if isinstance(error, RifeError):
-        return text
-    return f"{type(error).__name__}: {text}" if text else type(error).__name__
-
-
 def _refuse_fork() -> None:
     if os.getpid() != _home:
         raise RifeError(
@@ -67,7 +60,9 @@ def _create(arguments: Any, result: Any, core: Any, api: Any) -> None:
         with engine_log.sent_to(edge):
             _call(edge, vsapi.Map(edge, arguments), result)
     except BaseException as error:  # noqa: BLE001 - no exception may leave: each becomes the error of the script's call
-        edge.set_error(result, f"RIFE: {one_line(error)}")
+        failure = as_rife_error(error)
+        remember(failure)
+        edge.set_error(result, f"RIFE: {failure}")
 
 
 def _call(core: vsapi.Core, passed: vsapi.Map, result: Any) -> None:
@@ -107,7 +102,7 @@ def _get_frame(n: int, reason: int, instance: Any, _frame_data: Any, context: An
         else:
             found.cancel(context)
     except BaseException as error:  # noqa: BLE001 - as above: this frame fails, and the others are made
-        edge.set_frame_error(context, f"RIFE: frame {n}: {one_line(error)}{installation.after_failure(error)}")
+        edge.set_frame_error(context, f"RIFE: frame {n}: {as_rife_error(error)}")
     return vsapi.ffi().NULL
 
 
@@ -117,7 +112,7 @@ def _free(instance: Any, core: Any, api: Any) -> None:
         with engine_log.sent_to(edge):
             _close(vsapi.serial_of(instance))
     except Exception as error:  # noqa: BLE001 - as above: after a failure of the GPU its memory cannot be released
-        edge.inform_once(f"RIFE: not all memory could be released: {one_line(error)}")
+        edge.inform_once(f"RIFE: not all memory could be released: {as_rife_error(error)}")
 
 
 def _close(serial: int) -> None:

@@ -12,6 +12,7 @@ from vsrife.engine.device import resolve_device, resolve_precision, why_no_gpu
 from vsrife.engine.interpolator import Interpolator
 from vsrife.engine.loading import load_network
 from vsrife.engine.matcher import Matcher
+from vsrife.engine.slots import inference_context
 from vsrife.engine.transfer.interop import Interop
 from vsrife.plugin import arguments, ncnn, resolve, vsapi
 from vsrife.plugin.clip_info import ClipInfo, colour_overrides

@@ -4,15 +4,11 @@ import functools
 import importlib.metadata
 import importlib.util
 
-from vsrife.errors import RifeError
+from vsrife.errors import InstallationError
 
-__all__ = ["after_failure", "check"]
+__all__ = ["check"]
 
 NEEDED = ("torch", "numpy", "safetensors", "platformdirs", "pooch")
-
-
-class InstallationError(RifeError):
-    """A dependency is missing, or another package conflicts with this one."""
 
 
 @functools.cache
@@ -35,18 +31,3 @@ def check() -> None:
         raise InstallationError(
             f"needs {', '.join(missing)}, not installed here; run `pip install {' '.join(missing)}`"
         )
-
-
-def after_failure(error: BaseException) -> str:
-    """Text to add to the error of a failed frame if it is a CUDA error after which every later call fails too."""
-    text = str(error)
-    sticky = (
-        "illegal memory access",
-        "illegal instruction",
-        "unspecified launch failure",
-        "launch timed out",
-        "device-side assert",
-        "misaligned address",
-        "uncorrectable ECC error",
-    )
-    return "; the GPU context is lost: restart the program" if any(word in text for word in sticky) else ""

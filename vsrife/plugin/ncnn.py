@@ -1,6 +1,6 @@
-"""The arguments of the RIFE-ncnn-Vulkan plugin, whose namespace and function we share, so that its scripts run.
+"""The arguments of the RIFE-ncnn-Vulkan plugin that this plugin accepts as well, so that scripts written for it run.
 
-What they have in common with ours, `arguments` reads as ours. docs/coming-from.md maps each of them.
+Both plugins register core.rife.RIFE. `arguments` reads what the two have in common. docs/coming-from.md lists them all.
 """
 
 import re
@@ -17,11 +17,11 @@ from vsrife.plugin.raw_arguments import Passed
 __all__ = ["NOTHING", "UHD_SCALE", "Ncnn", "in_words_of", "may_be_a_model", "named", "read"]
 
 UHD_SCALE = 0.5
-"""Their uhd looks for motion at half the resolution."""
+"""The plugin's ``uhd`` estimates motion at half the resolution."""
 
 FIRST_SUSPICIOUS = 9
-"""The lowest multi that may be a model: the plugin's most used one, where a script passes it without its name. Below
-are networks that few scripts use, and usual multiples."""
+"""The lowest ``multi`` that may be a model's number passed without its name: that of the network most used with the
+plugin. Lower numbers are usual multiples, and networks that few scripts use."""
 
 _FOLDER = (
     "a folder whose name tells the network, such as rife-v4.6, since the files in it cannot be read here; pass "
@@ -31,16 +31,16 @@ _FOLDER = (
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Ncnn:
-    """What these arguments ask for.
+    """The values of these arguments.
 
-    ``model``: the network of a number or of a folder's name; ``model_from``: the argument that it is from, with its
-    value.
-    ``own``: instead of both, a name or a file of ours; None is the default model.
-    ``gpu``: the number of a GPU; -1 is the CPU. On a machine without a GPU it is the CPU, too.
-    ``ensemble``: to be made with ensemble, where the network can.
+    ``model``: the network of a number or of a folder's name.
+    ``model_from``: the argument that ``model`` is from, with its value.
+    ``own``: where ``model`` is None, a name or a file as this package takes them; None is the default model.
+    ``gpu``: the number of a CUDA GPU; -1 is the CPU, and so is any number on a machine without a GPU.
+    ``ensemble``: whether to use ensemble if the network can.
     ``uhd``: whether the scale is `UHD_SCALE`.
-    ``list_gpu``: show the GPUs, and interpolate nothing.
-    ``notes``: what the log is to say of them.
+    ``list_gpu``: whether to list the GPUs and interpolate nothing.
+    ``notes``: remarks about the arguments for the log.
     """
 
     model: NcnnModel | None = None
@@ -54,11 +54,11 @@ class Ncnn:
 
 
 NOTHING = Ncnn()
-"""Of a call that passes none of these arguments."""
+"""For a call that passes none of these arguments."""
 
 
 def read(passed: Passed) -> Ncnn:
-    """Raises ArgumentError or ModelError for the first of these arguments that is wrong."""
+    """The values that were passed. Raises ArgumentError or ModelError for the first argument that is wrong."""
     notes: list[str] = []
     model, model_from, own = _model(passed, notes)
     if "gpu_thread" in passed:
@@ -77,23 +77,23 @@ def read(passed: Passed) -> Ncnn:
 
 
 def may_be_a_model(multi: Fraction) -> bool:
-    """Whether ``multi``, passed without its name, may be meant as the number of a network."""
+    """Whether ``multi`` may be the number of a network, passed without its name."""
     return multi.denominator == 1 and FIRST_SUSPICIOUS <= multi < len(TITLES)
 
 
 @contextmanager
-def named(theirs: Ncnn) -> Iterator[None]:
-    """Let an error about the device within name ``gpu_id``, where that is what was passed."""
+def named(options: Ncnn) -> Iterator[None]:
+    """Context in which an error about ``device`` names ``gpu_id`` instead, where that was passed."""
     try:
         yield
     except ArgumentError as error:
-        if theirs.gpu is None:
+        if options.gpu is None:
             raise
-        raise ArgumentError(in_words_of("gpu_id", theirs.gpu, str(error))) from None
+        raise ArgumentError(in_words_of("gpu_id", options.gpu, str(error))) from None
 
 
 def in_words_of(argument: str, index: int, text: str) -> str:
-    """An error about ``device="cuda:index"``, in words of the argument that named the GPU by that number."""
+    """The text of an error about ``device="cuda:index"``, with the name of the argument that was passed instead."""
     changed = text.replace(f"device (cuda:{index}", f"{argument} ({index}", 1)
     if changed == text:
         return text
@@ -102,9 +102,9 @@ def in_words_of(argument: str, index: int, text: str) -> str:
 
 
 def _model(passed: Passed, notes: list[str]) -> tuple[NcnnModel | None, str, str | None]:
-    """Their network and the argument that named it, or a name or a file of ours."""
+    """The fields ``model``, ``model_from`` and ``own`` of `Ncnn`."""
     name = passed.text("model", "a name or a file; for the names: python -m vsrife models", None)
-    if "model_path" not in passed or passed.blank("model_path"):  # as theirs has it
+    if "model_path" not in passed or passed.blank("model_path"):  # empty is not passed
         if name is None or not re.fullmatch(r"[0-9]{1,9}", name):
             return None, "", name
         return model_of_number(int(name), before_factors="multiplier" in passed), f"model ({name})", None
@@ -135,7 +135,7 @@ def _gpu(passed: Passed) -> int | None:
 
 
 def _ensemble(passed: Passed, model: NcnnModel | None) -> bool:
-    """Whether tta or the network's name asks for it; ``ensemble`` itself decides where it is passed."""
+    """Whether ``tta`` or the network's name sets ensemble. Where ``ensemble`` is passed, it alone decides."""
     tta = passed.switch("tta", default=False)
     if "ensemble" not in passed:
         return tta or (model is not None and model.ensemble)

@@ -1,4 +1,4 @@
-"""The raw arguments of a call, read by kind. An error names the argument, its value and what is taken."""
+"""The raw arguments of a call, read by type. An error names the argument, its value and what it accepts."""
 
 import difflib
 from collections.abc import Mapping
@@ -11,11 +11,11 @@ from vsrife.plugin.signature import ARGUMENTS
 __all__ = ["MAX_WHOLE", "Passed"]
 
 MAX_WHOLE = 2**53 - 1
-"""Whole numbers reach us as doubles, which hold every integer up to here exactly."""
+"""Whole numbers arrive as doubles, which hold every integer up to this one exactly."""
 
 
 class Passed:
-    """The raw arguments, read by kind."""
+    """The arguments of one call by name. Raises ArgumentError for a name that is no argument."""
 
     def __init__(self, raw: Mapping[str, str | bytes | float]) -> None:
         self._raw = raw
@@ -31,7 +31,7 @@ class Passed:
         return name in self._raw
 
     def shown(self, name: str) -> str:
-        """The value as a message shows it: numbers without a needless .0, text on one line and not too long."""
+        """The value as a message shows it: whole numbers without ".0", text on one line of at most 80 characters."""
         value = self._raw[name]
         if isinstance(value, bytes):
             value = value.decode(errors="backslashreplace")
@@ -41,15 +41,15 @@ class Passed:
         return str(int(value)) if abs(value) <= MAX_WHOLE and value == int(value) else str(value)
 
     def wrong(self, name: str, must_be: str) -> ArgumentError:
-        """The error of an argument that was passed."""
+        """The error for the value of the argument ``name``."""
         return ArgumentError(f"{name} ({self.shown(name)}) must be {must_be}")
 
     def blank(self, name: str) -> bool:
-        """Whether what was passed is text without a character in it."""
+        """Whether the value is empty text."""
         return self._raw[name] in ("", b"")
 
     def text[D](self, name: str, must_be: str, default: D) -> str | D:
-        """Text without surrounding blanks, or ``default`` where none was passed."""
+        """Text without surrounding whitespace, or ``default`` where the argument was not passed."""
         if name not in self._raw:
             return default
         value = self._raw[name]
@@ -64,7 +64,7 @@ class Passed:
         return stripped
 
     def number(self, name: str, must_be: str) -> float:
-        """A finite number that was passed."""
+        """The value, a finite number."""
         try:
             value = float(self._raw[name])
         except ValueError:
@@ -74,7 +74,7 @@ class Passed:
         return value
 
     def within[D](self, name: str, highest: float, must_be: str, default: D) -> float | D:
-        """A number from 0 to ``highest``, or ``default`` where none was passed."""
+        """A number from 0 to ``highest``, or ``default`` where the argument was not passed."""
         if name not in self._raw:
             return default
         value = self.number(name, must_be)
@@ -83,7 +83,7 @@ class Passed:
         return value
 
     def switch(self, name: str, *, default: bool) -> bool:
-        """0 or 1 as a bool, or ``default`` where none was passed."""
+        """0 or 1 as a bool, or ``default`` where the argument was not passed."""
         if name not in self._raw:
             return default
         value = self.number(name, "0 or 1")
@@ -91,17 +91,17 @@ class Passed:
             raise self.wrong(name, "0 or 1")
         return value == 1
 
-    def whole(self, name: str, way_out: str) -> int:
-        """A whole number above 0 that was passed."""
+    def whole(self, name: str, remedy: str) -> int:
+        """The value, a whole number from 1 to `MAX_WHOLE`. ``remedy``: the end of the error's text."""
         must_be = f"a whole number from 1 to {MAX_WHOLE}"
-        value = self.number(name, f"{must_be}; {way_out}")
+        value = self.number(name, f"{must_be}; {remedy}")
         if value == int(value) and 1 <= value <= MAX_WHOLE:
             return int(value)
-        raise self.wrong(name, f"{must_be}; {_instead(name, value) or way_out}")
+        raise self.wrong(name, f"{must_be}; {_instead(name, value) or remedy}")
 
 
 def _instead(name: str, value: float) -> str | None:
-    """How a rate that is no whole number is passed: as the NTSC rate it stands for, else as the fraction it is."""
+    """How to pass a rate that is no whole number: as the NTSC rate near it, else as the fraction that it is."""
     if name == "fps_num" and 0.5 < value < MAX_WHOLE:
         ntsc = Fraction(round(value * 1.001) * 1000, 1001)
         fps = ntsc if abs(value - ntsc) < 0.006 else Fraction(repr(value))

@@ -18,7 +18,22 @@ from vsrife.datasets.synthetic import SyntheticSettings
 from vsrife.errors import ArgumentError
 from vsrife.training.settings import as_plain, filled
 
-__all__ = ["CONFIGS", "NUMBERS", "SOURCES", "Config", "config_of", "merged", "read_config", "read_table", "same_run"]
+__all__ = [
+    "CONFIGS",
+    "NUMBERS",
+    "SOURCES",
+    "Also",
+    "Config",
+    "Loss",
+    "Network",
+    "Optimiser",
+    "Validation",
+    "config_of",
+    "merged",
+    "read_config",
+    "read_table",
+    "same_run",
+]
 
 CONFIGS: Final = Path(__file__).parent / "configs"
 """Where the configurations lie that the package carries."""

@@ -15,6 +15,8 @@ from vsrife.errors import ArgumentError
 from vsrife.network.training_output import StageOutput, TrainingOutput
 from vsrife.training.losses import laplacian
 
+__all__ = ["Reconstruction", "privileged"]
+
 MARGIN = 0.01
 """How much better, in 0..1, the teacher's picture must be at a pixel for its flow to be taught there."""
 

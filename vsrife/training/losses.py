@@ -15,6 +15,8 @@ from torch.nn import functional
 
 from vsrife.errors import ArgumentError
 
+__all__ = ["census", "charbonnier", "end_point_error", "l1", "laplacian", "smoothness"]
+
 LEVELS = 5
 """Of the Laplacian pyramid."""
 

@@ -23,7 +23,16 @@ from torch import Tensor
 
 from vsrife.errors import ArgumentError, RifeError
 
-__all__ = ["Snapshot", "largest_state", "read_carry", "read_state", "write_carry", "write_state"]
+__all__ = [
+    "MOST_IN_FILE",
+    "ROWS",
+    "Snapshot",
+    "largest_state",
+    "read_carry",
+    "read_state",
+    "write_carry",
+    "write_state",
+]
 
 ROWS: Final = ("weights", "average", "first", "second")
 """The rows of a snapshot; the moments are AdamW's."""

@@ -76,7 +76,7 @@ static void VS_CC create(const VSMap *in, VSMap *out, void *userData, VSCore *co
 
 /* API 4.3, of VapourSynth R81, has clips whose frames are in GPU memory. An older core refuses the plugin. */
 VS_EXTERNAL_API(void) VapourSynthPluginInit2(VSPlugin *plugin, const VSPLUGINAPI *vspapi) {
-    vspapi->configPlugin(PLUGIN_ID, "rife", "RIFE video frame interpolation", VS_MAKE_VERSION(0, 1),
+    vspapi->configPlugin(PLUGIN_ID, "rife", "RIFE video frame interpolation", RIFE_VERSION,
                          VS_MAKE_VERSION(4, 3), 0, plugin);
     vspapi->registerFunction("RIFE", RIFE_SIGNATURE, "clip:vnode:all;", create, NULL, plugin);
 }

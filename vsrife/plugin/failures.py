@@ -1,0 +1,52 @@
+"""Any exception as one of the package's own, and which one ended the last call of ``core.rife.RIFE`` on a thread.
+
+VapourSynth keeps only the text of an error. `vsrife.RIFE` looks up here which class the text belongs to.
+"""
+
+import threading
+
+from vsrife.errors import ArgumentError, DeviceLostError, OutOfMemoryError, RifeError
+
+__all__ = ["as_rife_error", "class_of", "remember"]
+
+_LOST = (
+    "illegal memory access",
+    "illegal instruction",
+    "unspecified launch failure",
+    "launch timed out",
+    "device-side assert",
+    "misaligned address",
+    "uncorrectable ECC error",
+)
+"""Parts of the text of CUDA errors after which every later call of the process fails."""
+
+_last = threading.local()
+
+
+def as_rife_error(error: BaseException) -> RifeError:
+    """``error`` as one of this package's exceptions, its text on one line.
+
+    The text begins with the type's name for exceptions of others, whose text alone may not say what went wrong.
+    """
+    text = " ".join(str(error).split())
+    named = text if isinstance(error, RifeError) else f"{type(error).__name__}: {text}".removesuffix(": ")
+    if any(part in text for part in _LOST):
+        return DeviceLostError(f"{named}; the GPU context is lost: restart the program")
+    if isinstance(error, RifeError):
+        return type(error)(named)
+    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":  # also torch's and cupy's
+        return OutOfMemoryError(named)
+    return RifeError(named)
+
+
+def remember(error: RifeError) -> None:
+    """Note that ``error`` ends the call that this thread is in."""
+    _last.text, _last.kind = str(error), type(error)
+
+
+def class_of(text: str) -> type[RifeError]:
+    """The class of the error with this text that ended a call on this thread.
+
+    Any other text is from VapourSynth, which checks names and types of arguments before it calls the plugin.
+    """
+    return _last.kind if getattr(_last, "text", None) == text else ArgumentError
