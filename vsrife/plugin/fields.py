@@ -1,4 +1,4 @@
-"""Fields are no frames: half of the lines, of one moment each, and which half alternates. They are refused by name."""
+"""Interlaced frames and single fields, which cannot be interpolated as frames: they raise an error with the way out."""
 
 from vsrife.errors import RifeError
 from vsrife.plugin.vsapi import Frame
@@ -7,8 +7,8 @@ __all__ = ["refuse_fields"]
 
 
 def refuse_fields(index: int, left: Frame, right: Frame | None) -> None:
-    """Raise RifeError, with the way out, where source frame ``index`` or the next one, which an output frame is to be
-    made of, is interlaced, or where they are fields of two parities. right: None where the left one is shown alone.
+    """Raise RifeError where source frame ``index`` or the next one is interlaced, or where they are fields of different
+    parity. right: None where the left frame is not interpolated.
     """
     _refuse_interlaced(index, left)
     if right is None:
@@ -19,7 +19,7 @@ def refuse_fields(index: int, left: Frame, right: Frame | None) -> None:
         raise RifeError(
             f"source frames {index} and {index + 1} are fields of both parities (_Field {first} and {second}), as "
             "SeparateFields makes them: one lies half a line higher. Deinterlace instead, or interpolate one parity, "
-            "clip.std.SelectEvery(2, 0); where they are frames after all, clip.std.SetFieldBased(0)"
+            "clip.std.SelectEvery(2, 0); if they are frames after all, clip.std.SetFieldBased(0)"
         )
 
 
@@ -28,5 +28,5 @@ def _refuse_interlaced(index: int, frame: Frame) -> None:
     if based:
         raise RifeError(
             f"source frame {index} is interlaced (_FieldBased {based}), and fields cannot be interpolated as frames; "
-            "deinterlace it first, or, where it is progressive after all, clip.std.SetFieldBased(0)"
+            "deinterlace it first, or, if it is progressive after all, clip.std.SetFieldBased(0)"
         )

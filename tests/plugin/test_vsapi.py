@@ -1,6 +1,6 @@
-"""What native/frames.c does with a frame: its properties read and written, a new one like it, its planes.
+"""`Frame` and native/frames.c: properties read and written, new frames, planes.
 
-No reference is kept: `test_lifetime.TestReferences` runs all of it under VapourSynth's own account of living frames.
+`test_lifetime.TestReferences` tests that no reference is kept, with VapourSynth's debugging of frame references.
 """
 
 import ctypes
@@ -15,8 +15,8 @@ import vapoursynth as vs
 
 from vsrife.formats.colour import COLOUR_PROPS
 from vsrife.plugin import vsapi
+from vsrife.plugin.clip_info import format_of
 from vsrife.plugin.filter import Filter
-from vsrife.plugin.frames import format_of
 from vsrife.plugin.output_props import OutputProps, RifeKind
 from vsrife.plugin.source_props import CACHE_KEY_BYTES, SourceProps
 from vsrife.plugin.vsapi import Frame
@@ -31,12 +31,12 @@ def inside(average_model):
     def run[T](clip: vs.VideoNode, look: Callable[[Frame], T]) -> T:
         found: list[T] = []
 
-        def answer(self: Filter, n: int, context: object) -> object:
+        def produce(self: Filter, n: int, context: object) -> object:
             with self._core.frames(self._node, [0], context) as frames:
                 found.append(look(frames[0]))
                 return frames[0].copy().release()
 
-        with mock.patch.object(Filter, "answer", answer):
+        with mock.patch.object(Filter, "produce", produce):
             core.rife.RIFE(clip, model=average_model, device="cpu", sc=0, skip=0).get_frame(0).close()
         return found[0]
 
@@ -55,7 +55,7 @@ def told(frame: Frame) -> tuple[SourceProps, float | None]:
 
 
 def test_the_names_are_those_that_have_a_meaning(inside):
-    names = inside(blank(), lambda _: vsapi._source_prop_names())
+    names = inside(blank(), lambda _: vsapi.source_prop_names())
     assert set(COLOUR_PROPS) < set(names)
     assert inside(blank(), lambda _: vsapi.ffi().offsetof("RifeSourceProps", "time")) == CACHE_KEY_BYTES
 

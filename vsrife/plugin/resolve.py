@@ -1,4 +1,4 @@
-"""What the settings of a call come to on this machine; where that is not what the script says, the log tells."""
+"""What the settings of a call mean on this machine. If that differs from what the script requested, the log says so."""
 
 from pathlib import Path
 
@@ -12,7 +12,7 @@ __all__ = ["checkpoint", "device_name", "with_ensemble"]
 
 
 def device_name(core: Core, settings: Settings) -> str:
-    """The device as `resolve_device` takes it."""
+    """The name of the device, for `vsrife.engine.device.resolve_device`."""
     number = settings.ncnn.gpu
     if number is None:
         return settings.device
@@ -23,7 +23,7 @@ def device_name(core: Core, settings: Settings) -> str:
 
 
 def checkpoint(core: Core, settings: Settings) -> Path:
-    """The file of the network. Raises ModelError where it is not on this machine, and nothing that may stand for it."""
+    """The network's file. Raises ModelError if neither it nor a permitted substitute is on this machine."""
     model, said = settings.ncnn.model, settings.ncnn.model_from
     if model is None:
         return locate(settings.model)
@@ -36,9 +36,10 @@ def checkpoint(core: Core, settings: Settings) -> Path:
 
 
 def with_ensemble(core: Core, settings: Settings, *, supported: bool) -> bool:
-    """Whether to average with the motion found backwards. supported: whether the network can.
+    """Whether to average with the motion that is estimated backwards. supported: whether the network can do that.
 
-    ``ensemble=1`` is left to the network to refuse; the ncnn plugin's words for it are a wish.
+    ``ensemble=1`` on a network that cannot is an error, which is raised elsewhere. With the arguments of the ncnn
+    plugin that request it, a line of the log says that they have no effect.
     """
     if settings.ncnn.ensemble and not settings.ensemble and not supported:
         core.inform_once("RIFE: tta=1, or a model with ensemble, has no effect: this network has no ensemble")

