@@ -366,7 +366,7 @@ def test_a_phone_clip_scaled_by_its_average_rate_keeps_its_total():
 
 
 def test_cut_points_that_must_be_rounded_fall_on_four_million_parts_of_a_second():
-    """docs/timing.md, 2: the nearest multiple of 1 / lcm(b, 4,000,000)."""
+    """docs/timeline.md, 2: the nearest multiple of 1 / lcm(b, 4,000,000)."""
     ratio = F(5003, 2000)  # 720,000 * 5003 is beyond 31 bits
     for length in (F(3, 100), F(1001, 24000), F(3003, 90000), F(33, 1000), F(1470, 44100), F(900_900, 27_000_000)):
         grid = lcm(length.denominator, 4_000_000)
@@ -389,7 +389,7 @@ def test_cut_points_that_must_be_rounded_fall_on_four_million_parts_of_a_second(
     ],
 )
 def test_the_time_base_that_decides_whether_a_cut_point_stays_exact(length, ratio, grid):
-    """docs/timing.md, 1."""
+    """docs/timeline.md, 1."""
     first = FrameTiming(ratio=ratio, source_frames=4).duration(0, lambda _: length)
     exact = length / ratio
     assert first == (exact if grid is None else F(round(exact * grid), grid))
