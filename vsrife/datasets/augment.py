@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import interpolate
 
-from vsrife.datasets.draws import Draws
+from vsrife.datasets.scene_rng import SceneRng
 
 __all__ = ["Turn", "augment", "crop_places", "zoom_window", "zoomed"]
 
@@ -26,9 +26,9 @@ class Turn:
     backwards: Tensor
 
     @classmethod
-    def drawn(cls, draws: Draws, count: int, *, square: bool) -> Self:
+    def drawn(cls, rng: SceneRng, count: int, *, square: bool) -> Self:
         """Each for half of the samples; `exchanged` for none where the samples are no squares."""
-        across, down, exchanged, backwards = (draws.chance(count, of=0.5) for _ in range(4))
+        across, down, exchanged, backwards = (rng.chance(count, of=0.5) for _ in range(4))
         # With the two flips, exchanging rows and columns makes all eight positions of a square.
         return cls(across=across, down=down, exchanged=exchanged & square, backwards=backwards)
 
@@ -61,12 +61,12 @@ class Turn:
         return field
 
 
-def augment(frames: Tensor, t: Tensor, draws: Draws) -> tuple[Tensor, Tensor]:
+def augment(frames: Tensor, t: Tensor, rng: SceneRng) -> tuple[Tensor, Tensor]:
     """Flips both ways, quarter turns and time reversal, each for half of the samples, see `Turn`.
 
     frames: [N, 3, 3, H, W] of any dtype: left, truth, right. t: [N]. Returns new tensors of those shapes.
     """
-    return Turn.drawn(draws, len(frames), square=frames.shape[-1] == frames.shape[-2]).frames(frames, t)
+    return Turn.drawn(rng, len(frames), square=frames.shape[-1] == frames.shape[-2]).frames(frames, t)
 
 
 def _beside(condition: Tensor, field: Tensor) -> Tensor:

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import avg_pool2d, interpolate, pad
 
-from vsrife.datasets.draws import Draws
+from vsrife.datasets.scene_rng import SceneRng
 
 __all__ = ["code"]
 
@@ -21,15 +21,15 @@ _TO_LUMA_CHROMA: Final = ((0.299, 0.587, 0.114), (-0.168736, -0.331264, 0.5), (0
 _FROM_LUMA_CHROMA: Final = ((1.0, 0.0, 1.402), (1.0, -0.344136, -0.714136), (1.0, 1.772, 0.0))
 
 
-def code(draws: Draws, frames: Tensor) -> Tensor:
+def code(rng: SceneRng, frames: Tensor) -> Tensor:
     """Frames [n, F, 3, H, W] in 0..1 as if coded: those of one sample alike, chroma at half the resolution.
 
     The blocks begin anywhere, as a crop does; at one place for all.
     """
     count, number, _, height, width = frames.shape
-    step = torch.exp(draws.uniform(count, low=math.log(_FINEST), high=math.log(_COARSEST))) / 255
+    step = torch.exp(rng.uniform(count, low=math.log(_FINEST), high=math.log(_COARSEST))) / 255
     step = step.repeat_interleave(number, output_size=count * number)
-    top, left = draws.number(2 * _BLOCK), draws.number(2 * _BLOCK)
+    top, left = rng.number(2 * _BLOCK), rng.number(2 * _BLOCK)
     below, right = -(height + top) % (2 * _BLOCK), -(width + left) % (2 * _BLOCK)
     whole = pad(frames.flatten(0, 1), (left, right, top, below), mode="replicate")
     planes = _mixed(whole, _TO_LUMA_CHROMA)

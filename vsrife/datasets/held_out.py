@@ -1,4 +1,4 @@
-"""Shots of a pack that are kept from training, as a second set to measure on."""
+"""Shots of a pack that are excluded from training, as a second validation set."""
 
 from collections.abc import Iterator, Sequence
 from typing import Final, NamedTuple

@@ -21,10 +21,10 @@ from typing import Any, Final
 
 import torch
 
-from vsrife.datasets.elsewhere import beat, requested
+from vsrife.datasets.picture_store import PictureStore
+from vsrife.datasets.remote_maker import beat, requested
 from vsrife.datasets.scene_file import numbers_in, place_of, read_scene, write_scene
 from vsrife.datasets.scenes import scene_times
-from vsrife.datasets.stock import Stock
 from vsrife.datasets.synthetic import Synthetic, SyntheticSettings
 from vsrife.errors import RifeError
 
@@ -45,7 +45,7 @@ class Job:
     folder: Path
     key: str
     seed: int
-    stock: Stock
+    picture_store: PictureStore
     settings: SyntheticSettings
     truths: int
     nice: int
@@ -129,9 +129,9 @@ def _plain(job: Job) -> dict[str, Any]:
 
 
 def _job(plain: dict[str, Any]) -> Job:
-    stock = {key: None if path is None else Path(path) for key, path in plain.pop("stock").items()}
+    picture_store = {key: None if path is None else Path(path) for key, path in plain.pop("picture_store").items()}
     settings, folder = SyntheticSettings(**plain.pop("settings")), Path(plain.pop("folder"))
-    return Job(folder=folder, stock=Stock(**stock), settings=settings, **plain)
+    return Job(folder=folder, picture_store=PictureStore(**picture_store), settings=settings, **plain)
 
 
 class _Orders:
@@ -194,7 +194,7 @@ def _work() -> None:
     orders = _Orders()
     beat(job.folder)
     _tidy(job.folder)
-    source = Synthetic(job.stock.bank(), job.settings)
+    source = Synthetic(job.picture_store.bank(), job.settings)
     for number in _numbers(orders, job.folder, bytes.fromhex(job.key)):
         make_scene(job, source, number)
 

@@ -13,8 +13,8 @@ from torch import Tensor
 
 from vsrife.datasets.bank import Bank
 from vsrife.datasets.batch import Batch
-from vsrife.datasets.draws import mixed_seed
 from vsrife.datasets.ring import NOTHING, Plan, Planned, RingSettings, Server
+from vsrife.datasets.scene_rng import mixed_seed
 from vsrife.datasets.serving import Pick, as_batch
 from vsrife.datasets.synthetic import Synthetic, SyntheticSettings
 
@@ -47,7 +47,7 @@ class Pool(Planned):
         self._times: Tensor | None = None
 
     def close(self) -> None:
-        """Forget all scenes. A later draw draws them again."""
+        """Forget all scenes. A later draw makes them again."""
         self._held.clear()
         self._kept = self._times = None
 

@@ -20,11 +20,11 @@ import numpy as np
 import torch
 
 from vsrife.datasets.batch import Batch, concatenate
-from vsrife.datasets.elsewhere import MakerElsewhere
 from vsrife.datasets.maker import Job, Maker, Wanted
+from vsrife.datasets.picture_store import PictureStore
+from vsrife.datasets.remote_maker import RemoteMaker
 from vsrife.datasets.scene_file import StoredScene, numbers_in, place_of, read_scene
 from vsrife.datasets.serving import Pick, draw_picks, serve
-from vsrife.datasets.stock import Stock
 from vsrife.datasets.synthetic import SyntheticSettings
 from vsrife.errors import ArgumentError
 
@@ -36,18 +36,28 @@ _SPARE: Final = 4  # over those that are kept after the plan is done with them, 
 _POLL: Final = 0.01  # seconds
 
 _INDEX: Final = "ring.key"
-_MODULES: Final = (
-    "network/warp",
-    *(
-        f"datasets/{name}"
-        for name in (
-            *("bank", "compression", "draws", "elsewhere", "layers", "lettering", "light", "maker", "motion"),
-            *("overlays", "packing", "pictures", "scene_file", "scenes", "shades", "shapes", "stock", "synthetic"),
-            "text",
-        )
-    ),
+_SCENE_MODULES: Final = (
+    "bank",
+    "compression",
+    "layer_motion",
+    "layers",
+    "lettering",
+    "light",
+    "maker",
+    "overlays",
+    "packing",
+    "picture_store",
+    "pictures",
+    "remote_maker",
+    "scene_file",
+    "scene_rng",
+    "scenes",
+    "shades",
+    "shapes",
+    "synthetic",
+    "text",
 )
-"""What decides how a scene looks."""
+"""Modules of `vsrife.datasets` whose code decides how a scene looks; `network.warp` does too."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -255,7 +265,7 @@ class Ring(Planned):
         frame: tuple[int, int],
         settings: RingSettings,
         synthetic: SyntheticSettings,
-        stock: Stock,
+        picture_store: PictureStore,
         *,
         size: tuple[int, int],
         seed: int,
@@ -279,10 +289,16 @@ class Ring(Planned):
         self.waited = 0.0
         """Seconds that draws have waited for scenes, in total."""
         self._job = Job(
-            folder=folder, key="", seed=seed, stock=stock, settings=self.synthetic, truths=self.truths, nice=nice
+            folder=folder,
+            key="",
+            seed=seed,
+            picture_store=picture_store,
+            settings=self.synthetic,
+            truths=self.truths,
+            nice=nice,
         )
         self._job = replace(self._job, key=_key(self._job))
-        self._maker: Maker | MakerElsewhere | None = None
+        self._maker: Maker | RemoteMaker | None = None
         self._makes, self._behind = makes, behind
         self._asked: Wanted | None = None
         self._lock = threading.Lock()
@@ -328,20 +344,21 @@ class Ring(Planned):
         if wanted == self._asked and not wanted.first:
             return
         if self._maker is None:
-            self._maker = Maker(self._job) if self._makes else MakerElsewhere(self._job.folder)
+            self._maker = Maker(self._job) if self._makes else RemoteMaker(self._job.folder)
         self._maker.ask(wanted)
         self._asked = wanted
 
 
 def _key(job: Job) -> str:
     """What a scene depends on beside its number: settings, seed, pictures, and what draws it."""
-    package = Path(__file__).parents[2]
-    code = hashlib.sha256(b"".join((package / f"{name}.py").read_bytes() for name in _MODULES)).hexdigest()
+    here = Path(__file__).parent
+    paths = (here.parent / "network" / "warp.py", *(here / f"{name}.py" for name in _SCENE_MODULES))
+    code = hashlib.sha256(b"".join(path.read_bytes() for path in paths)).hexdigest()
     facts = {
         "settings": asdict(job.settings),
         "seed": job.seed,
         "truths": job.truths,
-        "pictures": job.stock.digest(),
+        "pictures": job.picture_store.digest(),
         "code": code,
         "versions": [torch.__version__, np.__version__, metadata.version("pillow")],
     }

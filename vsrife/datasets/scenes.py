@@ -7,8 +7,8 @@ import torch
 from torch import Tensor
 
 from vsrife.datasets.batch import Batch
-from vsrife.datasets.draws import Draws, mixed_seed
-from vsrife.datasets.motion import pixel_places
+from vsrife.datasets.layer_motion import pixel_places
+from vsrife.datasets.scene_rng import SceneRng, mixed_seed
 
 __all__ = ["Scenes", "concatenated", "flow_of", "lands_inside", "scene_times"]
 
@@ -66,10 +66,10 @@ def scene_times(seed: int, number: int, truths: int, any_time: float) -> list[fl
 
     any_time: share of the samples whose time is anywhere. With one truth that share of the scenes has it anywhere.
     """
-    draws = Draws(mixed_seed(seed, number, 1), torch.device("cpu"))
-    middle = float(draws.uniform()) >= any_time if truths == 1 else any_time < 1
+    rng = SceneRng(mixed_seed(seed, number, 1), torch.device("cpu"))
+    middle = float(rng.uniform()) >= any_time if truths == 1 else any_time < 1
     others = truths - middle
-    places = draws.uniform(others).tolist()
+    places = rng.uniform(others).tolist()
     return [0.5] * middle + [(part + place) / others for part, place in enumerate(places)]
 
 

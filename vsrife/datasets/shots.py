@@ -12,15 +12,15 @@ from torch import Tensor
 from vsrife.datasets.augment import Turn, crop_places, zoom_window, zoomed
 from vsrife.datasets.batch import Batch, with_motion, without_motion
 from vsrife.datasets.colours import Colours
-from vsrife.datasets.draws import Draws, mixed_seed
 from vsrife.datasets.labels import Labels
+from vsrife.datasets.scene_rng import SceneRng, mixed_seed
 from vsrife.datasets.scenes import lands_inside
 from vsrife.errors import ArgumentError
 
-__all__ = ["ResidentShots", "ShotSettings", "Shots", "Windows"]
+__all__ = ["ClipWindowDataset", "InMemoryShots", "ShotReader", "ShotSettings"]
 
 
-class Shots(Protocol):
+class ShotReader(Protocol):
     """Frames of numbered shots, wherever they are."""
 
     @property
@@ -38,7 +38,7 @@ class Shots(Protocol):
         ...
 
 
-class ResidentShots:
+class InMemoryShots:
     """Shots that lie in memory, on one device: uint8 [F, 3, h, w] each."""
 
     def __init__(self, shots: Sequence[Tensor]) -> None:
@@ -88,12 +88,12 @@ class ShotSettings:
             raise ArgumentError(f"zoom ({list(self.zoom)}) must be the least and the most, of 0.1 to 10")
 
 
-class Windows:
+class ClipWindowDataset:
     """Windows of shots, cropped at random and augmented as the paper does, on `device`."""
 
     def __init__(
         self,
-        shots: Shots,
+        shots: ShotReader,
         settings: ShotSettings,
         device: torch.device,
         *,
@@ -149,7 +149,7 @@ class Windows:
 
         as_made: none is zoomed.
         """
-        host = Draws(seed, torch.device("cpu"))
+        host = SceneRng(seed, torch.device("cpu"))
         spans = [self.settings.spans[n] for n in host.integers(count, high=len(self.settings.spans)).tolist()]
         starts, between, down, across = host.uniform(4, count).tolist()
         places: list[tuple[int, int]] = []
@@ -173,7 +173,7 @@ class Windows:
         times = torch.tensor(t).to(self.device, non_blocking=True)
         turn = None
         if self._augmented:
-            turn = Turn.drawn(Draws(mixed_seed(seed, 1), self.device), count, square=crop[0] == crop[1])
+            turn = Turn.drawn(SceneRng(mixed_seed(seed, 1), self.device), count, square=crop[0] == crop[1])
             frames, times = turn.frames(frames, times)
         frames = frames.float() / 255
         if self.settings.coloured:
@@ -188,7 +188,7 @@ class Windows:
         inside = torch.cat((lands_inside(flow[:, :2]), lands_inside(flow[:, 2:])), dim=1)
         return with_motion(frames, times, flow, trust * inside)
 
-    def _labelled(self, host: Draws, spans: Sequence[int]) -> list[Sequence[tuple[int, int]]]:
+    def _labelled(self, host: SceneRng, spans: Sequence[int]) -> list[Sequence[tuple[int, int]]]:
         """For each sample the windows that it is one of, shot and first frame; none where it may be any."""
         if self._labels is None:
             return [()] * len(spans)
@@ -197,10 +197,10 @@ class Windows:
 
     def _zooms(self, count: int, seed: int) -> list[float]:
         """By how much each sample is enlarged; as many are as much larger as smaller, on a logarithmic scale."""
-        draws = Draws(mixed_seed(seed, 2), torch.device("cpu"))
+        rng = SceneRng(mixed_seed(seed, 2), torch.device("cpu"))
         low, high = (math.log(factor) for factor in self.settings.zoom)
-        changed = draws.chance(count, of=self.settings.zoomed)
-        factors: list[float] = torch.where(changed, draws.uniform(count, low=low, high=high).exp(), 1.0).tolist()
+        changed = rng.chance(count, of=self.settings.zoomed)
+        factors: list[float] = torch.where(changed, rng.uniform(count, low=low, high=high).exp(), 1.0).tolist()
         return factors
 
     def _window(self, span: int, share: float) -> tuple[int, int]:

@@ -10,7 +10,7 @@ import vapoursynth as vs
 from vsrife.datasets.clips import find_clips, open_clip
 from vsrife.errors import ArgumentError
 from vsrife.evaluation.metrics import Picture
-from vsrife.evaluation.samples import Sample, Samples, drawn, pictures
+from vsrife.evaluation.samples import Sample, SampleSet, drawn, pictures
 
 __all__ = ["CUT", "SAMPLES", "hd", "moving_pairs", "skip_frame"]
 
@@ -49,7 +49,7 @@ def moving_pairs(clip: vs.VideoNode, span: int, limit: int) -> Iterator[int]:
             yield n
 
 
-def skip_frame(folder: Path, limit: int | None, multi: int) -> Iterator[Samples]:
+def skip_frame(folder: Path, limit: int | None, multi: int) -> Iterator[SampleSet]:
     """The clips of a folder, of each `limit` pairs of frames that are `multi` apart. A clip without any is left out.
 
     Raises ArgumentError for a folder without clips, a clip that cannot be read, and where no pair of any clip counts.
@@ -65,15 +65,15 @@ def skip_frame(folder: Path, limit: int | None, multi: int) -> Iterator[Samples]
         raise ArgumentError(f"folder ({folder}) must have clips of {multi + 1} frames or more that move")
 
 
-def _taken_away(clip: vs.VideoNode, multi: int, row: str, group: str, firsts: list[int]) -> Samples:
+def _taken_away(clip: vs.VideoNode, multi: int, row: str, group: str, firsts: list[int]) -> SampleSet:
     members = tuple(
         Sample(row=row, group=group, name=str(n), left=n // multi, truths=tuple(range(n + 1, n + multi)))
         for n in firsts
     )
-    return Samples(given=clip[::multi], truth=clip, multi=multi, members=members)
+    return SampleSet(given=clip[::multi], truth=clip, multi=multi, members=members)
 
 
-def hd(folder: Path, limit: int | None, multi: int) -> Iterator[Samples]:
+def hd(folder: Path, limit: int | None, multi: int) -> Iterator[SampleSet]:
     """The eleven files of the HD benchmark, `HD544p_GT/Sintel_Alley2_1280x544.yuv` and so on: bare frames of YUV420P8.
 
     Pairs n, n + multi for n = 0, multi, ... up to frame 100. The planes are read as full-range BT.601, which is what

@@ -16,7 +16,7 @@ from vsrife.errors import RifeError
 from vsrife.evaluation.examples import Example, Frame, Gallery
 from vsrife.evaluation.metrics import MEASURES, Picture
 from vsrife.evaluation.protocols import Protocol
-from vsrife.evaluation.samples import Samples, pictures
+from vsrife.evaluation.samples import SampleSet, pictures
 from vsrife.evaluation.vmaf import Vmaf, find_vmaf
 
 __all__ = ["AVERAGE", "Result", "Row", "evaluate"]
@@ -154,7 +154,7 @@ def evaluate(
     return result
 
 
-def _frames(samples: Samples, models: Mapping[str, str | None], device: str, precision: Precision) -> Iterator[Frame]:
+def _frames(samples: SampleSet, models: Mapping[str, str | None], device: str, precision: Precision) -> Iterator[Frame]:
     """Every moment of every sample, in order, as each method makes it."""
     steps = range(1, samples.multi)
     given = pictures(samples.given, (sample.left + side for sample in samples.members for side in (0, 1)))
@@ -194,7 +194,9 @@ def _average(left: Picture, right: Picture, time: Fraction) -> Picture:
 class _Scorer:
     """The figures of one run of samples; to be used by `with`."""
 
-    def __init__(self, samples: Samples, methods: Sequence[str], measures: Sequence[str], program: str | None) -> None:
+    def __init__(
+        self, samples: SampleSet, methods: Sequence[str], measures: Sequence[str], program: str | None
+    ) -> None:
         """measures: of single pictures. program: for VMAF, where that is wanted."""
         self._methods = methods
         self._measures = measures

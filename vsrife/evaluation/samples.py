@@ -13,7 +13,7 @@ import vapoursynth as vs
 
 from vsrife.evaluation.metrics import Picture
 
-__all__ = ["Sample", "Samples", "drawn", "pictures"]
+__all__ = ["Sample", "SampleSet", "drawn", "pictures"]
 
 AHEAD: Final = 4
 """Frames that are asked for before they are needed, so that decoding, the network and measuring overlap."""
@@ -35,7 +35,7 @@ class Sample:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
-class Samples:
+class SampleSet:
     """Of one size. given, truth: RGB24 clips; the filter sees the first one alone. multi: one more than a sample
     has truths.
     """
