@@ -129,7 +129,7 @@ def test_time_that_readers_waited_is_counted() -> None:
     [
         (0, [MixPhase(weights={"clips": 1})], r"^count \(0\) must be at least 1"),
         (1, [MixPhase(start=5, weights={"clips": 1})], r"^phases must have one with start 0"),
-        (1, [MixPhase(weights={"films": 1})], r"^weights \(films\) must name a source; there are: synthetic, clips$"),
+        (1, [MixPhase(weights={"films": 1})], r"^weights \(films\) must name one of the sources: synthetic, clips$"),
         (1, [MixPhase(weights={"clips": 0})], r"must be at least 0 and not all 0$"),
         (1, [MixPhase(weights={"clips": 2, "synthetic": -1})], r"must be at least 0 and not all 0$"),
         (1, [MixPhase()], r"must be at least 0 and not all 0$"),

@@ -290,7 +290,7 @@ def test_scenes_of_other_settings_are_made_anew(make, tmp_path) -> None:
     other = make(synthetic=dataclasses.replace(PLAIN, layers=1), say=told.append)
     assert len(told) == 1
     assert told[0].startswith(f"data.ring ({tmp_path / 'ring'}): ")
-    assert told[0].endswith(" scenes of other settings or another version are made anew")
+    assert told[0].endswith(" scenes of other settings or another version are replaced")
     assert numbers_in(tmp_path / "ring") == set()
     again = read(other, range(2))
     told.clear()
@@ -345,8 +345,8 @@ def test_another_process_does_not_wait_for_a_maker_that_has_ended(pair, tmp_path
     with pytest.raises(RifeError) as caught:
         read(pair[1], range(1))
     assert str(caught.value) == (
-        f"data.ring ({tmp_path / 'ring'}) must have its maker of scenes, which was not heard of for 3 s; see maker.log "
-        "there, and start the run again to carry on"
+        f"data.ring ({tmp_path / 'ring'}) must have a running maker of scenes, which gave no sign for 3 s; see "
+        "maker.log there, and start the run again to resume it"
     )
 
 
@@ -390,7 +390,7 @@ def test_a_maker_that_ends_is_told_in_one_line(make, tmp_path) -> None:
         read(ring, range(1, 30))
     line = str(caught.value)
     assert line.startswith(
-        f"data.ring ({tmp_path / 'ring'}) must have its maker of scenes, which ended by signal SIGKILL"
+        f"data.ring ({tmp_path / 'ring'}) must have a running maker of scenes, which ended by signal SIGKILL"
     )
     assert "\n" not in line
 

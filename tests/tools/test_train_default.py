@@ -186,7 +186,7 @@ def test_what_the_note_tells_of_teachers(tool, tmp_path):
     own = config_of({"run": {"folder": "a", "steps": 5000}, "data": {"pictures": str(tmp_path)}})
     assert tool.teachers(own) == tool.TEACHERS
     begun = replace(own, run=replace(own.run, start=tmp_path))
-    with pytest.raises(RifeError, match=r"^teachers \(missing\) must tell by which ones .* was taught, too; add"):
+    with pytest.raises(RifeError, match=r"^teachers \(missing\) must name those of .* too; add"):
         tool.teachers(begun)
     networks = [{"file": "flownet_v4.0.pkl", "sha256": ["0a1b"], "scale": 1.0}]
     table = {"pack": str(tmp_path), "labels": str(tmp_path), "mix": [{"clips": 1.0}]}
@@ -195,7 +195,7 @@ def test_what_the_note_tells_of_teachers(tool, tmp_path):
     assert tool.teachers(labelled).endswith(":\n\n- RIFE 4.0, MIT, sha256 0a1b")
     networks[0]["file"] = "mine.pkl"
     (tmp_path / "labels.json").write_text(json.dumps({"made_of": {"networks": networks}}))
-    with pytest.raises(RifeError, match=r"^teachers \(missing\) must tell the licence of mine.pkl, which data.labels"):
+    with pytest.raises(RifeError, match=r"^teachers \(missing\) must name the licence of mine.pkl, which made data.labels"):
         tool.teachers(labelled)
 
 

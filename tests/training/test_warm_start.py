@@ -58,7 +58,7 @@ def test_weights_that_fit_nowhere_are_refused(tmp_path):
     with pytest.raises(ArgumentError, match="no name and shape match"):
         load_start(tmp_path / "one.safetensors", params, average, ())
     with pytest.raises(
-        ArgumentError, match=r"^run.start \(.*\) must be a state, .* or a .safetensors file; it is none"
+        ArgumentError, match=r"^run.start \(.*\) must be a checkpoint, .* or a .safetensors file"
     ):
         load_start(tmp_path / "nothing.safetensors", params, average, ())
 

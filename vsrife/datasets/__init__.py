@@ -1,6 +1,6 @@
-"""Training samples: synthetic motion, clips, Vimeo90K; packed pictures; the mixture that the training loop reads.
+"""Training samples: synthetic motion, clips, Vimeo90K; packs of pictures and clips; the data loader that mixes them.
 
-Every source yields `Batch`; `MixedDataLoader` mixes sources. docs/data.md shows how the parts are put together.
+Every source yields `Batch`; `MixedDataLoader` mixes sources. docs/data.md has an example.
 """
 
 from vsrife.datasets.bank import Bank, make_bank

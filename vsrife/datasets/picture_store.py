@@ -1,4 +1,4 @@
-"""Where the pictures lie that synthetic scenes are made of: in a pack, or in folders."""
+"""The pictures of synthetic scenes, in a pack or in folders."""
 
 import hashlib
 from collections.abc import Iterator
@@ -15,14 +15,14 @@ __all__ = ["PictureStore"]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PictureStore:
-    """pack: from tools/pack_data.py; or, without one, folders of pictures and of cut-outs, which may be missing."""
+    """pack: a folder made by tools/pack_data.py; or, without one, folders of pictures and, optionally, cut-outs."""
 
     pack: Path | None = None
     pictures: Path | None = None
     cutouts: Path | None = None
 
     def bank(self) -> Bank:
-        """All of it, read now. Raises ArgumentError, which names folder or file, where something cannot be read."""
+        """Read all pictures. Raises ArgumentError, which names the folder or file, if one cannot be read."""
         if self.pack:
             pack = open_pack(self.pack)
             return make_bank(pack.pictures(), pack.cutouts())
@@ -32,7 +32,7 @@ class PictureStore:
         )
 
     def digest(self) -> str:
-        """The same for the same bytes, wherever they lie. Raises ArgumentError as `bank`."""
+        """A digest of the files' bytes, independent of their place. Raises ArgumentError as `bank`."""
         if self.pack:
             files = open_pack(self.pack).about["files"]
             sums = [figures["sha256"] for name, figures in files.items() if name.startswith("pictures-")]

@@ -1,7 +1,7 @@
-"""A maker of scenes that another process has started, one of those that train together and see the same folder.
+"""The maker of scenes of another training process, which shares the folder.
 
-maker.alive     changed every second while a maker works there
-wanted/NUMBER   an empty file for a scene that a process did not find; removed when the scene is there
+maker.alive     touched every second while a maker works there
+wanted/NUMBER   an empty file that requests a missing scene; removed when the scene exists
 """
 
 import contextlib
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 __all__ = ["PATIENCE", "RemoteMaker", "beat", "requested"]
 
 PATIENCE: Final = 120.0
-"""Seconds without a sign of the maker after which it is not waited for any more; it needs some to begin."""
+"""Seconds without a sign of the maker after which waiting for it is given up; it needs some to start."""
 
 _ALIVE: Final = "maker.alive"
 _WANTED: Final = "wanted"
@@ -27,7 +27,7 @@ _BEAT: Final = 1.0
 
 
 class RemoteMaker:
-    """As `maker.Maker`, which another process tells what comes next; here only what is missing is asked for."""
+    """As `maker.Maker`, but the maker belongs to another process; only missing scenes are requested."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -35,27 +35,27 @@ class RemoteMaker:
         self._since = time.monotonic()
 
     def ask(self, wanted: "Wanted") -> None:
-        """For the scenes that are not there; raises nothing."""
+        """Request the scenes `wanted.first`; raises nothing."""
         self._since = time.monotonic()
         for number in wanted.first:
-            asked = self._folder / _WANTED / str(number)
-            asked.parent.mkdir(exist_ok=True)
-            asked.touch()
+            request = self._folder / _WANTED / str(number)
+            request.parent.mkdir(exist_ok=True)
+            request.touch()
 
     def check(self) -> None:
-        """Raises RifeError where there was no sign of the maker for too long."""
-        # Clocks of two machines may differ, so it is only asked whether the sign changes.
+        """Raise RifeError if there was no sign of the maker for too long."""
+        # Clocks of two machines may differ, so only changes of the time stamp are used.
         seen, now = self._sign(), time.monotonic()
         if seen != self._seen:
             self._seen, self._since = seen, now
         elif now - self._since > PATIENCE:
             raise RifeError(
-                f"data.ring ({self._folder}) must have its maker of scenes, which was not heard of for {PATIENCE:g} s; "
-                "see maker.log there, and start the run again to carry on"
+                f"data.ring ({self._folder}) must have a running maker of scenes, which gave no sign for "
+                f"{PATIENCE:g} s; see maker.log there, and start the run again to resume it"
             )
 
     def close(self) -> None:
-        """The maker is another process' own."""
+        """Does nothing: the maker belongs to another process."""
 
     def _sign(self) -> int | None:
         try:
@@ -65,11 +65,11 @@ class RemoteMaker:
 
 
 def beat(folder: Path) -> None:
-    """From now on show to other processes that this one is alive."""
+    """Show other processes from now on that this one is alive."""
 
     def work() -> None:
         while True:
-            with contextlib.suppress(OSError):  # a sign that is missed does no harm, the next one is near
+            with contextlib.suppress(OSError):  # a missed sign does no harm, the next one follows soon
                 (folder / _ALIVE).touch()
             time.sleep(_BEAT)
 
@@ -77,7 +77,7 @@ def beat(folder: Path) -> None:
 
 
 def requested(folder: Path, key: bytes) -> list[int]:
-    """The scenes that are asked for and still missing."""
+    """The requested scenes that are still missing."""
     numbers = []
     for path in (folder / _WANTED).glob("[0-9]*"):
         if read_scene(folder, int(path.name), key) is None:

@@ -1,4 +1,4 @@
-"""Random numbers of one scene batch: drawn on the host, so that a seed makes the same scene on every device."""
+"""Random numbers for synthetic scenes, generated on the host so that a seed gives the same scene on every device."""
 
 import math
 from typing import Final
@@ -10,18 +10,18 @@ from torch import Tensor
 __all__ = ["GOLDEN", "SceneRng", "mixed_seed"]
 
 GOLDEN: Final = 0.6180339887498949
-"""Its multiples, without their whole part, fall evenly into any intervals: shares hold in any run of numbers."""
+"""The golden ratio: the fractional parts of its multiples are evenly distributed, in any run of numbers."""
 
 _LARGEST: Final = 2**63 - 1
 
 
 def mixed_seed(*numbers: int) -> int:
-    """One seed out of several numbers of at least 0; far apart for numbers that are close."""
+    """One seed from several numbers of at least 0."""
     return int(np.random.SeedSequence(numbers).generate_state(1, np.uint64)[0]) & _LARGEST
 
 
 class SceneRng:
-    """Numbers from one seed, on `device`. Two of the same seed and calls give the same numbers."""
+    """Random numbers on `device`; the same seed and calls give the same numbers."""
 
     def __init__(self, seed: int, device: torch.device) -> None:
         self.device = device
@@ -30,15 +30,15 @@ class SceneRng:
         self._seed = seed
 
     def uniform(self, *shape: int, low: float = 0.0, high: float = 1.0) -> Tensor:
-        """From `low` to `high`."""
+        """Uniform from `low` to `high`."""
         return self._placed(torch.rand(shape, generator=self._host) * (high - low) + low)
 
     def normal(self, *shape: int) -> Tensor:
-        """Mean 0, deviation 1."""
+        """Normal with mean 0 and deviation 1."""
         return self._placed(torch.randn(shape, generator=self._host))
 
     def exponential(self, *shape: int, mean: float) -> Tensor:
-        """From 0 up."""
+        """Exponential with this mean."""
         return self._placed(-mean * torch.log1p(-torch.rand(shape, generator=self._host)))
 
     def integers(self, *shape: int, high: int) -> Tensor:
@@ -46,7 +46,7 @@ class SceneRng:
         return self._placed(torch.randint(high, shape, generator=self._host))
 
     def number(self, high: int) -> int:
-        """One from 0 to `high` - 1, which stays on the host."""
+        """An int from 0 to `high` - 1."""
         return int(torch.randint(high, (), generator=self._host))
 
     def chance(self, *shape: int, of: float) -> Tensor:
@@ -54,7 +54,7 @@ class SceneRng:
         return self._placed(torch.rand(shape, generator=self._host) < of)
 
     def chosen(self, count: int, *, of: float) -> Tensor:
-        """Which of `count` are chosen, each with probability `of`: int64, ascending, how many is known on the host."""
+        """Indices below `count`, each chosen with probability `of`: int64, ascending; the host has their number."""
         return self._placed((torch.rand(count, generator=self._host) < of).nonzero()[:, 0])
 
     def order(self, count: int) -> Tensor:
@@ -67,7 +67,7 @@ class SceneRng:
         return torch.stack((angle.cos(), angle.sin()), dim=1)
 
     def noise(self, *shape: int) -> Tensor:
-        """As `normal`, made on the device itself: for pictures. The numbers depend on the kind of device."""
+        """As `normal`, generated on the device itself, for images. The numbers depend on the kind of device."""
         if self._local is None:
             self._local = torch.Generator(self.device).manual_seed(self._seed)
         return torch.randn(shape, generator=self._local, device=self.device)

@@ -31,11 +31,11 @@ class Scenes:
     known: Tensor
 
     def __getitem__(self, which: slice) -> "Scenes":
-        """Some of the scenes, as views."""
+        """A slice of the scenes, as views."""
         return Scenes(**{field.name: getattr(self, field.name)[which] for field in fields(self)})
 
     def batch(self) -> Batch:
-        """Each scene with its first truth, as a sample."""
+        """Each scene with its first true frame, as a sample."""
         left, truth, right = (self.frames[:, frame].contiguous() for frame in (0, 1, -1))
         t = self.t[:, 0].reshape(-1, 1, 1, 1).clone()
         return Batch(
@@ -74,5 +74,5 @@ def scene_times(seed: int, number: int, truths: int, any_time: float) -> list[fl
 
 
 def concatenated(parts: Sequence[Scenes]) -> Scenes:
-    """All scenes of several, of one size and number of truths."""
+    """Scenes of one size and number of true frames in one."""
     return Scenes(**{field.name: torch.cat([getattr(part, field.name) for part in parts]) for field in fields(Scenes)})

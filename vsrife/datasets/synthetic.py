@@ -1,4 +1,4 @@
-"""Synthetic motion: pictures that move over each other, with the exact flow and what is hidden.
+"""Synthetic motion: pictures that move over each other, with exact flow and visibility.
 
 Every scene is a background and one to six layers, cards, before it. The cards of all scenes are one batch: a batch is
 some hundred operations, however many samples it has, and there is no work per pixel in Python. What stands still over
@@ -13,8 +13,8 @@ import torch
 from torch import Tensor
 
 from vsrife.datasets.bank import Bank
-from vsrife.datasets.batch import Batch, concatenate
-from vsrife.datasets.compression import code
+from vsrife.datasets.batch import Batch, Source, concatenate
+from vsrife.datasets.compression import compress
 from vsrife.datasets.layer_motion import draw_camera
 from vsrife.datasets.layers import Look, draw_backgrounds, draw_cards
 from vsrife.datasets.light import draw_changes
@@ -95,7 +95,7 @@ class _View:
     way: Tensor
 
 
-class Synthetic:
+class Synthetic(Source):
     """A source of synthetic samples, made on the bank's device.
 
     Scenes are drawn on the host, so that a seed gives the same ones on every device; noise is made on the device.
@@ -115,7 +115,7 @@ class Synthetic:
         position: int = 0,  # noqa: ARG002 - only sources whose samples change in the course of a run read it
         as_made: bool = False,  # noqa: ARG002 - all are
     ) -> Batch:
-        """`count` samples, without gradients; the last ones are those with motion blur. `position` changes nothing."""
+        """`count` samples; those with motion blur come last. `position` has no effect."""
         size = size or (self.settings.height, self.settings.width)
         batches = []
         for number, blur, rng in self._groups(count, seed):
@@ -135,7 +135,7 @@ class Synthetic:
         return concatenated(parts)
 
     def _groups(self, count: int, seed: int) -> list[tuple[int, bool, SceneRng]]:
-        """Scenes without motion blur, then those with it."""
+        """Groups of scenes: without motion blur, then with it."""
         blurred = round(self.settings.blurred * count)
         numbers = [(number, blur) for number, blur in ((count - blurred, False), (blurred, True)) if number]
         device = self.bank.backgrounds.device
@@ -204,7 +204,7 @@ class Synthetic:
         frames = torch.stack(seen, dim=1)
         coded = rng.chosen(count, of=settings.compressed)
         if len(coded):
-            frames[coded] = code(rng, frames[coded])
+            frames[coded] = compress(rng, frames[coded])
         return _moving(frames, t, view, through, overlay[:, 3:], changes.followed)
 
 
@@ -221,13 +221,13 @@ def _heads(cards: Sequence[int]) -> list[int]:
 
 
 def _foremost(heads: list[int]) -> Tensor:
-    """The number of each scene's last card, among those of `_heads`."""
+    """The index of the last card of each scene, in the order of `_heads`."""
     first = [sum(heads[:index]) for index in range(len(heads))]
     return torch.tensor([first[sum(head > scene for head in heads) - 1] + scene for scene in range(heads[0])])
 
 
 def _view(looks: list[Look], heads: list[int], count: int) -> _View:
-    """From the foremost layer back: what each shows through those before it."""
+    """Composite the layers from front to back."""
     background = looks[0]
     _, _, frames, height, width = background.pictures.shape
     picture = background.pictures.new_zeros((count, 3, frames, height, width))

@@ -25,7 +25,7 @@ class Vimeo:
     """
 
     def __init__(self, folder: Path, split: Literal["train", "test"] = "train", *, threads: int = 8) -> None:
-        """Raises ArgumentError, which names the folder or file and what is expected, when the layout is another one."""
+        """Raises ArgumentError, which names the folder or file and what is expected, if the layout is different."""
         kinds = [kind for kind in _FRAMES if (folder / f"{kind}_{split}list.txt").is_file()]
         expected = f"tri_{split}list.txt or sep_{split}list.txt, and sequences/00001/0001/im1.png"
         if len(kinds) != 1 or not (folder / "sequences").is_dir():
@@ -51,7 +51,7 @@ class Vimeo:
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="vimeo")
 
     def read(self, places: Sequence[tuple[int, int]]) -> Sequence[Tensor]:
-        """Decoded now. Raises ArgumentError for a picture that is missing or broken."""
+        """Decode the frames. Raises ArgumentError for a picture that is missing or damaged."""
         return list(self._pool.map(lambda place: read_picture(self._path(self._names[place[0]], place[1])), places))
 
     def _path(self, name: str, frame: int) -> Path:

@@ -1,4 +1,4 @@
-"""Skip-frame: frames of a clip are taken away and made again. Any folder of clips, and the HD benchmark."""
+"""Skip-frame protocols: frames of a clip are removed and interpolated. Any folder of clips, and the HD benchmark."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,7 +10,7 @@ import vapoursynth as vs
 from vsrife.datasets.clips import find_clips, open_clip
 from vsrife.errors import ArgumentError
 from vsrife.evaluation.metrics import Picture
-from vsrife.evaluation.samples import Sample, SampleSet, drawn, pictures
+from vsrife.evaluation.samples import Sample, SampleSet, clip_from_planes, pictures
 
 __all__ = ["CUT", "SAMPLES", "hd", "moving_pairs", "skip_frame"]
 
@@ -18,10 +18,10 @@ CUT: Final = 0.12
 """Mean absolute difference of two frames, of 1, above which they count as a cut."""
 
 SAMPLES: Final = 16
-"""Of a clip, where no limit is given."""
+"""Pairs of each clip without a limit."""
 
 HD_LAST: Final = 100
-"""The last frame of an HD sequence that is looked at."""
+"""The last frame of an HD sequence that is used."""
 
 HD_SEQUENCES: Final = {
     "HD544p_GT": (
@@ -50,7 +50,7 @@ def moving_pairs(clip: vs.VideoNode, span: int, limit: int) -> Iterator[int]:
 
 
 def skip_frame(folder: Path, limit: int | None, multi: int) -> Iterator[SampleSet]:
-    """The clips of a folder, of each `limit` pairs of frames that are `multi` apart. A clip without any is left out.
+    """The clips of a folder, each with `limit` pairs of frames that are `multi` apart. Clips without any are left out.
 
     Raises ArgumentError for a folder without clips, a clip that cannot be read, and where no pair of any clip counts.
     """
@@ -96,7 +96,7 @@ def _raw(folder: Path, file: Path, size: tuple[int, int], multi: int) -> vs.Vide
     width, height = size
     path = folder / file
     if not path.is_file():
-        raise ArgumentError(f"folder ({folder}) must be the HD benchmark with {file}, which is not there")
+        raise ArgumentError(f"folder ({folder}) must be the HD benchmark; {file} is missing")
     whole, rest = divmod(path.stat().st_size, width * height * 3 // 2)
     if rest or whole < multi + 1:
         raise ArgumentError(f"file ({path}) must hold {multi + 1} or more whole frames of {width}x{height} YUV420P8")
@@ -107,6 +107,6 @@ def _raw(folder: Path, file: Path, size: tuple[int, int], multi: int) -> vs.Vide
         for begin, end, shrink in ((0, luma, 1), (luma, luma * 5 // 4, 2), (luma * 5 // 4, luma * 3 // 2, 2)):
             yield frames[number, begin:end].reshape(height // shrink, width // shrink)
 
-    clip = drawn(width, height, vs.YUV420P8, whole, planes)
+    clip = clip_from_planes(width, height, vs.YUV420P8, whole, planes)
     marked = clip.std.SetFrameProps(_Matrix=vs.MATRIX_ST170_M, _Range=vs.RANGE_FULL, _ChromaLocation=vs.CHROMA_CENTER)
     return marked.resize.Bicubic(format=vs.RGB24)

@@ -1,4 +1,4 @@
-"""The protocols by name: where their frames come from, what is measured and what the paper reports."""
+"""The protocols by name: where their frames come from, what is measured, and what the paper reports."""
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass

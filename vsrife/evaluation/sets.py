@@ -1,4 +1,4 @@
-"""The published sets of triplets, each from its official layout. What is missing is told before it is measured."""
+"""The published sets of triplets in their official layouts. Missing files are reported before anything is measured."""
 
 import re
 from collections.abc import Iterator
@@ -11,7 +11,7 @@ import vapoursynth as vs
 from vsrife.datasets.pictures import picture_size, read_picture
 from vsrife.errors import ArgumentError
 from vsrife.evaluation.metrics import Picture
-from vsrife.evaluation.samples import Sample, SampleSet, drawn
+from vsrife.evaluation.samples import Sample, SampleSet, clip_from_planes
 
 __all__ = ["middlebury", "snu_film", "ucf101", "vimeo90k"]
 
@@ -27,7 +27,7 @@ _TEST_FOLDER: Final = re.compile(r"(?:^|/)test/")
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Triplet:
-    """Three picture files; the one between is the truth. row, group: as of a Sample."""
+    """Three picture files, the middle one being the true frame. row, group: as in Sample."""
 
     row: str
     group: str = ""
@@ -125,13 +125,13 @@ def _lines(listing: Path, limit: int | None) -> list[str]:
 
 
 def _samples_by_size(triplets: list[Triplet]) -> Iterator[SampleSet]:
-    """The triplets, those of one size together. Raises ArgumentError for one that is not whole, before the first."""
+    """The triplets grouped by size. Raises ArgumentError before the first one if a file is missing."""
     by_size: dict[tuple[int, int], list[Triplet]] = {}
     for triplet in triplets:
         files = (triplet.left, triplet.truth, triplet.right)
         for path in files:
             if not path.is_file():
-                raise ArgumentError(f"picture ({path}) must be there: the set is not whole")
+                raise ArgumentError(f"picture ({path}) must exist: the set is incomplete")
         sizes = {picture_size(path) for path in files}
         if len(sizes) != 1:
             raise ArgumentError(f"picture ({triplet.truth}) must have the size of its neighbours")
@@ -153,10 +153,10 @@ def _samples(size: tuple[int, int], triplets: list[Triplet]) -> SampleSet:
 
 
 def _clip_of(size: tuple[int, int], files: list[Path]) -> vs.VideoNode:
-    """An RGB24 clip whose frames are picture files; each is read when its frame is asked for."""
+    """An RGB24 clip whose frames are picture files, read on request."""
 
     def planes(number: int) -> Picture:
         read: Picture = read_picture(files[number]).numpy()
         return read
 
-    return drawn(*size, vs.RGB24, len(files), planes)
+    return clip_from_planes(*size, vs.RGB24, len(files), planes)
