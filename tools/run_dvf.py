@@ -84,55 +84,55 @@ def distance(picture: Tensor, truth: Tensor) -> Tensor:
 
 
 class Contestant:
-    """One of the two networks while it learns. seconds: of the processor, so far. losses: of each step."""
+    """One of the two networks in training. seconds: processor time so far. losses: one of each step."""
 
-    def __init__(self, name: str, seed: int, asked: Optimiser) -> None:
+    def __init__(self, name: str, seed: int, settings: Optimiser) -> None:
         torch.manual_seed(seed)
         self.name = name
         self.sees_edges = name == "privileged"
         self.params = FlatParams(Dvf(), DEVICE, torch.float32)
-        self.optimiser = AdamWWithEma(self.params.flat, asked)
+        self.optimiser = AdamWWithEma(self.params.flat, settings)
         self.seconds = 0.0
         self.losses: list[float] = []
 
     def learn(self, left: Tensor, truth: Tensor, right: Tensor, rate: float) -> None:
         """One step on frames [N, 3, H, W] in 0..1."""
         started = time.process_time()
-        answer: Voxels = self.params(left, right, self._told(truth))
-        loss = distance(answer.picture, truth)
+        output: Voxels = self.params(left, right, self._edges_of(truth))
+        loss = distance(output.picture, truth)
         loss.backward()  # type: ignore[no-untyped-call]
         self.optimiser.step(rate)
         self.losses.append(loss.item())
         self.seconds += time.process_time() - started
 
     @torch.inference_mode()
-    def answer(self, left: Tensor, right: Tensor, edges: Tensor | None) -> Voxels:
-        """By the averaged weights."""
-        answer: Voxels = self.params.call_with(self.optimiser.ema, left, right, edges)
-        return answer
+    def predict(self, left: Tensor, right: Tensor, edges: Tensor | None) -> Voxels:
+        """The output of the averaged weights."""
+        output: Voxels = self.params.call_with(self.optimiser.ema, left, right, edges)
+        return output
 
     def scores(self, held_out: HeldOut) -> Scores:
-        """Of skip-frame pairs, the privileged network with the edges of the true frames and nothing else of them."""
+        """The scores on skip-frame pairs; the privileged network gets the edges of the true frames."""
         if not self.sees_edges:
-            return held_out.scores(self._untold, DEVICE, 1)
+            return held_out.scores(self._predict_without_edges, DEVICE, 1)
         return held_out.privileged_scores(
-            lambda left, right, _t, edges: self.answer(left, right, edges).picture, edge_map, DEVICE, 1
+            lambda left, right, _t, edges: self.predict(left, right, edges).picture, edge_map, DEVICE, 1
         )
 
-    def _untold(self, left: Tensor, right: Tensor, _t: float) -> Prediction:
-        answer = self.answer(left, right, None)
-        return Prediction(answer.picture, answer.both)
+    def _predict_without_edges(self, left: Tensor, right: Tensor, _t: float) -> Prediction:
+        output = self.predict(left, right, None)
+        return Prediction(output.picture, output.both)
 
     def flow_error(self, scenes: Batch) -> float:
-        """Pixels between its flow and the true one, where that is known."""
-        answer = self.answer(scenes.left, scenes.right, self._told(scenes.truth))
-        return end_point_error(answer.both, scenes.flow, scenes.known).item()
+        """The mean end-point error in pixels where the true flow is known."""
+        output = self.predict(scenes.left, scenes.right, self._edges_of(scenes.truth))
+        return end_point_error(output.both, scenes.flow, scenes.known).item()
 
     def shown(self, left: Tensor, truth: Tensor, right: Tensor) -> Voxels:
-        """The answer for one pair whose true frame is at hand."""
-        return self.answer(left, right, self._told(truth))
+        """The output for a pair with a known true frame."""
+        return self.predict(left, right, self._edges_of(truth))
 
-    def _told(self, truth: Tensor) -> Tensor | None:
+    def _edges_of(self, truth: Tensor) -> Tensor | None:
         return edge_map(truth) if self.sees_edges else None
 
 
@@ -210,8 +210,8 @@ def compete(pool: Tensor, config: Config, seed: int) -> tuple[list[Contestant], 
     """Both networks after their last step, each of which both of them made on one batch; and what the plain average's
     loss was on these batches. With a budget of seconds the rate falls with them, else with the steps.
     """
-    asked, started = config.optimiser, time.process_time()
-    both = [Contestant(name, seed, asked) for name in SEES]
+    settings, started = config.optimiser, time.process_time()
+    both = [Contestant(name, seed, settings) for name in SEES]
     average: list[float] = []
     while True:
         step, took = len(average), time.process_time() - started
@@ -223,7 +223,7 @@ def compete(pool: Tensor, config: Config, seed: int) -> tuple[list[Contestant], 
         left, truth, right = batch_of(pool, seed, step, config.run.batch)
         average.append(distance((left + right) / 2, truth).item())
         for each in both:
-            rate = rate_at(round(share * GRAINS), GRAINS, asked) * min(1.0, (step + 1) / WARM_UP)
+            rate = rate_at(round(share * GRAINS), GRAINS, settings) * min(1.0, (step + 1) / WARM_UP)
             each.learn(left, truth, right, rate)
 
 

@@ -1,6 +1,4 @@
-"""Training on a machine that is lent for minutes, in its whole length: what travels, what it begins with, what is there
-at any moment to come back.
-"""
+"""A run of tools/train_default.py --minutes as a whole: uploads, what it starts with, its results folder."""
 
 import json
 import re
@@ -82,7 +80,7 @@ def test_minutes_on_a_lent_machine(call, tmp_path):
     network = checkpoint.load(back / "model.safetensors")
     assert network.architecture.widths == (12, 8, 8, 8, 4)
 
-    # What came back is what the next one begins with: as a state, and as weights, in which there is no teacher.
+    # The results are a start for the next run, as a checkpoint or as weights, which have no teacher.
     begun = f"starting with the averaged weights of step {states[-1]} in "
     for place, said, part in ((back / "compact", begun, ""), (back / "model.safetensors", "", "network.")):
         again = tmp_path / f"again-{place.stem}"
@@ -115,7 +113,7 @@ def test_what_is_wrong_is_one_line(call, tmp_path):
     )
     (tmp_path / "empty").mkdir()
     assert "run.start" in fails(f"--from={tmp_path / 'empty'}")
-    # Whatever would let nothing come back is told before the minutes are spent.
+    # Anything that would prevent results is reported before time is spent.
     (tmp_path / "back").mkdir()
     (tmp_path / "back" / "photo.jpg").write_text("")
     assert "must hold nothing else, but has photo.jpg; name another" in fails(f"--returns={tmp_path / 'back'}")
@@ -127,21 +125,21 @@ def test_what_is_wrong_is_one_line(call, tmp_path):
 
 
 def test_what_the_default_begins_with(tmp_path):
-    """A network that finds flow already need not learn it alone; a run's folder need not travel with all its states."""
+    """A network that already finds flow need not begin with flow only; of a folder the compact one is uploaded."""
     tool = types.SimpleNamespace(**runpy.run_path(str(ROOT / "tools" / "train_default.py")))
     run = tmp_path / "run"
     (run / "compact").mkdir(parents=True)
     (run / "compact" / "compact.json").write_text("{}")
     for start, minutes, read in (
         (run, 9.0, run / "compact"),
-        (run, 0.0, run),  # of which the newest state counts
+        (run, 0.0, run),  # of which the newest checkpoint is read
         (run / "compact", 9.0, run / "compact"),
         (run.parent, 9.0, run.parent),
     ):
-        changes = tool.begun(types.SimpleNamespace(start=start, minutes=minutes))
+        changes = tool.start_changes(types.SimpleNamespace(start=start, minutes=minutes))
         config = read_config("default", ["data={pictures='.'}", *changes])
         assert (config.run.start, config.loss.flow_first) == (read, 0.0)
-    assert tool.begun(types.SimpleNamespace(start=None, minutes=9.0)) == []
+    assert tool.start_changes(types.SimpleNamespace(start=None, minutes=9.0)) == []
 
 
 DEFAULT = [
@@ -175,7 +173,7 @@ def test_the_default_itself_from_nothing_and_from_weights(call, data, tmp_path):
     assert [each["blocks"] for each in config["data"]["also"]] == [3, 3, 2]
 
 
-def test_a_state_of_another_network_is_no_start(make, tmp_path):
+def test_a_checkpoint_of_another_network_is_no_start(make, tmp_path):
     run = Trainer(make("run.steps=1", "optimiser.warm_up=0"), ProcessGroup(), CPU)
     run.run()
     place = run.config.run.folder
@@ -185,13 +183,13 @@ def test_a_state_of_another_network_is_no_start(make, tmp_path):
     ) as raised:
         Trainer(make(*other, "network.widths=[16, 8, 8, 4]"), ProcessGroup(), CPU)
     assert "\n" not in str(raised.value)
-    # A state of step 0 is none to carry on, with whatever it was begun: so a run that was given too little time.
+    # A checkpoint of step 0 is not resumed: it is that of a run that had too little time.
     Trainer(make(other[1], "run.seed=9"), ProcessGroup(), CPU).save()
     fresh = Trainer(make(*other, "run.seed=9"), ProcessGroup(), CPU)
     assert fresh.step == 0
     assert torch.equal(fresh.params.flat.detach(), run.optimiser.ema)
     assert torch.equal(fresh.optimiser.ema, run.optimiser.ema)
-    # A run that is carried on has a state of its own, wherever it once began.
+    # A resumed run has a checkpoint of its own, so its start is not read again.
     fresh.config.run.folder.mkdir(exist_ok=True)
     fresh.run()
     shutil.rmtree(place)
@@ -201,8 +199,8 @@ def test_a_state_of_another_network_is_no_start(make, tmp_path):
         Trainer(make(other[1], f"run.start={tmp_path / 'elsewhere'}", "run.seed=9"), ProcessGroup(), CPU)
 
 
-def test_a_machine_that_is_taken_away_while_states_are_copied(tmp_path, monkeypatch):
-    """There is a whole one at any time, under one of two names; and never more files than come back."""
+def test_a_machine_that_fails_while_checkpoints_are_copied(tmp_path, monkeypatch):
+    """There is a complete one at any time, under one of two names, and never more files than may be downloaded."""
     run, back = tmp_path / "run", ResultsFolder(tmp_path / "back")
     (run / "compact").mkdir(parents=True)
     for index in range(2):
@@ -252,7 +250,7 @@ def test_a_state_comes_back_or_a_line_says_why_not(tmp_path, monkeypatch):
         back.update(run, run / "model.safetensors")
 
 
-def test_what_travels_is_counted_in_folders_too(tmp_path):
+def test_the_upload_counts_files_in_folders_too(tmp_path):
     (tmp_path / "a" / "b").mkdir(parents=True)
     (tmp_path / "a" / "b" / "c").write_bytes(bytes(2_500_000))
     (tmp_path / "d").write_bytes(bytes(61_000_000))

@@ -78,17 +78,15 @@ def test_one_command_remakes_the_model(data, tmp_path, monkeypatch, capsys):
     assert call("--least=99") == 1
     told = capsys.readouterr().out
     assert "not compared with 4.0: model (4.0) is not on this machine" in told
-    assert "not put in its place: " in told
+    assert "not installed: " in told
     assert not weights.exists()
 
     assert call("--least=0", "--below=-99") == 1
     told = capsys.readouterr().out
-    assert re.search(
-        r"\nnot put in its place: square\S* has \d+\.\d\d dB, the plain average \d+\.\d\d, and --below", told
-    )
+    assert re.search(r"\nnot installed: square\S* has \d+\.\d\d dB, the plain average \d+\.\d\d, and --below", told)
     assert call("--least=0", "--below=99", "--apart=-99") == 1
     told = capsys.readouterr().out
-    assert re.search(r"\nnot put in its place: t = 0\.\d+ has \d+\.\d\d dB, t = 0.5 has \d+\.\d\d, and --apart", told)
+    assert re.search(r"\nnot installed: t = 0\.\d+ has \d+\.\d\d dB, t = 0.5 has \d+\.\d\d, and --apart", told)
     assert not weights.exists()
 
     # What is there already is not made again.
@@ -195,7 +193,7 @@ def test_what_the_note_tells_of_teachers(tool, tmp_path):
     assert tool.teachers(labelled).endswith(":\n\n- RIFE 4.0, MIT, sha256 0a1b")
     networks[0]["file"] = "mine.pkl"
     (tmp_path / "labels.json").write_text(json.dumps({"made_of": {"networks": networks}}))
-    with pytest.raises(RifeError, match=r"^teachers \(missing\) must name the licence of mine.pkl, which made data.labels"):
+    with pytest.raises(RifeError, match=r"^teachers \(missing\) must name the licence of mine.pkl, which made"):
         tool.teachers(labelled)
 
 
@@ -221,4 +219,4 @@ def test_one_of_several_processes_packs(data, tmp_path):
     assert "photos: 2 files" in told[0]
     assert told[1] == ""
     step = json.loads((out / "run" / "config.json").read_text())["step"]
-    assert f"not finished: {step} of 9 steps are made; the same command goes on" in told[0]
+    assert f"not finished: step {step} of 9; run the same command to continue" in told[0]

@@ -263,7 +263,7 @@ def test_a_build_without_the_module_trains_by_torch(without_it, make, capsys):
     config = make("network.preset='4.26'", "network.widths=[8, 8, 8, 8, 8]", "network.contrast=0.0")
     trainer = Trainer(config, *init_process_group("cpu"))
     assert trainer.model.module.frames is Frames
-    assert "torch makes the blocks' inputs" in capsys.readouterr().out
+    assert "the inputs of blocks are made by torch" in capsys.readouterr().out
 
 
 @needed

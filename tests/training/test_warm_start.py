@@ -1,4 +1,4 @@
-"""What a run begins with, from a file of weights; test_rental.py has states."""
+"""The first weights of a run, from a file; tests/tools/test_remote_run.py has checkpoints."""
 
 from dataclasses import replace
 
@@ -57,9 +57,7 @@ def test_weights_that_fit_nowhere_are_refused(tmp_path):
     save_file({"one": torch.zeros(1)}, tmp_path / "one.safetensors")
     with pytest.raises(ArgumentError, match="no name and shape match"):
         load_start(tmp_path / "one.safetensors", params, average, ())
-    with pytest.raises(
-        ArgumentError, match=r"^run.start \(.*\) must be a checkpoint, .* or a .safetensors file"
-    ):
+    with pytest.raises(ArgumentError, match=r"^run.start \(.*\) must be a checkpoint, .* or a .safetensors file"):
         load_start(tmp_path / "nothing.safetensors", params, average, ())
 
 
