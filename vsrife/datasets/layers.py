@@ -16,10 +16,10 @@ from vsrife.datasets.shapes import draw_alpha
 
 __all__ = ["Layers", "draw_backgrounds", "draw_cards", "draw_pictures"]
 
-_SPRITES: Final = 0.45  # share of the cards that are cut-out pictures, where the bank has any
+_SPRITES: Final = 0.45  # share of the cards that are cut-out pictures, if the bank has any
 _TRANSLUCENT: Final = 0.05
 
-_CELL: Final = 8  # pixels between the places at which it is asked whether a layer is there
+_CELL: Final = 8  # pixels between the places at which the extent of a layer is sampled
 
 _POINTS: Final = (
     (0, 0),
@@ -116,7 +116,7 @@ class Layers:
         for axis, texels in enumerate(ends):
             unit = 2 / (alpha.shape[1 - axis] - 1)
             along = grid[0, axis]
-            # What lies between the places that are looked at is no farther than they are from each other.
+            # Anything between the sampled places is at most one cell away from them.
             room = float(along.diff(dim=1).abs().amax() + along.diff(dim=2).abs().amax()) + blur + unit
             first, last = float(texels[0]) * unit - 1 - room, float(texels[-1]) * unit - 1 + room
             seen = seen & (along > first) & (along < last)

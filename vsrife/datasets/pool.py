@@ -1,7 +1,7 @@
 """Synthetic scenes made and kept in the memory of a device, each used for many samples: a `ring` without files.
 
 Scenes are drawn in blocks, as operations on a GPU cost little more for many scenes than for one. Which ones a batch is
-cut from depends on its number and seed alone; a run that is carried on draws the scenes again that it needs.
+cut from depends on its number and seed alone; a resumed run makes the scenes again that it needs.
 """
 
 import math
@@ -20,7 +20,7 @@ from vsrife.datasets.synthetic import Synthetic, SyntheticSettings
 
 __all__ = ["Pool"]
 
-_BLOCK: Final = 16  # scenes that are drawn at once
+_BLOCK: Final = 16  # scenes that are made at once
 
 
 class Pool(PlannedScenes):

@@ -1,8 +1,8 @@
 """A ring of synthetic scenes in files, made ahead by a process of its own, each used for many samples.
 
-Which scenes a batch is made of depends on its number and seed alone: on the window of scenes that a plan says are there
-by then, not on those that happen to be. What is not there yet is waited for, and what was lost is made anew, so a run
-that is carried on reads what it would have read.
+The scenes of a batch depend only on its number and seed: they are chosen from a window of scenes that a plan defines,
+not from those that happen to exist. Missing scenes are waited for, and lost ones are made again, so a resumed run reads
+the same samples.
 """
 
 import hashlib
@@ -31,8 +31,8 @@ from vsrife.errors import ArgumentError
 __all__ = ["Plan", "PlannedScenes", "Ring", "RingSettings", "Rings"]
 
 _MOST_TRUTHS: Final = 16
-_AHEAD: Final = 16  # a ring's scenes over the number of those that are made before the plan has them
-_SPARE: Final = 4  # over those that are kept after the plan is done with them, for a run that goes back to a state
+_AHEAD: Final = 16  # scenes over the number made ahead of the plan
+_SPARE: Final = 4  # scenes over the number kept behind the plan, for a run that goes back to a checkpoint
 _POLL: Final = 0.01  # seconds
 
 _INDEX: Final = "ring.key"
@@ -282,7 +282,7 @@ class Ring(PlannedScenes):
         makes: whether scenes are made here; else another process does, by a ring with the same arguments.
         behind: batches that another process, which reads the same scenes, may be behind this one.
         nice: added to the niceness of the process that makes them; 19 is the lowest priority there is.
-        `say` is told, in a line, where scenes that are there cannot be used.
+        say: called with a line if existing scenes cannot be used.
 
         Raises ArgumentError for a folder that cannot be written to, and for pictures that cannot be read.
         """
@@ -341,7 +341,7 @@ class Ring(PlannedScenes):
         return read_scene(self._job.folder, number, bytes.fromhex(self._job.key))
 
     def _ask(self, wanted: Wanted) -> None:
-        # A scene may be lost again right after it was made, so what is missing is asked for every time.
+        # A scene may be lost right after it was made, so missing scenes are requested every time.
         if wanted == self._asked and not wanted.first:
             return
         if self._maker is None:

@@ -15,13 +15,13 @@ __all__ = ["Vimeo"]
 
 _FRAMES: Final = {"tri": 3, "sep": 7}
 _SEQUENCE: Final = re.compile(r"\d{5}/\d{4}")
-_CHECKED: Final = 16  # sequences, spread over the list, whose pictures are looked for before anything starts
+_CHECKED: Final = 16  # sequences, spread over the list, whose pictures must exist before anything starts
 
 
 class Vimeo:
     """Shots of `sequences/00001/0001/im1.png` ... as `tri_trainlist.txt` or `sep_trainlist.txt` lists them.
 
-    Frames are decoded when they are asked for, by `threads` threads. Usable in threads.
+    Frames are decoded on request, by `threads` threads. Thread-safe.
     """
 
     def __init__(self, folder: Path, split: Literal["train", "test"] = "train", *, threads: int = 8) -> None:
