@@ -15,7 +15,7 @@ from torch.nn.functional import grid_sample, interpolate
 
 from vsrife.datasets.scene_rng import SceneRng
 
-__all__ = ["STEEPEST", "LayerMotion", "pixel_places"]
+__all__ = ["STEEPEST", "Camera", "LayerMotion", "distances", "draw_camera", "draw_motion", "pixel_places"]
 
 STEEPEST: Final = 0.2
 """Largest gradient of a field. With an affine part below 0.2 the iteration gains a factor of 4 a step."""

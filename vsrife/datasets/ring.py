@@ -28,7 +28,7 @@ from vsrife.datasets.serving import Pick, draw_picks, serve
 from vsrife.datasets.synthetic import SyntheticSettings
 from vsrife.errors import ArgumentError
 
-__all__ = ["Plan", "PlannedScenes", "Ring", "RingSettings", "Rings"]
+__all__ = ["NOTHING", "Plan", "PlannedScenes", "Ring", "RingSettings", "Rings", "Server"]
 
 _MOST_TRUTHS: Final = 16
 _AHEAD: Final = 16  # scenes over the number made ahead of the plan

@@ -21,7 +21,7 @@ from vsrife.cuda import float32_in_full
 from vsrife.engine.device import host_memory, usable_cores
 from vsrife.errors import RifeError
 
-__all__ = ["gpu_slots", "inference_context", "slot", "stop"]
+__all__ = ["INTRA_OP_THREADS", "gpu_slots", "inference_context", "slot", "stop"]
 
 INTRA_OP_THREADS = 1
 """Threads of one frame's arithmetic on a CPU; never a property of the process, since it changes the last bits. One, and

@@ -15,6 +15,15 @@ from vsrife.errors import ArgumentError
 from vsrife.network.training_output import StageOutput, TrainingOutput
 from vsrife.training.losses import laplacian
 
+__all__ = [
+    "Losses",
+    "Reconstruction",
+    "masked_distillation",
+    "privileged",
+    "student_reconstruction",
+    "teacher_reconstruction",
+]
+
 MARGIN = 0.01
 """By how much, in 0..1, the teacher's picture must be better at a pixel for its flow to be a target there."""
 
