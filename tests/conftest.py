@@ -40,7 +40,8 @@ def _tiny_network(seed: int):
     """A network of the 4.7 family, 12 channels wide: every part of a real one, in milliseconds."""
     import torch
 
-    from vsrife.network import Architecture, Head, IFNet, Trunk
+    from vsrife.network.architecture import Architecture, Head, Trunk
+    from vsrife.network.ifnet import IFNet
 
     torch.manual_seed(seed)
     architecture = Architecture(

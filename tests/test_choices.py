@@ -12,10 +12,9 @@ from tests.network.small import network
 from tests.training.card import CARD, played
 from vsrife import choices
 from vsrife.choices import Choices, choose, chosen
-from vsrife.engine import device as devices
-from vsrife.engine import interpolator, streams
+from vsrife.engine import interpolator, slots, streams
 from vsrife.engine.backend.cuda import graphs
-from vsrife.engine.memory import plan
+from vsrife.engine.memory import choose_working_set
 from vsrife.engine.networks import Network
 from vsrife.engine.transfer import host
 from vsrife.formats.pixel_format import Family, PixelFormat
@@ -51,19 +50,19 @@ def test_as_many_lanes_as_are_chosen(recorder: Recorder, lanes):
     assert len(recorder.made) - before == 2 + lanes
     assert len(set(held)) == lanes
     assert streams._of(CUDA).free.qsize() == lanes
-    assert devices.gpu_slots() == 3 * lanes
+    assert slots.gpu_slots() == 3 * lanes
     assert graphs.most_graphs() == 6 * lanes
     assert interpolator._sources._at_least() == 2 * lanes
 
 
 def test_as_many_frames_are_on_their_way_as_there_are_slots(monkeypatch):
     monkeypatch.setattr(torch.cuda, "device", lambda device: threading.Lock())
-    monkeypatch.setattr(devices, "_promise_exact_arithmetic", lambda: None)
+    monkeypatch.setattr(slots, "_use_exact_arithmetic", lambda: None)
     choose(replace(chosen(), lanes=1))
     inside, most, full = [], [], threading.Barrier(3)
 
     def one(number):
-        with devices.slot(CUDA):
+        with slots.slot(CUDA):
             inside.append(number)
             most.append(len(inside))
             full.wait(10)
@@ -79,19 +78,19 @@ def test_the_band_is_the_chosen_one_on_a_gpu_alone(band):
     net = Network.of(network("J"), torch.device("cpu"), torch.float32)
     on_gpu = replace(net, device=CUDA)
     canvas, size = (128, 256), {"scale": 1.0, "total": 1 << 36}
-    here, there = plan(net, canvas, **size), plan(on_gpu, canvas, **size)
+    here, there = choose_working_set(net, canvas, **size), choose_working_set(on_gpu, canvas, **size)
     before = chosen().gpu_band
     choose(replace(chosen(), gpu_band=band))
-    assert plan(on_gpu, canvas, **size).band == there.band * band // before
-    assert plan(on_gpu, canvas, **size).needed == there.needed - before + band
-    assert plan(net, canvas, **size) == here
+    assert choose_working_set(on_gpu, canvas, **size).band == there.band * band // before
+    assert choose_working_set(on_gpu, canvas, **size).needed == there.needed - before + band
+    assert choose_working_set(net, canvas, **size) == here
 
 
 @pytest.mark.parametrize("benchmark", [False, True])
 def test_algorithms_are_timed_where_that_is_chosen(monkeypatch, benchmark):
     monkeypatch.setattr(torch.backends.cudnn, "benchmark", not benchmark)
     choose(replace(chosen(), cudnn_benchmark=benchmark))
-    devices._promise_exact_arithmetic()
+    slots._use_exact_arithmetic()
     assert torch.backends.cudnn.benchmark is benchmark
     assert torch.backends.cudnn.deterministic
 

@@ -168,7 +168,10 @@ def test_a_machine_without_a_gpu_is_the_cpu(monkeypatch, average_model, call):
     import torch
 
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    assert call(clip(), device_index=3, model=average_model).get_frame(1).props["RifeKind"] in ("still", "new")
+    assert call(clip(), device_index=3, model=average_model).get_frame(1).props["RifeKind"] in (
+        "duplicate",
+        "interpolated",
+    )
 
 
 @pytest.mark.parametrize(
@@ -406,7 +409,7 @@ def test_rife_holds_no_pauses(average_model):
         [made.get_frame(n).props["RifeKind"] for n in (1, 3, 5, 7)]
         for made in (rife(source, model=model), RIFE(source, model=model, sc=False, skip=False))
     ]
-    assert kinds == [["new"] * 4, ["new", "new", "held", "new"]]
+    assert kinds == [["interpolated"] * 4, ["interpolated", "interpolated", "repeat", "interpolated"]]
 
 
 # vs-rife 1 to 4

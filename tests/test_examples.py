@@ -209,7 +209,7 @@ def test_slow_motion_keeps_each_frames_own_length(environment, phone_clip, avera
     header, props, times = evaluate(environment, "slow_motion.vpy", phone_clip, average_model, tmp_path)
     assert " F0:0 " in header, "vspipe's mkv takes the frames' own times only where the clip declares no rate"
     assert [duration(frame) for frame in props] == [length for length in expected for _ in range(4)]
-    assert {frame["RifeKind"] for frame in props[1::4]} == {"new", "held"}
+    assert {frame["RifeKind"] for frame in props[1::4]} == {"interpolated", "repeat"}
 
     # and through the pipe that the script's head gives, into a file and back
     result = tmp_path / "slow.mkv"
@@ -235,7 +235,7 @@ def test_hdr10_stays_hdr10(environment, hdr_film, average_model, tmp_path):
     assert len(kept) >= 6
     assert (source["_Matrix"], source["_Primaries"], source["_Transfer"]) == (9, 9, 16)
     for made in props[1:11:2]:
-        assert made["RifeKind"] == "new"
+        assert made["RifeKind"] == "interpolated"
         for key in (*kept, "_Matrix", "_Primaries", "_Transfer", "_Range", "_ChromaLocation"):
             assert made[key] == pytest.approx(source[key]), key
 

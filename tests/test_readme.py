@@ -13,6 +13,7 @@ import imageio_ffmpeg
 import pytest
 import vapoursynth as vs
 
+import vsrife
 from vsrife.models import catalogue
 from vsrife.plugin.signature import SIGNATURE
 
@@ -20,7 +21,12 @@ from . import standin
 
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text()
-DOCUMENTS = [ROOT / "README.md", ROOT / "examples" / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+DOCUMENTS = [
+    ROOT / "README.md",
+    ROOT / "CONTRIBUTING.md",
+    ROOT / "examples" / "README.md",
+    *sorted((ROOT / "docs").glob("*.md")),
+]
 
 UNRUN = ("python3.12 -m venv", "./dev", "VSSCRIPT_PATH")
 """Commands that change the machine, take minutes or need a player: only their grammar and what they name is checked."""
@@ -78,7 +84,7 @@ def test_python(block, desk):
         outputs = vs.get_outputs()
         made = outputs[0].clip if outputs else names["clip"]
         assert made.num_frames >= 12
-        assert made.get_frame(1).props["RifeKind"] == "new"
+        assert made.get_frame(1).props["RifeKind"] == "interpolated"
     finally:
         vs.clear_outputs()
 
@@ -101,7 +107,7 @@ def test_sh(block, desk):
 
 
 def test_the_table_is_the_signature():
-    section = README.split("## The call")[1].split("\n## ")[0]
+    section = README.split("## Arguments")[1].split("\n## ")[0]
     cells = [row.split("|")[1] for row in section.splitlines() if row.startswith("| `")]
     assert [name for cell in cells for name in re.findall(r"`(\w+)`", cell)] == [
         entry.split(":")[0] for entry in SIGNATURE.split(";") if entry
@@ -120,7 +126,7 @@ def test_what_install_says_is_there():
     assert len(sizes) >= 3
     assert len(set(sizes)) == 1, "the README and ./dev name one size"
 
-    (answer,) = re.findall(r"`vapoursynth config` .* If it says `(.*?)`", section, re.DOTALL)
+    (answer,) = re.findall(r"`vapoursynth config` says `(.*?)`", section, re.DOTALL)
     assert " ".join(answer.split()) in (Path(vs.__file__).parent / "_utils.py").read_text()
 
 
@@ -141,3 +147,24 @@ def test_links(document):
 def test_pictures_are_small():
     for path in (ROOT / "docs" / "img").iterdir():
         assert path.stat().st_size < 300_000, path.name
+
+
+def test_the_signature_line_has_the_arguments_and_their_defaults():
+    section = README.split("## Arguments")[1].split("\n## ")[0]
+    (line,) = re.findall(r"core\.rife\.RIFE\((.*?)\)\n```", section, re.DOTALL)
+    shown = dict(entry.strip().partition("=")[::2] for entry in line.split(",") if "=" in entry)
+    (others,) = [row for row in section.splitlines() if row.startswith("| `multiplier`")]
+    names = [entry.split(":")[0] for entry in SIGNATURE.split(";") if entry]
+    assert list(shown) == [name for name in names if name != "clip" and f"`{name}`" not in others]
+    # A denominator is passed with its numerator alone.
+    defaults = {name: eval(value, {}) for name, value in shown.items() if not name.endswith("_den")}
+    clip = vs.core.std.BlankClip(width=64, height=64, length=2, format=vs.GRAY8)
+    plain, stated = vsrife.RIFE(clip), vsrife.RIFE(clip, **defaults)
+    assert [frame.props["RifeKind"] for frame in stated.frames()] == [
+        frame.props["RifeKind"] for frame in plain.frames()
+    ]
+    assert stated.num_frames == plain.num_frames == 4
+
+
+def test_it_is_short():
+    assert len(README.splitlines()) <= 150

@@ -5,7 +5,7 @@
 
 Both get YUV420P8 frames that are in memory and give YUV420P8 frames at t = .5, as many frames in flight as there are
 VapourSynth threads (--in-flight, by default 2). OpenVINO runs the network of vsrife.network, exported to ONNX with
-seeded weights (vsrife.bench.scenery), with as many streams as frames in flight, between two conversions by zimg;
+seeded weights (bench.synthetic_input), with as many streams as frames in flight, between two conversions by zimg;
 and in the precision that is named (by itself its CPU plugin takes bfloat16 where the processor multiplies it, also for
 a network in float32, and samples in it). Each run is a process of its own; the two take turns, and the tables show the
 median of each and the median of the ratios of neighbouring runs. CPU ms: processor time of a new frame. dB: PSNR
@@ -34,10 +34,10 @@ import torch
 import vapoursynth as vs
 from torch import Tensor, nn
 
-from vsrife.bench.scenery import ARCHITECTURES, moving_frames, save_seeded, seeded_network
-from vsrife.bench.whole import looped
+from vsrife.bench.end_to_end import looped
+from vsrife.bench.synthetic_input import ARCHITECTURES, moving_frames, save_seeded, seeded_network
 from vsrife.evaluation.metrics import psnr
-from vsrife.network import IFNet
+from vsrife.network.ifnet import IFNet
 
 DRAWN: Final = 8
 """Frames that are drawn; the clip goes through them to and fro."""

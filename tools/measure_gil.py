@@ -25,9 +25,10 @@ import torch
 import vapoursynth as vs
 
 from vsrife.engine.transfer.host import HostPlanes
-from vsrife.plugin import scenes
+from vsrife.plugin import scene_frames
 from vsrife.plugin.vsapi import Frame
 from vsrife.scene import duplicates, scene_change
+from vsrife.scene.detector import Cut, SceneDetector
 from vsrife.scene.signature import Signature, signature
 
 METER = "gil_meter"
@@ -58,26 +59,28 @@ def timed(work: Callable[[], object]) -> tuple[list[float], list[float]]:
     return sorted(totals), sorted(held)
 
 
-def rows(pair: str, asked: scenes.Scenes, k: int, left: Frame, right: Frame) -> Iterator[str]:
-    """The table's rows for one pair of source frames whose verdict a filter has ``asked`` for."""
+def rows(pair: str, detector: SceneDetector[Frame], k: int, left: Frame, right: Frame) -> Iterator[str]:
+    """The table's rows for one pair of source frames whose verdict a filter's ``detector`` has been called for."""
 
-    def anew() -> scenes.Scenes:
+    def fresh_detector() -> SceneDetector[Frame]:
         """Nothing is remembered but the left frame's signature, as when a clip is played."""
-        fresh = scenes.Scenes(asked._reader, asked._settings, asked._matcher)
+        fresh = SceneDetector(
+            detector._frames, detector._matching, threshold=0.0, skip_threshold=duplicates.DEFAULT_STILL_THRESHOLD
+        )
         fresh._signatures.get(k, lambda: known)
         return fresh
 
     def both() -> None:
-        fresh = anew()
+        fresh = fresh_detector()
         fresh.cut(k, left, right)
-        fresh.still(k, left, right)
+        fresh.duplicate(k, left, right)
 
-    known = asked._signature(k, left)
-    other = asked._signature(k + 1, right)
+    known = detector._signature(k, left)
+    other = detector._signature(k + 1, right)
     work: dict[str, Callable[[], object]] = {
-        "signature of a frame": lambda: anew()._signature(k + 1, right),
-        "pair compared as it lies": lambda: vars(scenes)["HostMeasures"]().in_place(known, other),
-        "still or not": lambda: asked._compare(left, right),
+        "signature of a frame": lambda: fresh_detector()._signature(k + 1, right),
+        "pair compared as it lies": lambda: vars(scene_frames)["HostMeasures"]().in_place(known, other),
+        "still or not": lambda: detector._frames.is_duplicate(left, right, duplicates.DEFAULT_STILL_THRESHOLD),
         "all, with properties and caches": both,
     }
     for name, call in work.items():
@@ -112,18 +115,18 @@ def measure(width: int, height: int, fmt: vs.PresetVideoFormat, model: str) -> I
     scenery = noise.std.ModifyFrame(noise, draw).resize.Bicubic(width + 8, height + 8, format=fmt)
     first, second = scenery[0].std.Crop(right=8, bottom=8), scenery[1].std.Crop(right=8, bottom=8)
     found: list[str] = []
-    judge = scenes.Scenes.cut
+    judge = SceneDetector.cut
     for pair, clip in {
         "cut": first + second,
         "slow motion": first + scenery[0].std.Crop(left=2, right=6, bottom=8),
     }.items():
 
-        def cut(self: scenes.Scenes, k: int, left: Frame, right: Frame, pair: str = pair) -> scenes.Cut:
-            scenes.Scenes.cut = judge  # type: ignore[method-assign]
+        def cut(self: SceneDetector[Frame], k: int, left: Frame, right: Frame, pair: str = pair) -> Cut:
+            SceneDetector.cut = judge  # type: ignore[method-assign]
             found.extend(rows(f"{height}p {fmt.name}, {pair}", self, k, left, right))
             return judge(self, k, left, right)
 
-        scenes.Scenes.cut = cut  # type: ignore[method-assign]
+        SceneDetector.cut = cut  # type: ignore[method-assign, assignment]
         core.rife.RIFE(clip, model=model, sc_threshold=0, device="cpu").get_frame(1).close()
     return iter(found)
 
@@ -138,7 +141,7 @@ def main() -> None:
         sys.exit(run_metered())
     torch.set_num_threads(1)
     if options.plain:
-        vars(scenes)["HostMeasures"] = Plain
+        vars(scene_frames)["HostMeasures"] = Plain
     print("| pair | work | ms, least | of it under the GIL, us, least | median |\n|---|---|---:|---:|---:|")
     for width, height, fmt in ((1920, 1080, vs.YUV420P8), (3840, 2160, vs.YUV420P10)):
         print(*measure(width, height, fmt, options.model), sep="\n", flush=True)

@@ -55,7 +55,6 @@ def RIFE(
     pause: float | None = None,
     retime: bool | None = None,
     model: str | os.PathLike[str] | int | None = None,
-    variant: Literal["large", "3.6"] | None = None,
     scale: float | None = None,
     ensemble: bool | None = None,
     sc: bool | None = None,
@@ -108,8 +107,6 @@ def RIFE(
             with ``multi=1`` at the clip's own rate. docs/retiming.md has the rule. Default: False.
         model: A name (``python -m vsrife models`` lists them) or a checkpoint file (.pkl, .pth, .pt, .safetensors). A
             whole number is the ncnn plugin's number of a network. Default: the network inside the package, else "4.0".
-        variant: Which of two networks of the same shapes a file holds: "large" for RIFE-Large, which is else RIFE, or
-            "3.6", which is else 3.8. An error for all others. Default: what the file or its name says.
         scale: Resolution of motion estimation, relative to the network's own: 0.25, 0.5, 1, 2 or 4. For 2160p use 0.5.
             Default: 1.
         ensemble: Average with the motion estimated backwards in time, for about twice the work. An error for networks

@@ -7,7 +7,7 @@ __all__ = ["Choices", "choose", "chosen"]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Choices:
-    """How frames are made on a CUDA device. No device but that asks for any of it; none of the defaults is measured.
+    """How frames are made on a CUDA device. Other devices use none of it; none of the defaults has been measured.
 
     Frame n is the same bytes on every run with the same choices. It may differ in its last bits between choices of
     ``gpu_band`` or ``cudnn_benchmark``, since the library may take other algorithms; not between others.

@@ -1,6 +1,7 @@
-"""CUDA streams that nobody else is handed, captures that leave nothing behind where they fail, float32 in full.
+"""CUDA streams of our own, captures that leave nothing behind where they fail, float32 without TF32.
 
-For every room that queues work on a GPU of its own. It imports nothing of the package, and no cupy before it is asked.
+For every room that queues work on a GPU of its own. It imports nothing of the package, and cupy only when a stream is
+made.
 """
 
 import contextlib
@@ -25,7 +26,7 @@ _kept: Final[list[Any]] = []
 def own_stream(device: torch.device, *, priority: int = 0) -> torch.cuda.Stream:
     """A new stream of the CUDA device, which does not wait for the default stream. priority: lower is more urgent.
 
-    cupy makes it, since torch hands out a pool of 32 streams in turn: whoever asks for the 33rd gets the first one
+    cupy makes it, since torch hands out a pool of 32 streams in turn, and the 33rd request gets the first one
     again, and what is queued there lands in a graph that is captured on it. Where cupy is not installed it is one of
     torch's pool; where it is and cannot, a log line says so too. It lives as long as the process, as torch's allocator
     may name it for as long.
@@ -62,7 +63,7 @@ def float32_in_full() -> None:
 
 
 def captured[T](work: Callable[[], T], stream: torch.cuda.Stream) -> tuple[Callable[[], None], T]:
-    """What replays ``work`` on the current stream, and its answer, which lies in the same memory each time.
+    """What replays ``work`` on the current stream, and its result, which lies in the same memory each time.
 
     work: queued on ``stream``, a stream of one's own; it has been done before, so that nothing is loaded or chosen in
         the capture. Other threads may allocate and launch on their streams meanwhile. Waits for the whole device.
@@ -72,16 +73,16 @@ def captured[T](work: Callable[[], T], stream: torch.cuda.Stream) -> tuple[Calla
     graph, pool, before = torch.cuda.CUDAGraph(), torch.cuda.graph_pool_handle(), torch.cuda.current_stream()
     try:
         with torch.cuda.graph(graph, pool=pool, stream=stream, capture_error_mode="thread_local"):
-            answer = work()
+            result = work()
     except BaseException:
         torch.cuda.set_stream(before)  # a capture that fails at its begin or its end leaves its own
         _end(graph, pool, stream.device)
         raise
-    return graph.replay, answer
+    return graph.replay, result
 
 
 def _end(graph: torch.cuda.CUDAGraph, pool: Any, device: torch.device) -> None:
-    """Let the allocator know that a capture is over.
+    """Tell the allocator that a capture is over.
 
     Up to torch 2.11 it goes on as if it were not: blocks that are freed never return. Later ones end the capture
     themselves, and refuse to do it again; then the pool is theirs to release too, and must not be released twice. (Some

@@ -15,7 +15,7 @@ from safetensors.torch import save_file
 from tests.conftest import ROOT
 from tests.network.small import ARCHITECTURES as SMALL
 from tests.network.small import network
-from vsrife.bench import child, peer, rows, scenery, session, whole
+from vsrife.bench import end_to_end, peer, rows, session, synthetic_input, worker
 from vsrife.bench.engine import Engine, rate_in_flight, working_on
 from vsrife.bench.timing import QUICK, Pace, Subject, Timing, alternate, several, timed
 from vsrife.bench.work import Rates, measured_rates, work_of
@@ -63,7 +63,7 @@ def surroundings(tmp_path, monkeypatch):
     monkeypatch.setenv("VSRIFE_MODELS", str(tmp_path / "models"))
     monkeypatch.setenv("COLUMNS", "100")
     # Two threads that wait for each other on a busy machine take seconds for what one does in milliseconds.
-    monkeypatch.setattr("vsrife.engine.device.INTRA_OP_THREADS", 1)
+    monkeypatch.setattr("vsrife.engine.slots.INTRA_OP_THREADS", 1)
     # A comparison's package is tests' own only where that can be imported, also in a process that bench starts.
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
     yield
@@ -101,7 +101,7 @@ class TestWork:
     @pytest.mark.parametrize(("height", "factor"), [(1088, 1), (2176, 4)])
     def test_operations_are_those_of_the_published_count(self, name, gflop, encoder, height, factor):
         width = 1920 * height // 1088
-        work = work_of(scenery.ARCHITECTURES[name], (height, width), 2)
+        work = work_of(synthetic_input.ARCHITECTURES[name], (height, width), 2)
         assert work.flop / 1e9 == pytest.approx(factor * gflop, abs=0.05 * factor)
         assert work.encode_flop / 1e9 == pytest.approx(factor * encoder, abs=0.05 * factor)
 
@@ -188,7 +188,7 @@ class TestTiming:
 
 class TestScenery:
     def test_frames_are_the_same_every_time_and_move(self):
-        frames, again = (scenery.moving_frames(160, 90, 3) for _ in range(2))
+        frames, again = (synthetic_input.moving_frames(160, 90, 3) for _ in range(2))
         assert all(
             torch.equal(a, b) for one, two in zip(frames, again, strict=True) for a, b in zip(one, two, strict=True)
         )
@@ -196,17 +196,17 @@ class TestScenery:
             assert (luma.shape, blue.shape, red.shape) == ((90, 160), (45, 80), (45, 80))
             assert luma.dtype == blue.dtype == torch.uint8
             assert 16 <= luma.min() < 60 < 180 < luma.max() <= 235
-        right, down = scenery.STEP
+        right, down = synthetic_input.STEP
         before, after = (frame[0].float() for frame in frames[:2])
         corner = slice(down, 30), slice(right, 60)
         shifted = slice(0, 30 - down), slice(0, 60 - right)
         assert torch.equal(after[corner], before[shifted])
         assert not torch.equal(after, before)
 
-    @pytest.mark.parametrize("name", scenery.ARCHITECTURES)
+    @pytest.mark.parametrize("name", synthetic_input.ARCHITECTURES)
     def test_seeded_flow_is_smooth_and_some_pixels_long(self, name):
-        net = scenery.seeded_network(scenery.ARCHITECTURES[name])
-        planes = scenery.moving_frames(256, 192, 2)
+        net = synthetic_input.seeded_network(synthetic_input.ARCHITECTURES[name])
+        planes = synthetic_input.moving_frames(256, 192, 2)
         frames = [luma.float().div(255).expand(1, 3, -1, -1).contiguous() for luma, _, _ in planes]
         with torch.inference_mode():
             motion = net(*frames, *(net.encode(frame) for frame in frames), 0.5)
@@ -221,7 +221,7 @@ class TestScenery:
 
 class TestEngine:
     def test_new_frames_and_their_rate(self, checkpoint):
-        frames = scenery.moving_frames(*SIZE, 2)
+        frames = synthetic_input.moving_frames(*SIZE, 2)
         with working_on(CPU) as held:
             engine = Engine(checkpoint, CPU, torch.float32, SIZE)
             left, right = (engine.encode(frame) for frame in frames)
@@ -244,12 +244,12 @@ class TestEngine:
 
 class TestWholeFilter:
     def frames(self, count=4):
-        return [[plane.numpy() for plane in frame] for frame in scenery.moving_frames(*SIZE, count)]
+        return [[plane.numpy() for plane in frame] for frame in synthetic_input.moving_frames(*SIZE, count)]
 
     def test_clips_go_to_and_fro(self, tmp_path):
-        whole.save(self.frames(), tmp_path / "frames.npz")
-        frames = whole.load(tmp_path / "frames.npz")
-        clip = whole.looped(frames, 9)
+        end_to_end.save(self.frames(), tmp_path / "frames.npz")
+        frames = end_to_end.load(tmp_path / "frames.npz")
+        clip = end_to_end.looped(frames, 9)
         assert (clip.num_frames, clip.format.name, clip.width, clip.height) == (9, "YUV420P8", *SIZE)
         shown = [bytes(clip.get_frame(n)[0]) for n in range(9)]
         drawn = [frame[0].tobytes() for frame in frames]
@@ -257,25 +257,31 @@ class TestWholeFilter:
 
     def test_rate_and_first_frame(self, checkpoint):
         call = {"model": str(checkpoint), "device": "cpu"}
-        clip = whole.looped(self.frames(), 7)
+        clip = end_to_end.looped(self.frames(), 7)
         finished = []
-        rate = whole.new_frames_a_second(clip, in_flight=2, finish=lambda: finished.append(1), resident=False, **call)
+        rate = end_to_end.new_frames_a_second(
+            clip, in_flight=2, finish=lambda: finished.append(1), resident=False, **call
+        )
         assert rate > 0
         assert finished == [1]
-        assert 0 < whole.first_frame(clip, **call) < 60
+        assert 0 < end_to_end.first_frame(clip, **call) < 60
 
     def test_frames_that_are_no_new_ones_are_no_figure(self, checkpoint):
-        still = whole.looped(self.frames(1) * 3, 5)
+        still = end_to_end.looped(self.frames(1) * 3, 5)
         call = {"model": str(checkpoint), "device": "cpu"}
         with pytest.raises(RifeError, match="only copies"):
-            whole.new_frames_a_second(still, in_flight=1, finish=lambda: None, resident=False, **call)
+            end_to_end.new_frames_a_second(still, in_flight=1, finish=lambda: None, resident=False, **call)
         with pytest.raises(RifeError, match=r"a copy \(still\)"):
-            whole.first_frame(still, **call)
+            end_to_end.first_frame(still, **call)
 
     def test_a_host_clip_is_no_gpu_clip(self, checkpoint):
         with pytest.raises(RifeError, match="host's memory"):
-            whole.new_frames_a_second(
-                whole.looped(self.frames(), 5), in_flight=1, finish=lambda: None, resident=True, model=str(checkpoint)
+            end_to_end.new_frames_a_second(
+                end_to_end.looped(self.frames(), 5),
+                in_flight=1,
+                finish=lambda: None,
+                resident=True,
+                model=str(checkpoint),
             )
 
 
@@ -334,14 +340,14 @@ class TestPeer:
             backends.cudnn.conv.fp32_precision, backends.cuda.matmul.fp32_precision = before[:2]
             backends.cudnn.benchmark, backends.cudnn.deterministic = before[2:]
 
-    @pytest.mark.parametrize("name", scenery.ARCHITECTURES)
+    @pytest.mark.parametrize("name", synthetic_input.ARCHITECTURES)
     def test_the_real_one_gives_our_answer(self, name, tmp_path):
         found = [*ROOT.parent.glob("vs-rife-*"), *ROOT.parent.glob("*/vs-rife-*")]
         if not found:
             pytest.skip("needs an unpacked wheel of vs-rife beside the checkout, in a folder vs-rife-VERSION")
         path = tmp_path / f"{name}.safetensors"
-        scenery.save_seeded(scenery.ARCHITECTURES[name], path)
-        frames = scenery.moving_frames(128, 64, 2)
+        synthetic_input.save_seeded(synthetic_input.ARCHITECTURES[name], path)
+        frames = synthetic_input.moving_frames(128, 64, 2)
         with working_on(CPU) as held:
             engine = Engine(path, CPU, torch.float32, (128, 64))
             left, right = (engine.encode(frame) for frame in frames)
@@ -353,13 +359,15 @@ class TestPeer:
 class TestChild:
     def test_why_it_failed_is_one_line(self, tmp_path):
         with pytest.raises(RifeError, match=r"^RIFE: model \(.*gone\.pkl\) must be a file that exists") as failure:
-            child.ask(
+            worker.ask(
                 "start", model=str(tmp_path / "gone.pkl"), device="cpu", precision="auto", frames=self.two(tmp_path)
             )
         assert "\n" not in str(failure.value)
 
     def two(self, folder):
-        whole.save([[plane.numpy() for plane in frame] for frame in scenery.moving_frames(64, 48, 2)], folder / "f.npz")
+        end_to_end.save(
+            [[plane.numpy() for plane in frame] for frame in synthetic_input.moving_frames(64, 48, 2)], folder / "f.npz"
+        )
         return str(folder / "f.npz")
 
 

@@ -15,7 +15,7 @@ from vsrife.datasets.labels import STEP, Label, LabelFolder, Labels, Place, enla
 from vsrife.datasets.packing import Pack
 from vsrife.datasets.shots import ResidentShots, ShotSettings, Windows
 from vsrife.errors import ArgumentError
-from vsrife.network import backward_warp
+from vsrife.network.warp import backward_warp
 
 CPU = torch.device("cpu")
 

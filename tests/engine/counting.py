@@ -30,23 +30,24 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from tests.network.small import network
-from vsrife.bench.scenery import ARCHITECTURES
-from vsrife.engine import device
+from vsrife.bench.synthetic_input import ARCHITECTURES
 from vsrife.engine import interpolator as interpolators
+from vsrife.engine import slots
 from vsrife.engine.backend.cuda import graphs
+from vsrife.engine.backend.cuda.backend import CudaBackend
 from vsrife.engine.backend.cuda.kernels import Kernels, Loader, loader, new_pair
 from vsrife.engine.backend.cuda.kernels.launch import Launch
 from vsrife.engine.backend.cuda.sampler import FusedSampler
-from vsrife.engine.estimator import Estimator
+from vsrife.engine.block_estimator import BlockEstimator
 from vsrife.engine.interpolator import Interpolator
-from vsrife.engine.memory import plan
+from vsrife.engine.memory import choose_working_set
 from vsrife.engine.networks import BlockNetwork, Network
 from vsrife.engine.picture import Layer, Picture
 from vsrife.engine.streams import lane
 from vsrife.engine.transfer import host
 from vsrife.formats.colour import ColourOverrides, colour_of
 from vsrife.formats.pixel_format import Family, PixelFormat
-from vsrife.network import IFNet
+from vsrife.network.ifnet import IFNet
 
 __all__ = ["SIZES", "engine_microseconds", "frame_nodes", "plugin_microseconds", "source_launches"]
 
@@ -98,16 +99,16 @@ def network_on(device: torch.device, dtype: torch.dtype, version: str, kernels: 
     """An official architecture without weights, as `load_network` prepares it for a GPU."""
     with device:
         module = IFNet(ARCHITECTURES[version])
-    prepared = Network.of(module, device, dtype, kernels)
+    prepared = Network.of(module, device, dtype, CudaBackend(kernels))
     assert isinstance(prepared, BlockNetwork)
     return prepared
 
 
-def estimator_for(network: BlockNetwork, canvas: tuple[int, int]) -> Estimator:
+def estimator_for(network: BlockNetwork, canvas: tuple[int, int]) -> BlockEstimator:
     """As the interpolator makes it on a GPU. canvas: (height, width)."""
     on_gpu = dataclasses.replace(network, device=torch.device("cuda"))
-    working = plan(on_gpu, canvas, scale=1.0, total=CARD)
-    return Estimator(network, canvas, band=working.band, strips=working.strips)
+    working = choose_working_set(on_gpu, canvas, scale=1.0, total=CARD)
+    return BlockEstimator(network, canvas, band=working.band, strips=working.strips)
 
 
 def frame_nodes(version: str, size: str) -> Counter[str]:
@@ -129,7 +130,7 @@ def source_launches(version: str, size: str) -> Counter[str]:
     return +launches.counts
 
 
-def _counting(version: str, size: str) -> tuple[Launches, Estimator, Kernels]:
+def _counting(version: str, size: str) -> tuple[Launches, BlockEstimator, Kernels]:
     launches = Launches()
     kernels = Kernels(launches.record)
     width, height = SIZES[size]
@@ -167,7 +168,7 @@ def launching_nothing() -> Iterator[Kernels]:
         replace(torch.cuda, "is_current_stream_capturing", lambda: False)
         replace(graphs, "_captured", lambda work, _lane: (lambda: None, work()))
         replace(graphs, "_replays", OrderedDict())
-        replace(interpolators, "slot", lambda _device, _needed: device.slot(torch.device("cuda", 0)))
+        replace(interpolators, "slot", lambda _device, _needed: slots.slot(torch.device("cuda", 0)))
         yield Kernels(Loader(torch.device("cuda", 0)))
 
 
@@ -212,7 +213,7 @@ def _picture(number: int) -> Picture:
         torch.zeros(FORMAT.plane_size(plane, SIDE, SIDE)[::-1], dtype=torch.uint8) for plane in range(FORMAT.planes)
     )
     layer = _HostLayer(format=FORMAT, colour=colour_of({}, FORMAT, SIDE, SIDE, ColourOverrides()), views=views)
-    return Picture(number=number, width=SIDE, height=SIDE, layer=layer)
+    return Picture(number=number, width=SIDE, height=SIDE, layers=(layer,))
 
 
 def _never() -> NoReturn:
@@ -222,7 +223,7 @@ def _never() -> NoReturn:
 def engine_microseconds(version: str) -> dict[str, dict[str, float]]:
     """What one replayed frame and one source take of the calling thread, and of that the parts."""
     cpu = torch.device("cpu")
-    with launching_nothing() as kernels, device.computing():
+    with launching_nothing() as kernels, slots.inference_context():
         official = network_on(cpu, torch.float32, version, kernels)
         frames = Interpolator(official, SIDE, SIDE, scale=1.0, ensemble=False)
         left, right, into = (_picture(number) for number in range(3))
@@ -230,6 +231,7 @@ def engine_microseconds(version: str) -> dict[str, dict[str, float]]:
         sources = interpolators._sources
         keys = [key for key in sources._values if key.serial == frames._serial]
         one, other = (sources._values[key][0] for key in keys)
+        sides = (left.image, one.layers[0]), (right.image, other.layers[0])
         a, b = one.packed, other.packed
         with lane(cpu) as held:
             field = frames.field(held, a, b, 0.5)
@@ -238,11 +240,9 @@ def engine_microseconds(version: str) -> dict[str, dict[str, float]]:
                 "frame": microseconds(lambda: frames.interpolate(left, right, HALF, into)),
                 "field": microseconds(lambda: frames.field(held, a, b, 0.5)),
                 "set_pair": microseconds(lambda: kernels.set_pair(pair, a, b, 0.5)),
-                "blend": microseconds(
-                    lambda: frames.blend(field, into, (left.layer, one.planes), (right.layer, other.planes), into.layer)
-                ),
+                "blend": microseconds(lambda: frames.blend(field, into, *sides, into.image)),
                 "cached sources": microseconds(lambda: [sources.get(key, _never) for key in keys]),
-                "exact arithmetic": microseconds(device._promise_exact_arithmetic),
+                "exact arithmetic": microseconds(slots._use_exact_arithmetic),
                 "encoder": microseconds(lambda: frames._estimator.encoded(small)),
             }
             # Convolutions of the CPU do their arithmetic on this thread: of few pixels, that is nothing.
@@ -291,8 +291,8 @@ def plugin_microseconds(frames: int = 2000) -> dict[str, dict[str, float]]:
 
     def interpolate(_self: Interpolator, _left: Picture, _right: Picture, _t: Fraction, into: Picture) -> None:
         # As a GPU that copies to host memory by address.
-        assert into.layer.targets_on(META) is None
-        host._places(into.layer.views)
+        assert into.image.targets_on(META) is None
+        host._places(into.image.views)
 
     size: dict[str, Any] = {"width": SIDE, "height": SIDE, "format": vs.YUV420P8}
     greys = [vs.core.std.BlankClip(**size, length=frames // 2, color=[grey, 128, 128], keep=True) for grey in (80, 90)]
@@ -312,10 +312,10 @@ def plugin_microseconds(frames: int = 2000) -> dict[str, dict[str, float]]:
             library = SimpleNamespace(ffi=vsapi.ffi(), lib=_Counted(vsapi.lib(), calls))
             with mock.patch.object(vsapi, "_module", library):
                 made.get_frame(5).close()
-                for kind, n in (("new frame", 7), ("source frame", 6)):
+                for kind, rife_kind, n in (("new frame", "interpolated", 7), ("source frame", "source", 6)):
                     calls.clear()
                     with made.get_frame(n) as frame:
-                        assert f"{frame.props['RifeKind']} frame" == kind
+                        assert frame.props["RifeKind"] == rife_kind
                     each = sorted(1e6 * times[m] for m in range(n, len(times), 2))
                     least, median = each[len(each) // 100], statistics.median(each)
                     found[f"{kind}, {part}"] = {"least": least, "median": median, "calls": calls.total()}

@@ -11,10 +11,12 @@ from tests.network.legacy.test_paper import KINDS as OLDER
 from tests.network.legacy.test_paper import small
 from tests.network.small import ARCHITECTURES, network
 from vsrife.engine import interpolator as interpolators
+from vsrife.engine.backend.cuda.backend import CudaBackend
+from vsrife.engine.loading import load_network
 from vsrife.engine.matcher import Matcher
-from vsrife.engine.networks import Network, load_network
+from vsrife.engine.networks import Network
 from vsrife.errors import RifeError
-from vsrife.network import IFNet
+from vsrife.network.ifnet import IFNet
 from vsrife.scene import scene_change
 from vsrife.scene.signature import signature
 
@@ -66,7 +68,7 @@ def test_every_kind_of_network_and_size(kind, size):
 @pytest.mark.parametrize("kind", ["A", "G", "J", "3.8"])
 def test_the_kernels_find_what_torch_finds(kernels, kind):
     plain = Network.of(made(kind), CPU, torch.float32)
-    fast = Network.of(made(kind), CPU, torch.float32, kernels)
+    fast = Network.of(made(kind), CPU, torch.float32, CudaBackend(kernels))
     for left, right in (pair(1, 1, 96, 160, step=8), pair(1, 2, 96, 160)):
         expected = asked(Matcher(plain, *left.shape), left, right)
         assert asked(Matcher(fast, *left.shape), left, right) == pytest.approx(expected, abs=2e-3)

@@ -9,9 +9,9 @@ import torch
 from tests.network.legacy.test_paper import small
 from tests.network.small import frames, network
 from vsrife.engine import memory
-from vsrife.engine.estimator import Estimator
+from vsrife.engine.block_estimator import BlockEstimator
 from vsrife.engine.networks import Network
-from vsrife.engine.streams import undisturbed
+from vsrife.engine.streams import capture_lock
 from vsrife.errors import RifeError
 
 CPU = torch.device("cpu")
@@ -25,7 +25,7 @@ def net():
 
 def test_strips_follow_the_size_and_the_memory_and_nothing_else(net):
     def strips(height, total, scale=1.0):
-        return memory.plan(net, (height, 2 * height), scale=scale, total=total).strips
+        return memory.choose_working_set(net, (height, 2 * height), scale=scale, total=total).strips
 
     assert strips(1088, 8 * GIB) == 1
     assert strips(8704, GIB) > strips(4352, GIB) > 1
@@ -34,7 +34,9 @@ def test_strips_follow_the_size_and_the_memory_and_nothing_else(net):
 
 
 def test_what_is_needed_grows_with_the_picture(net):
-    small, large = (memory.plan(net, size, scale=1.0, total=8 * GIB).needed for size in ((576, 1024), (2176, 3840)))
+    small, large = (
+        memory.choose_working_set(net, size, scale=1.0, total=8 * GIB).needed for size in ((576, 1024), (2176, 3840))
+    )
     assert 10 < large / small < 16
     # Two sources alone: 7 channels of float32 each.
     assert small > 2 * 7 * 4 * 576 * 1024
@@ -45,7 +47,7 @@ def test_what_is_needed_holds_the_answers_of_all_blocks(name):
     """A pixel's bytes: two sources, flow and mask made and merged, the largest block's layers, and each level."""
     net = Network.of(network(name), CPU, torch.float32)
     height, width = canvas = (256, 384)
-    estimator = Estimator(net, canvas)
+    estimator = BlockEstimator(net, canvas)
     with torch.inference_mode():
         left, right = (estimator.pack(frame) for frame in frames(height, width))
         levels = estimator.field(left, right, 0.5).levels
@@ -54,7 +56,8 @@ def test_what_is_needed_holds_the_answers_of_all_blocks(name):
     layers = max(4 * channels * pixels / reduction**2 * (1 / 8 + 3 / 16) for channels, reduction in blocks)
     held = left.nbytes + right.nbytes + 2 * 5 * 4 * pixels + layers + sum(level.raw.nbytes for level in levels)
     once, four_times = (
-        memory.plan(net, size, scale=1.0, total=64 * GIB).needed for size in (canvas, (2 * height, 2 * width))
+        memory.choose_working_set(net, size, scale=1.0, total=64 * GIB).needed
+        for size in (canvas, (2 * height, 2 * width))
     )
     assert four_times - once == pytest.approx(3 * held, abs=2)
 
@@ -63,7 +66,7 @@ def test_what_is_needed_holds_the_answers_of_all_blocks(name):
 def test_networks_that_are_run_whole_need_what_they_need(scale):
     """Measured in float32, bytes a pixel at a scale of 1: 629 (3.8), 911 (RIFE) and 2284 (RIFE-Large)."""
     plain, refined, large = (
-        memory.plan(Network.of(small(kind), CPU, torch.float32), (512, 1024), scale=scale).needed
+        memory.choose_working_set(Network.of(small(kind), CPU, torch.float32), (512, 1024), scale=scale).needed
         for kind in ("3.8", "rife", "rife_large_2r")
     )
     pixels = 512 * 1024 * max(1, scale) ** 2
@@ -89,7 +92,7 @@ def test_one_retry_with_emptied_caches_and_a_line_in_the_log(error, caplog):
             raise error
 
     with caplog.at_level(logging.WARNING, "vsrife"):
-        memory.twice(attempt, CPU, 5 << 20, lambda: released.append(1))
+        memory.retry_on_oom(attempt, CPU, 5 << 20, lambda: released.append(1))
     assert calls == [0, 1]  # what could be had again was given back between them
     assert "out of memory on cpu" in caplog.text
 
@@ -100,7 +103,7 @@ def test_the_second_time_it_says_what_is_needed_and_what_is_free(error):
         raise error
 
     with pytest.raises(RifeError, match=r"the frame needs 5 MiB, \d+ MiB are free; try scale=0\.5") as raised:
-        memory.twice(attempt, CPU, 5 << 20, lambda: None)
+        memory.retry_on_oom(attempt, CPU, 5 << 20, lambda: None)
     assert raised.value.__cause__ is None
 
 
@@ -111,8 +114,8 @@ def test_nothing_is_waited_for_or_released_while_a_graph_is_captured():
         if not released.is_set():
             raise MemoryError
 
-    with undisturbed:  # as a capture holds it
-        retry = threading.Thread(target=memory.twice, args=(attempt, CPU, 0, released.set))
+    with capture_lock:  # as a capture holds it
+        retry = threading.Thread(target=memory.retry_on_oom, args=(attempt, CPU, 0, released.set))
         retry.start()
         assert not released.wait(0.1)
     assert released.wait(10)
@@ -141,7 +144,7 @@ def test_another_error_passes_at_once():
         raise RuntimeError("a bug")
 
     with pytest.raises(RuntimeError, match="a bug"):
-        memory.twice(attempt, CPU, 0, lambda: None)
+        memory.retry_on_oom(attempt, CPU, 0, lambda: None)
     assert len(calls) == 1
 
 

@@ -8,7 +8,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from vsrife.engine import networks, winograd
-from vsrife.engine.networks import load_network
+from vsrife.engine.loading import load_network
 from vsrife.errors import ModelError
 
 CPU = torch.device("cpu")

@@ -14,6 +14,7 @@ from tests.network.small import OWN, infer, network
 from vsrife.bench.work import work_of
 from vsrife.engine.interpolator import Interpolator
 from vsrife.engine.networks import Network
+from vsrife.formats.rgb import to_rgb
 from vsrife.models.metadata import metadata_of
 
 TIMES = [Fraction(1, 2), Fraction(1, 3)]
@@ -27,7 +28,10 @@ def by_definition(name, width, height, t):
     modulus = net.modulus()
     canvas = -(-height // modulus) * modulus, -(-width // modulus) * modulus
     sources = [picture(RGBS, width, height, number, 4.0 * number) for number in range(2)]
-    left, right = (source.rgb(source.layer.views, canvas) for source in sources)
+    left, right = (
+        to_rgb(layer.views, RGBS, layer.colour, width=width, height=height, pad_to=canvas)
+        for layer in (source.image for source in sources)
+    )
     motion = infer(net, left, right, t)
     with torch.inference_mode():
         merged = net.merge(left, right, motion)
@@ -54,7 +58,7 @@ def test_a_call_runs_what_the_file_s_metadata_tell(tmp_path):
     width, height = 97, 131
     path = tmp_path / "own.safetensors"
     save_file(network("ends in 2").state_dict(), path, metadata_of(OWN["ends in 2"]))
-    sources = [picture(RGBS, width, height, number, 4.0 * number).layer.views for number in range(2)]
+    sources = [picture(RGBS, width, height, number, 4.0 * number).image.views for number in range(2)]
 
     def filled(n, f):
         frame = f.copy()
@@ -84,7 +88,7 @@ def test_the_user_s_scale(name, scale):
         for index, t in enumerate(TIMES):
             into = picture(YUV420P8, 150, 98, 9, 0.0, write=True)
             plain.interpolate(sources[index % 2], sources[index % 2 + 1], t, into)
-            results.append([plane.clone() for plane in into.layer.views])
+            results.append([plane.clone() for plane in into.image.views])
     plain.close()
     assert largest_step(frames, results) <= 1
 

@@ -22,6 +22,7 @@ from tests.gpu.test_parity_gpu import no_graphs
 from tests.network.small import network
 from vsrife.engine import interpolator as interpolators
 from vsrife.engine.backend.cuda import graphs
+from vsrife.engine.backend.cuda.backend import CudaBackend
 from vsrife.engine.backend.cuda.kernels import Kernels
 from vsrife.engine.networks import Network
 from vsrife.engine.streams import Lane
@@ -145,7 +146,7 @@ def test_what_is_left_out_is_there_on_a_gpu():
 
 def test_lanes_that_overlap_do_not_meet(cuda, kernels):
     """As the test of this name in tests/gpu, with fewer turns."""
-    net = Network.of(network("G"), cuda, torch.float32, kernels)
+    net = Network.of(network("G"), cuda, torch.float32, CudaBackend(kernels))
     expected = order.frames_of(net, yuv(1, 1), (150, 98), order.JOBS, 1)
     assert order.differing(order.frames_of(net, yuv(1, 1), (150, 98), order.JOBS, 4), expected) == []
     assert order.lanes_with_graphs() == set(range(parity.LANES))

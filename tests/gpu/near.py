@@ -6,7 +6,7 @@ import numpy as np
 from torch import Tensor
 
 from vsrife.formats.pixel_format import PixelFormat
-from vsrife.network.flow_and_mask import Motion
+from vsrife.network.flow_and_mask import FlowAndMask
 
 FLOW = 2e-3
 """Pixels, and half as much again per pixel of flow. In float32 a convolution whose sums are taken in another order, or
@@ -28,7 +28,7 @@ HALF = 2.0
 which adds a rounding as large as the one that the convolutions' input has anyway; twice leaves room for chance."""
 
 
-def assert_same_motion(found: Motion, expected: Motion) -> None:
+def assert_same_motion(found: FlowAndMask, expected: FlowAndMask) -> None:
     """Two ways to a motion in float32; it must be one that a mistake would show in."""
     flow = expected.flow.abs()
     assert flow.max() > 0.5

@@ -24,6 +24,7 @@ from vsrife.bench.engine import device_memory
 from vsrife.choices import chosen
 from vsrife.engine import interpolator
 from vsrife.engine.backend.cuda import graphs
+from vsrife.engine.backend.cuda.backend import CudaBackend
 from vsrife.engine.backend.cuda.graphs import most_graphs
 from vsrife.engine.networks import Network
 from vsrife.engine.transfer import host
@@ -174,7 +175,7 @@ class Busy:
 
 def test_a_capture_while_other_threads_allocate_and_launch(cuda, cupy, kernels, caplog):
     fmt, size, times = yuv(1, 1), (642, 362), [Fraction(k % 4 + 1, 5) for k in range(3 * LANES)]
-    nets = [Network.of(network(name), cuda, torch.float16, kernels) for name in ("G", "J")]
+    nets = [Network.of(network(name), cuda, torch.float16, CudaBackend(kernels)) for name in ("G", "J")]
     graphs.drop_all()
     quiet = [made(net, fmt, *size, times) for net in nets]
     with Busy(cuda, cupy) as busy:
@@ -199,7 +200,7 @@ def test_a_capture_in_a_thread_that_has_computed_nothing_before(cuda, kernels, c
     """VapourSynth asks from whichever thread is free, so the one that captures is seldom the one that made the frame
     before. The convolution library's handle of a thread, made when it is first needed, must not break the capture.
     """
-    net = Network.of(network("C"), cuda, torch.float16, kernels)  # no encoder, which would have made the handle
+    net = Network.of(network("C"), cuda, torch.float16, CudaBackend(kernels))  # it has no encoder to make the handle
     count = 3 * LANES
     graphs.drop_all()
     (expected,) = made(net, yuv(1, 1), 150, 98, [Fraction(1, 2)])

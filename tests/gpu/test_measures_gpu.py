@@ -9,7 +9,8 @@ import torch
 
 from tests.formats.scenery import scene
 from tests.network.small import network
-from vsrife.engine.backend.cuda.scene_statistics import FusedMeasures, measures_on
+from vsrife.engine.backend.cuda.backend import CudaBackend
+from vsrife.engine.backend.resolve import resolve_backend
 from vsrife.engine.matcher import Matcher
 from vsrife.engine.networks import Network
 from vsrife.scene import scene_change
@@ -27,7 +28,7 @@ def noise(dtype, bits, height, width, seed):
 
 @pytest.fixture(params=["torch", "kernels"])
 def measures(request, cuda):
-    return None if request.param == "torch" else FusedMeasures(request.getfixturevalue("kernels"))
+    return None if request.param == "torch" else CudaBackend(request.getfixturevalue("kernels"))
 
 
 @pytest.mark.parametrize(("dtype", "bits"), SAMPLES)
@@ -55,14 +56,14 @@ def test_three_planes(cuda, measures, dtype, bits):
 
 
 def test_a_gpu_with_kernels_uses_them(cuda, kernels):
-    assert isinstance(measures_on(cuda), FusedMeasures)
+    assert isinstance(resolve_backend(cuda)[0], CudaBackend)
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float16])
 @pytest.mark.parametrize("kind", ["A", "G", "J"])
 def test_a_network_is_asked_as_on_the_cpu(cuda, kernels, kind, dtype):
     """The share of blocks that motion does not match: within what other roundings of a flow make of it."""
-    there = Matcher(Network.of(network(kind), cuda, dtype, kernels), 180, 320)
+    there = Matcher(Network.of(network(kind), cuda, dtype, CudaBackend(kernels)), 180, 320)
     here = Matcher(Network.of(network(kind), torch.device("cpu"), torch.float32), 180, 320)
     first, second = scene(1, 180, 332), scene(2, 180, 320)
     for left, right in ((first[:, :320], first[:, 12:]), (first[:, :320], second)):

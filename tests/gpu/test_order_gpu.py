@@ -17,13 +17,14 @@ from tests.network.small import network
 from tests.plugin import test_determinism
 from tests.plugin.clips import digest, textured
 from tests.plugin.test_determinism import all_at_once, shuffled, threads
-from vsrife.bench.scenery import ARCHITECTURES as OFFICIAL
-from vsrife.bench.scenery import seeded_network
+from vsrife.bench.synthetic_input import ARCHITECTURES as OFFICIAL
+from vsrife.bench.synthetic_input import seeded_network
 from vsrife.choices import chosen
 from vsrife.engine.backend.cuda import graphs
-from vsrife.engine.device import computing
+from vsrife.engine.backend.cuda.backend import CudaBackend
 from vsrife.engine.interpolator import Interpolator
 from vsrife.engine.networks import Network
+from vsrife.engine.slots import inference_context
 
 __all__ = ["threads"]  # a fixture
 
@@ -90,9 +91,9 @@ def frames_of(net, fmt, size, jobs, workers):
     def make(job):
         left, t = job
         into = picture(fmt, *size, 9, 0.0, write=True)
-        with computing():
+        with inference_context():
             interpolator.interpolate(pictures[left], pictures[left + 1], t, into)
-        return into.layer.views
+        return into.image.views
 
     try:
         with ThreadPoolExecutor(workers) as pool:
@@ -118,7 +119,7 @@ def lanes_with_graphs():
 @pytest.mark.parametrize("dtype", [torch.float16, torch.float32])
 def test_lanes_that_overlap_do_not_meet(cuda, kernels, name, fmt, size, dtype):
     """As many frames in flight as there are slots, in both lanes, against one after the other."""
-    net = Network.of(network(name), cuda, dtype, kernels)
+    net = Network.of(network(name), cuda, dtype, CudaBackend(kernels))
     graphs.drop_all()
     expected = frames_of(net, fmt, size, JOBS, 1)
     assert len({tuple(plane.numpy().tobytes() for plane in planes) for planes in expected}) == len(JOBS)
@@ -134,7 +135,7 @@ def test_lanes_that_overlap_do_not_meet(cuda, kernels, name, fmt, size, dtype):
 
 def test_lanes_that_overlap_at_an_official_size(cuda, kernels):
     """Long enough for one frame's fine blocks to run beside another's coarse ones."""
-    net = Network.of(seeded_network(OFFICIAL["4.26"]), cuda, torch.float16, kernels)
+    net = Network.of(seeded_network(OFFICIAL["4.26"]), cuda, torch.float16, CudaBackend(kernels))
     size = 1920, 1080
     expected = frames_of(net, yuv(1, 1), size, JOBS, 1)
     for _ in range(3):

@@ -14,15 +14,18 @@ from tests.engine.backend.cuda.test_sampler import made, picture
 from tests.network.legacy.test_paper import KINDS, small
 from tests.network.small import ARCHITECTURES, frames, infer, network
 from tests.plugin.clips import samples
-from vsrife.bench.scenery import ARCHITECTURES as OFFICIAL
-from vsrife.bench.scenery import moving_frames, save_seeded, seeded_network
+from vsrife.bench.synthetic_input import ARCHITECTURES as OFFICIAL
+from vsrife.bench.synthetic_input import moving_frames, save_seeded, seeded_network
 from vsrife.choices import chosen
 from vsrife.engine.backend.cuda import graphs
+from vsrife.engine.backend.cuda.backend import CudaBackend
 from vsrife.engine.backend.cuda.graphs import field_in
-from vsrife.engine.device import computing, slot
-from vsrife.engine.estimator import Estimator
+from vsrife.engine.backend.torch_backend import TORCH
+from vsrife.engine.block_estimator import BlockEstimator
 from vsrife.engine.interpolator import Interpolator
-from vsrife.engine.networks import Network, load_network
+from vsrife.engine.loading import load_network
+from vsrife.engine.networks import Network
+from vsrife.engine.slots import inference_context, slot
 from vsrife.engine.streams import lane
 
 from .near import HALF, assert_same_motion, assert_same_planes, psnr, root_mean_square
@@ -54,11 +57,11 @@ def found_and_defined(
     device, kernels, name, *, times=(0.3, 0.5, 0.8), scale=1.0, ensemble=False, motion=1.0, **options
 ):
     """Pairs of motions in float32: through one lane's graph from the second on, and by the network's definition."""
-    net = Network.of(network(name, motion=motion), device, torch.float32, kernels)
+    net = Network.of(network(name, motion=motion), device, torch.float32, CudaBackend(kernels))
     modulus = ARCHITECTURES[name].modulus(scale)
     canvas = 3 * modulus, 5 * modulus  # no multiple of the tiles that blocks of threads work on
-    estimator = Estimator(net, canvas, scale=scale, ensemble=ensemble, **options)
-    with computing(), slot(device), lane(device) as held:
+    estimator = BlockEstimator(net, canvas, scale=scale, ensemble=ensemble, **options)
+    with inference_context(), slot(device), lane(device) as held:
         one, other = (frame.to(device) for frame in frames(*canvas))
         sources = {id(frame): estimator.pack(frame) for frame in (one, other)}
         for turn, t in enumerate(times):
@@ -99,7 +102,7 @@ def test_motion_of_every_option(cuda, kernels, name, options):
 def test_pictures_of_every_format_and_ragged_sizes(cuda, kernels, fmt, size):
     plain = made(Network.of(network("J"), cuda, torch.float32), fmt, *size, TIMES)
     assert captured() == []
-    fast = made(Network.of(network("J"), cuda, torch.float32, kernels), fmt, *size, TIMES)
+    fast = made(Network.of(network("J"), cuda, torch.float32, CudaBackend(kernels)), fmt, *size, TIMES)
     assert captured()
     assert all(captured())
     for found, expected in zip(fast, plain, strict=True):
@@ -111,7 +114,9 @@ def test_pictures_of_every_network(cuda, kernels, name):
     fmt, size = yuv(1, 1), (150, 98)
     plain = made(Network.of(network(name), cuda, torch.float32), fmt, *size, TIMES)
     for found, expected in zip(
-        made(Network.of(network(name), cuda, torch.float32, kernels), fmt, *size, TIMES), plain, strict=True
+        made(Network.of(network(name), cuda, torch.float32, CudaBackend(kernels)), fmt, *size, TIMES),
+        plain,
+        strict=True,
     ):
         assert_same_planes(found, expected, fmt)
 
@@ -120,7 +125,7 @@ def test_pictures_of_every_network(cuda, kernels, name):
 def test_pictures_of_the_networks_before_4_0(cuda, kernels, kind):
     fmt, size, halves = yuv(1, 1), (150, 98), TIMES[:1] * 4
     expected = made(Network.of(small(kind), torch.device("cpu"), torch.float32), fmt, *size, halves)
-    for each in (None, kernels):
+    for each in (TORCH, CudaBackend(kernels)):
         found = made(Network.of(small(kind), cuda, torch.float32, each), fmt, *size, halves)
         for one, other in zip(found, expected, strict=True):
             assert_same_planes(one, other, fmt)
@@ -130,15 +135,15 @@ def test_pictures_of_the_networks_before_4_0(cuda, kernels, kind):
 def test_middles_of_middles_are_the_same_from_many_threads(cuda, kernels, dtype):
     """Each middle is made in some lane, and read in others."""
     fmt, size, times = yuv(1, 1), (150, 98), [Fraction(n, 8) for n in (1, 6, 3, 7, 2, 5)]
-    alone = made(Network.of(small("3.8"), cuda, dtype, kernels), fmt, *size, times)
+    alone = made(Network.of(small("3.8"), cuda, dtype, CudaBackend(kernels)), fmt, *size, times)
     pictures = [picture(fmt, *size, number, 4.0 * number) for number in range(3)]
-    frames = Interpolator(Network.of(small("3.8"), cuda, dtype, kernels), *size, scale=1.0, ensemble=False)
+    frames = Interpolator(Network.of(small("3.8"), cuda, dtype, CudaBackend(kernels)), *size, scale=1.0, ensemble=False)
 
     def one(index):
         into = picture(fmt, *size, 9, 0.0, write=True)
-        with computing():
+        with inference_context():
             frames.interpolate(pictures[index % 2], pictures[index % 2 + 1], times[index], into)
-        return into.layer.views
+        return into.image.views
 
     with ThreadPoolExecutor(6) as pool:
         for found, expected in zip(pool.map(one, range(len(times))), alone, strict=True):
@@ -155,7 +160,7 @@ def test_half_precision_of_every_network_is_as_good_as_plain_torch_s(cuda, kerne
     exact = made(Network.of(network(name), cuda, torch.float32), fmt, *size, TIMES)
     errors = [
         max(map(root_mean_square, made(Network.of(network(name), cuda, dtype, each), fmt, *size, TIMES), exact))
-        for each in (None, kernels)
+        for each in (TORCH, CudaBackend(kernels))
     ]
     assert 0 < errors[1] <= HALF * errors[0] + 1e-4
 
@@ -163,7 +168,7 @@ def test_half_precision_of_every_network_is_as_good_as_plain_torch_s(cuda, kerne
 @pytest.mark.parametrize("dtype", [torch.float16, torch.float32])
 @pytest.mark.parametrize("name", ["A", "C", "G", "I", "J", "J-lite"])
 def test_a_replayed_frame_is_the_one_launched_step_by_step_bit_for_bit(cuda, kernels, name, dtype):
-    net, fmt = Network.of(network(name), cuda, dtype, kernels), rgb(32, floats=True)
+    net, fmt = Network.of(network(name), cuda, dtype, CudaBackend(kernels)), rgb(32, floats=True)
     # Two pairs in turn, and lanes in turn: after an odd number of frames each pair meets the other lane.
     first, then = (made(net, fmt, 150, 98, [Fraction(1, 3)] * count) for count in (5, 6))
     for results in (first, then):
@@ -174,7 +179,7 @@ def test_a_replayed_frame_is_the_one_launched_step_by_step_bit_for_bit(cuda, ker
 
 
 def test_a_replayed_frame_of_an_official_size_is_too(cuda, kernels):
-    net = Network.of(seeded_network(OFFICIAL["4.26"]), cuda, torch.float16, kernels)
+    net = Network.of(seeded_network(OFFICIAL["4.26"]), cuda, torch.float16, CudaBackend(kernels))
     results = made(net, yuv(1, 1), 1920, 1080, [Fraction(1, 2)] * 8)
     for n, result in enumerate(results):
         assert all(map(torch.equal, result, results[n % 2]))
@@ -184,7 +189,7 @@ def test_a_replayed_frame_of_an_official_size_is_too(cuda, kernels):
 
 def test_a_graph_holds_for_other_filters_and_other_pairs(cuda, kernels):
     """What one filter captured serves the next one of the same size, whose sources lie elsewhere."""
-    net = Network.of(network("G"), cuda, torch.float32, kernels)
+    net = Network.of(network("G"), cuda, torch.float32, CudaBackend(kernels))
     first = made(net, yuv(1, 1), 150, 98, TIMES)
     kept = {id(replay) for replay in graphs._replays.values()}
     ballast = torch.empty(1 << 24, device=cuda)  # so that the second filter's sources get other addresses
@@ -243,10 +248,10 @@ def test_half_precision_at_2160p_to_the_far_edges(cuda, smooth_model, size, form
 
 def test_the_flow_there_is_smooth_and_large(cuda, kernels):
     """What the test above rests on."""
-    net = Network.of(seeded_network(OFFICIAL["4.26"]), cuda, torch.float32, kernels)
+    net = Network.of(seeded_network(OFFICIAL["4.26"]), cuda, torch.float32, CudaBackend(kernels))
     frame = [plane.to(cuda) for plane in moving_frames(1280, 704, 2)[0]]
-    estimator = Estimator(net, (704, 1280))
-    with computing(), slot(cuda), lane(cuda) as held:
+    estimator = BlockEstimator(net, (704, 1280))
+    with inference_context(), slot(cuda), lane(cuda) as held:
         grey = (frame[0].float() / 255).expand(1, 3, -1, -1).contiguous()
         packed = estimator.pack(grey)
         flow = field_in(held, estimator, kernels, packed, packed, 0.5).motion.flow
@@ -256,4 +261,4 @@ def test_the_flow_there_is_smooth_and_large(cuda, kernels):
 
 def test_the_filter_s_networks_have_these_kernels(cuda, kernels, smooth_model):
     """None of the above means much where the filter itself runs plain torch."""
-    assert load_network(Path(smooth_model), cuda, torch.float16).kernels is kernels
+    assert load_network(Path(smooth_model), cuda, torch.float16).backend.kernels is kernels

@@ -88,8 +88,8 @@ def test_drawings_pauses_and_a_constant_rate(device, counted, moving_model, opti
     there = rife(clip.std.GPUUpload(), moving_model, device, **options).std.GPUDownload()
     found = [there.get_frame(n) for n in reversed(range(min(len(there), 40)))]
     kinds = {str(frame.props["RifeKind"]) for frame in found}
-    assert {"source", "new"} <= kinds
-    assert ("held" in kinds) is (options.get("multi") != 1)
+    assert {"source", "interpolated"} <= kinds
+    assert ("repeat" in kinds) is (options.get("multi") != 1)
     del there
     assert given_back(counted)
 
@@ -131,7 +131,7 @@ def test_properties_cuts_still_pairs_and_scores(device, average_model):
     for a, b in zip(here.frames(close=True), out.frames(close=True), strict=True):
         assert dict(a.props) == dict(b.props)
         kinds.add(a.props["RifeKind"])
-    assert {"cut", "still", "new"} < kinds
+    assert {"scenechange", "duplicate", "interpolated"} < kinds
 
 
 def test_between_filters_of_the_core(device, moving_model):

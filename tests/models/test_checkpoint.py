@@ -11,16 +11,20 @@ from hypothesis import strategies as st
 from safetensors.torch import save_file
 
 from tests.network import fixtures, papers
-from tests.network.legacy.test_paper import HD, PAPER, answer
+from tests.network.legacy.test_paper import PAPER, V3, answer
 from tests.network.legacy.test_paper import small as small_older
 from tests.network.small import ARCHITECTURES, OWN, frames, infer, network
 from vsrife.errors import ModelError
 from vsrife.models import checkpoint, store
 from vsrife.models.catalogue import CATALOGUE
-from vsrife.models.checkpoint import architecture_of, files_of, load, network_of, read_state
-from vsrife.models.legacy import older_architecture, variant_in
+from vsrife.models.checkpoint import files_of, load, read_state
+from vsrife.models.detection import detect_ifnet, detect_legacy, detect_network, is_large_by_name
 from vsrife.models.metadata import metadata_of
-from vsrife.network import Architecture, HDArchitecture, Head, IFNet, PaperNet, Taught, Trunk
+from vsrife.network.architecture import Architecture, Head, Trunk
+from vsrife.network.ifnet import IFNet
+from vsrife.network.legacy.architecture import V3Architecture
+from vsrife.network.legacy.paper import PaperNet
+from vsrife.network.teacher import IFNetWithTeacher
 
 
 def official(state):
@@ -52,12 +56,11 @@ def fails(path, state=None):
 def test_every_official_version_is_told_apart_and_has_exactly_its_keys(version):
     shapes = {key.removeprefix("module."): shape for key, shape in fixtures.checkpoints()[version].items()}
     state = {key: torch.empty(shape, device="meta") for key, shape in shapes.items()}
-    architecture = architecture_of(state)
+    architecture = detect_ifnet(state)
     with torch.device("meta"):
         built = IFNet(architecture)
     assert {key: list(value.shape) for key, value in built.state_dict().items()} == shapes
     entry = CATALOGUE[version]
-    assert sum(value.numel() for value in built.parameters()) == entry.parameters
     assert architecture.supports_ensemble == (entry.group[0] < "I")
     assert architecture.modulus(1.0) == {"A": 64, "J": 64, "K": 64, "J-heavy": 64, "J-lite": 128}.get(entry.group, 32)
     assert architecture.reruns == (entry.group == "A")
@@ -92,7 +95,7 @@ def architectures(draw):
 def test_shapes_alone_give_the_architecture_back(architecture):
     with torch.device("meta"):
         state = IFNet(architecture).state_dict()
-    assert architecture_of(state) == architecture
+    assert detect_ifnet(state) == architecture
 
 
 @pytest.mark.parametrize("name", [*ARCHITECTURES, *OWN])
@@ -119,10 +122,10 @@ def test_shapes_and_metadata_give_any_network_back(architecture, scales, data):
     with torch.device("meta"):
         state = IFNet(own).state_dict()
     if own.shuffled or len(scales) > 3:
-        assert network_of(state, metadata_of(own)) == own
+        assert detect_network(state, metadata_of(own)) == own
     else:
         with pytest.raises(ModelError, match=r"before 4\.0|not a network of RIFE"):
-            network_of(state, metadata_of(own))
+            detect_network(state, metadata_of(own))
 
 
 @pytest.mark.parametrize(
@@ -430,9 +433,9 @@ def test_the_official_4_0(shared):
 
 # The networks before 4.0.
 
-NAMES = {"rife_large_2r": "RIFE-Large.pkl", "3.6": "flownet_v3.6.pkl"}
-VARIANTS = {"rife_large_2r": "large", "3.6": "3.6"}
-OLDER = pytest.mark.parametrize("kind", [*PAPER, *HD])
+NAMES = {"rife_large_2r": "RIFE-Large.pkl"}
+METADATA = {"rife_large_2r": {"variant": "large"}}
+OLDER = pytest.mark.parametrize("kind", [*PAPER, *V3])
 
 
 @OLDER
@@ -441,9 +444,12 @@ def test_older_networks_round_trip(kind, by_name, tmp_path):
     before = small_older(kind, teacher=kind in PAPER)
     path = tmp_path / (NAMES.get(kind, "x.pkl") if by_name else "x.safetensors")
     state = {key: value.clone() for key, value in before.state_dict().items()}
-    save_file(state, path) if path.suffix == ".safetensors" else torch.save(official(state), path)
-    after = load(path, variant=None if by_name else VARIANTS.get(kind))
-    assert after.architecture == before.architecture == {**PAPER, **HD}[kind]
+    if path.suffix == ".safetensors":
+        save_file(state, path, METADATA.get(kind))
+    else:
+        torch.save(official(state), path)
+    after = load(path)
+    assert after.architecture == before.architecture == {**PAPER, **V3}[kind]
     assert type(after) is type(before)
     assert not after.training
     assert not any(value.requires_grad or "block_tea" in key for key, value in after.named_parameters())
@@ -452,65 +458,50 @@ def test_older_networks_round_trip(kind, by_name, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("name", "variant"),
+    ("name", "large"),
     [
-        ("rife_large.pkl", "large"),
-        ("RIFE-2R.pkl", "large"),
-        ("2T2R flownet.pth", "large"),
-        ("flownet_v3.6.pkl", "3.6"),
-        ("rife 3.6.safetensors", "3.6"),
-        ("RIFELarge.pkl", "large"),
-        ("rifeLarge_v2.pkl", "large"),
-        ("flownet.pkl", None),
-        ("enlarged.pkl", None),
-        ("flownet_v3.8.pkl", None),
-        ("v13.6.pkl", None),
+        ("rife_large.pkl", True),
+        ("RIFE-2R.pkl", True),
+        ("2T2R flownet.pth", True),
+        ("RIFELarge.pkl", True),
+        ("rifeLarge_v2.pkl", True),
+        ("flownet.pkl", False),
+        ("enlarged.pkl", False),
+        ("flownet_v3.8.pkl", False),
     ],
 )
-def test_what_a_name_says(name, variant):
-    assert variant_in(name) == variant
+def test_rife_large_is_recognised_by_a_word_of_the_name(name, large):
+    assert is_large_by_name(name) == large
 
 
-def test_what_a_name_says_of_no_use_is_passed_over(tmp_path):
-    for kind, name in (("3.8", "large.pkl"), ("rife", "flownet_v3.6.pkl"), ("3.5", "flownet_v3.6.pkl")):
-        torch.save(small_older(kind).state_dict(), tmp_path / name)
-        assert load(tmp_path / name).architecture == {**PAPER, **HD}[kind]
+def test_large_in_the_name_of_another_network_is_ignored(tmp_path):
+    torch.save(small_older("3.8").state_dict(), tmp_path / "large.pkl")
+    assert load(tmp_path / "large.pkl").architecture == V3["3.8"]
 
 
 @pytest.mark.parametrize(
     ("kind", "variant", "complaint"),
     [
-        ("3.8", "large", r"is RIFE 3.8 by its shapes; leave out the variant (large)"),
-        ("3.5", "3.6", r"is RIFE 3.5 by its shapes; leave out the variant (3.6)"),
-        ("rife", "3.6", r"is one of the paper's networks by its shapes; variant (3.6) must be large or none"),
+        ("3.8", "large", r"is RIFE 3.8 by its shapes, but its metadata names variant (large)"),
         ("rife_m", "large", r"takes a time, as RIFE-m does, which has no large variant"),
-        ("rife", "huge", r"variant (huge) must be one of large, 3.6"),
+        ("rife", "huge", r"has variant (huge) in its metadata, which must be large"),
     ],
 )
-def test_a_variant_that_the_shapes_speak_against_is_an_error(kind, variant, complaint, tmp_path):
-    path = tmp_path / "x.pkl"
-    torch.save(small_older(kind).state_dict(), path)
+def test_a_variant_in_the_metadata_that_contradicts_the_shapes_is_an_error(kind, variant, complaint, tmp_path):
+    path = tmp_path / "x.safetensors"
+    save_file(small_older(kind).state_dict(), path, {"variant": variant})
     with pytest.raises(ModelError) as error:
-        load(path, variant=variant)
+        load(path)
     assert complaint in one_line(error)
 
 
-def test_the_argument_wins_over_the_metadata_and_that_over_the_name(tmp_path):
-    def large(name, note=None, variant=None):
-        save_file(small_older("rife").state_dict(), tmp_path / name, None if note is None else {"variant": note})
-        return load(tmp_path / name, variant=variant).architecture.large
+def test_rife_large_is_recognised_by_its_metadata_or_its_name(tmp_path):
+    def large(name, metadata=None):
+        save_file(small_older("rife").state_dict(), tmp_path / name, metadata)
+        return load(tmp_path / name).architecture.large
 
     assert [large("x.safetensors"), large("x-large.safetensors")] == [False, True]
-    assert large("x.safetensors", "large")
-    assert large("x.safetensors", variant="large")
-    with pytest.raises(ModelError, match=r"variant \(3\.6\) must be large or none"):
-        large("x-large.safetensors", "large", "3.6")
-
-
-def test_a_variant_of_a_4_x_network_is_an_error(tmp_path):
-    save_file(network("J").state_dict(), tmp_path / "x.safetensors")
-    with pytest.raises(ModelError, match=r"is told by its shapes; leave out variant \(large\)"):
-        load(tmp_path / "x.safetensors", variant="large")
+    assert large("x.safetensors", {"variant": "large"})
 
 
 @OLDER
@@ -575,16 +566,16 @@ def test_the_teacher_is_read_for_training_alone(tmp_path):
     assert not any(key.startswith("block_tea") for key in read_state(path))
     after = PaperNet(before.architecture, teacher=True)
     after.load_state_dict(read_state(path, teacher=True), strict=True)
-    modern = Taught(network("J"))
+    modern = IFNetWithTeacher(network("J"))
     torch.save(modern.checkpoint(), path)
-    Taught(network("J")).load_checkpoint(read_state(path, teacher=True))
+    IFNetWithTeacher(network("J")).load_checkpoint(read_state(path, teacher=True))
 
 
 @pytest.mark.parametrize("kind", ["rife", "rife_m", "rife_large_2r"])
 def test_the_papers_official_shapes_are_told(kind):
     table = papers.table("checkpoints")[kind]
     state = {key.removeprefix("module."): torch.empty(shape, device="meta") for key, shape in table.items()}
-    found = older_architecture(state, variant=None, name=f"{kind}.pkl")
+    found = detect_legacy(state, name=f"{kind}.pkl")
     assert found == papers.architecture(kind)
     with torch.device("meta"):
         built = PaperNet(found, teacher=True).state_dict()
@@ -594,7 +585,7 @@ def test_the_papers_official_shapes_are_told(kind):
 def test_the_official_3_8_runs(shared):
     """A picture that moves by 10 pixels is 5 pixels further in the middle."""
     net = load(shared / "weights" / "flownet_v3.8.pkl")
-    assert net.architecture == HDArchitecture(version="3.8", width=90)
+    assert net.architecture == V3Architecture(version="3.8", width=90)
     left, middle, right = waves(0), waves(5), waves(10)
     inner = (..., slice(16, -16), slice(16, -16))
     error = (answer(net, left, right)[1] - middle)[inner].square().mean()

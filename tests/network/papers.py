@@ -8,7 +8,8 @@ import torch
 
 from tests.data.make_paper import FLOWS, PICTURES, TARGET
 from tests.network.seeded import seeded_state
-from vsrife.network import PaperArchitecture, PaperNet
+from vsrife.network.legacy.architecture import PaperArchitecture
+from vsrife.network.legacy.paper import PaperNet
 
 EVERY = {"picture": 3 * PICTURES, "flow": 4 * FLOWS}
 """Which pixels of the canvas an answer has."""

@@ -2,7 +2,8 @@
 
 import torch
 
-from vsrife.network import Architecture, Head, IFNet, Trunk
+from vsrife.network.architecture import Architecture, Head, Trunk
+from vsrife.network.ifnet import IFNet
 
 FOUR, FIVE = (8, 4, 2, 1), (16, 8, 4, 2, 1)
 HEAD_8 = {"head": Head.CLAMPED, "head_width": 8, "features": 8}

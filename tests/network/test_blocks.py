@@ -28,4 +28,4 @@ def test_a_block_takes_what_its_network_gives_it_or_what_it_is_told(name):
 def test_an_answer_is_as_much_coarser_as_the_architecture_says(name):
     architecture = ARCHITECTURES[name]
     answer = IFBlock(architecture, 0)(torch.rand(1, architecture.block_inputs(0), 16, 24))
-    assert answer.shape[-2:] == (16 // architecture.answer_scale, 24 // architecture.answer_scale)
+    assert answer.shape[-2:] == (16 // architecture.output_scale, 24 // architecture.output_scale)

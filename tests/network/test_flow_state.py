@@ -1,10 +1,10 @@
 import pytest
 import torch
 
-from vsrife.network import Motion, backward_warp
-from vsrife.network.flow_and_mask import merged
-from vsrife.network.flow_state import Pair, Step, together
-from vsrife.network.training_output import Stage
+from vsrife.network.flow_and_mask import FlowAndMask, merged
+from vsrife.network.flow_state import FlowState, Pair, accumulate
+from vsrife.network.training_output import StageOutput
+from vsrife.network.warp import backward_warp
 
 SIZE = (6, 10)
 
@@ -13,8 +13,8 @@ def noise(channels, seed, batch=2):
     return torch.randn(batch, channels, *SIZE, generator=torch.Generator().manual_seed(seed))
 
 
-def step(seed, hidden=True):
-    return Step(flow=noise(4, seed), mask=noise(1, seed + 1), hidden=noise(8, seed + 2) if hidden else None)
+def flow_state(seed, hidden=True):
+    return FlowState(flow=noise(4, seed), mask=noise(1, seed + 1), hidden=noise(8, seed + 2) if hidden else None)
 
 
 def pair(features=True):
@@ -24,20 +24,20 @@ def pair(features=True):
 
 def test_an_answer_is_brought_to_the_canvas_with_its_flow_in_its_pixels():
     numbers = torch.tensor([1.0, -2.0, 3.0, 0.0, 0.5])
-    got = Step.of(numbers.view(1, 5, 1, 1).expand(1, 5, 3, 5), 2)
+    got = FlowState.of(numbers.view(1, 5, 1, 1).expand(1, 5, 3, 5), 2)
     assert torch.equal(got.flow, 2 * numbers[:4].view(1, 4, 1, 1).expand(1, 4, *SIZE))
     assert torch.equal(got.mask, torch.full((1, 1, *SIZE), 0.5))
     assert got.hidden is None
 
 
 def test_a_steps_motion_has_the_mask_between_0_and_1():
-    one = step(1)
+    one = flow_state(1)
     assert torch.equal(one.motion.flow, one.flow)
     torch.testing.assert_close(one.motion.mask, 1 / (1 + torch.exp(-one.mask)))
 
 
 def test_a_mirrored_step_makes_the_same_picture_of_the_swapped_frames():
-    one, frames = step(1), pair(features=False)
+    one, frames = flow_state(1), pair(features=False)
     left, right = frames.images
     mirrored = one.mirrored()
     assert mirrored.hidden is None
@@ -47,20 +47,20 @@ def test_a_mirrored_step_makes_the_same_picture_of_the_swapped_frames():
 
 
 def test_the_mean_of_two_steps():
-    got = Step(flow=torch.tensor(1.0), mask=torch.tensor(-2.0)).mean(
-        Step(flow=torch.tensor(4.0), mask=torch.tensor(1.0))
+    got = FlowState(flow=torch.tensor(1.0), mask=torch.tensor(-2.0)).mean(
+        FlowState(flow=torch.tensor(4.0), mask=torch.tensor(1.0))
     )
     assert (got.flow, got.mask, got.hidden) == (2.5, -0.5, None)
 
 
 @pytest.mark.parametrize("adds_masks", [True, False])
 def test_blocks_correct_each_other(adds_masks):
-    known, answer = step(1), step(11)
-    got = together(known, answer, adds_masks=adds_masks)
-    assert torch.equal(got.flow, known.flow + answer.flow)
-    assert torch.equal(got.mask, known.mask + answer.mask if adds_masks else answer.mask)
-    assert got.hidden is answer.hidden
-    assert together(None, answer, adds_masks=adds_masks) is answer
+    state, block_output = flow_state(1), flow_state(11)
+    got = accumulate(state, block_output, adds_masks=adds_masks)
+    assert torch.equal(got.flow, state.flow + block_output.flow)
+    assert torch.equal(got.mask, state.mask + block_output.mask if adds_masks else block_output.mask)
+    assert got.hidden is block_output.hidden
+    assert accumulate(None, block_output, adds_masks=adds_masks) is block_output
 
 
 def test_images_are_in_the_order_of_the_blocks_and_in_float32():
@@ -96,7 +96,7 @@ def test_a_time_fills_a_plane_of_any_size():
 
 
 def test_a_stage_is_what_the_motion_makes_of_the_frames():
-    known, frames = step(1), pair()
-    stage = Stage.of(known, frames.warped(known.flow))
-    assert isinstance(stage.motion, Motion)
-    assert torch.equal(stage.picture, merged(*frames.images[:2], known.motion))
+    state, frames = flow_state(1), pair()
+    stage = StageOutput.of(state, frames.warped(state.flow))
+    assert isinstance(stage.motion, FlowAndMask)
+    assert torch.equal(stage.picture, merged(*frames.images[:2], state.motion))

@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from vsrife.errors import ArgumentError
-from vsrife.network import USER_SCALES
+from vsrife.network.architecture import USER_SCALES
 from vsrife.network.frames import as_time, check_canvas, check_scale, limited
 
 CPU = torch.device("cpu")

@@ -6,7 +6,9 @@ import torch
 
 from tests.network.small import ARCHITECTURES, ENSEMBLE, frames, infer, network
 from vsrife.errors import ArgumentError
-from vsrife.network import USER_SCALES, IFNet, Motion
+from vsrife.network.architecture import USER_SCALES
+from vsrife.network.flow_and_mask import FlowAndMask
+from vsrife.network.ifnet import IFNet
 
 EVERY = pytest.mark.parametrize("name", ARCHITECTURES)
 
@@ -165,7 +167,7 @@ def test_merge_takes_each_frame_from_where_the_flow_says():
     flow[:, 0], flow[:, 3] = 2.0, -1.0
     mask = torch.full((1, 1, 32, 64), 0.25)
     expected = 0.25 * left[..., 1:-1, 2:] + 0.75 * right[..., :-2, :-2]
-    got = net.merge(left, right, Motion(flow=flow, mask=mask))
+    got = net.merge(left, right, FlowAndMask(flow=flow, mask=mask))
     torch.testing.assert_close(got[..., 1:-1, :-2], expected, atol=1e-5, rtol=0)
 
 

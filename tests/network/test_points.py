@@ -2,9 +2,9 @@ import pytest
 import torch
 
 from tests.network.small import ARCHITECTURES, OWN, frames
-from vsrife.network import IFNet
-from vsrife.network.flow_state import Pair, together
+from vsrife.network.flow_state import Pair, accumulate
 from vsrife.network.frames import limited
+from vsrife.network.ifnet import IFNet
 from vsrife.network.points import Frames, flow_of, levels_of, mask_of
 
 EVERY_NETWORK = ARCHITECTURES | OWN
@@ -22,13 +22,13 @@ def pair(name, batch=2):
 
 
 def defined(net, left, right, t):
-    """What is known after each block, as IFNet defines it: whole frames are warped, then reduced."""
+    """Flow and mask after each block, as IFNet defines it: whole frames are warped, then reduced."""
     whole = warped = Pair.of(limited(left), limited(right), t, net.encode(left), net.encode(right))
-    known, found = None, []
+    state, found = None, []
     for index, scale in enumerate(net.architecture.scales):
-        known = together(known, net.step(index, warped, known, scale), adds_masks=net.architecture.adds_masks)
-        warped = whole.warped(known.flow)
-        found.append(known)
+        state = accumulate(state, net.run_block(index, warped, state, scale), adds_masks=net.architecture.adds_masks)
+        warped = whole.warped(state.flow)
+        found.append(state)
     return found
 
 
@@ -51,10 +51,10 @@ def test_the_answers_are_the_networks_own(name):
     with torch.no_grad():
         levels, expected = levels_of(net, Frames.of(net, left, right, t)), defined(net, left, right, t)
     assert len(levels) == len(expected)
-    for end, known in enumerate(expected, start=1):
-        torch.testing.assert_close(flow_of(levels[:end]), known.flow, atol=2e-4, rtol=1e-4)
+    for end, state in enumerate(expected, start=1):
+        torch.testing.assert_close(flow_of(levels[:end]), state.flow, atol=2e-4, rtol=1e-4)
         mask = mask_of(levels[:end], adds_masks=net.architecture.adds_masks)
-        torch.testing.assert_close(mask, known.mask, atol=2e-4, rtol=1e-4)
+        torch.testing.assert_close(mask, state.mask, atol=2e-4, rtol=1e-4)
 
 
 @EVERY

@@ -3,15 +3,17 @@ import torch
 
 from tests.network.small import ARCHITECTURES, OWN, frames, infer
 from vsrife.errors import ArgumentError
-from vsrife.network import IFNet, Taught, backward_warp
+from vsrife.network.ifnet import IFNet
+from vsrife.network.teacher import IFNetWithTeacher
+from vsrife.network.warp import backward_warp
 
 EVERY_NETWORK = ARCHITECTURES | OWN
 EVERY = pytest.mark.parametrize("name", EVERY_NETWORK)
 
 
-def taught(name):
+def model_of(name):
     torch.manual_seed(3)
-    return Taught(IFNet(EVERY_NETWORK[name]))
+    return IFNetWithTeacher(IFNet(EVERY_NETWORK[name]))
 
 
 def batch(name, size=2):
@@ -23,32 +25,32 @@ def batch(name, size=2):
 @EVERY
 def test_the_student_is_the_network_alone(name):
     """The last stage is what IFNet.forward answers, and no truth changes it."""
-    model, (left, right, truth) = taught(name), batch(name, 1)
+    model, (left, right, truth) = model_of(name), batch(name, 1)
     with torch.no_grad():
-        lesson, without = model(left, right, 0.25, truth), model(left, right, 0.25)
+        output, without = model(left, right, 0.25, truth), model(left, right, 0.25)
     expected = infer(model.network, left, right, 0.25)
-    torch.testing.assert_close(lesson.stages[-1].motion.flow, expected.flow, atol=1e-5, rtol=1e-5)
-    torch.testing.assert_close(lesson.stages[-1].motion.mask, expected.mask, atol=1e-5, rtol=0)
-    torch.testing.assert_close(lesson.picture, model.network.merge(left, right, expected), atol=1e-5, rtol=0)
-    assert torch.equal(lesson.picture, without.picture)
+    torch.testing.assert_close(output.stages[-1].motion.flow, expected.flow, atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(output.stages[-1].motion.mask, expected.mask, atol=1e-5, rtol=0)
+    torch.testing.assert_close(output.picture, model.network.merge(left, right, expected), atol=1e-5, rtol=0)
+    assert torch.equal(output.picture, without.picture)
     assert without.teacher is None
-    assert len(lesson.stages) == len(lesson.levels) == len(EVERY_NETWORK[name].widths)
+    assert len(output.stages) == len(output.levels) == len(EVERY_NETWORK[name].widths)
     assert len(without.stages) == 1
-    assert lesson.teacher.motion.flow.shape == expected.flow.shape
-    assert 0 <= lesson.teacher.motion.mask.min() <= lesson.teacher.motion.mask.max() <= 1
+    assert output.teacher.motion.flow.shape == expected.flow.shape
+    assert 0 <= output.teacher.motion.mask.min() <= output.teacher.motion.mask.max() <= 1
 
 
 @EVERY
 def test_everything_learns(name):
-    model, (left, right, truth) = taught(name), batch(name)
-    lesson = model(left, right, torch.tensor([0.25, 0.5]), truth)
-    (lesson.picture.square().mean() + lesson.teacher.picture.square().mean()).backward()
+    model, (left, right, truth) = model_of(name), batch(name)
+    output = model(left, right, torch.tensor([0.25, 0.5]), truth)
+    (output.picture.square().mean() + output.teacher.picture.square().mean()).backward()
     assert {key for key, value in model.named_parameters() if value.grad is None} == set()
 
 
 @pytest.mark.parametrize("name", ["A", "G", "J"])
 def test_the_teacher_sees_the_truth_and_corrects_the_student(name):
-    model, (left, right, truth) = taught(name), batch(name, 1)
+    model, (left, right, truth) = model_of(name), batch(name, 1)
     with torch.no_grad():
         one, other = model(left, right, 0.5, truth), model(left, right, 0.5, left)
         assert not torch.equal(one.teacher.motion.flow, other.teacher.motion.flow)
@@ -67,14 +69,14 @@ def test_the_teacher_sees_the_truth_and_corrects_the_student(name):
 
 @pytest.mark.parametrize("name", ["A", "D", "G"])
 def test_the_teachers_answer_is_in_pixels(name):
-    model, (left, right, truth) = taught(name), batch(name, 1)
+    model, (left, right, truth) = model_of(name), batch(name, 1)
     numbers = torch.tensor([1.0, -2.0, 3.0, -4.0, 0.5])
     last = model.teacher.lastconv if name == "A" else model.teacher.lastconv[0]
     with torch.no_grad():
         last.weight.zero_()
         last.bias.zero_()[: 5 if name == "A" else 20] = numbers if name == "A" else numbers.repeat_interleave(4)
-        lesson = model(left, right, 0.5, truth)
-    student, teacher = lesson.stages[-1].motion, lesson.teacher.motion
+        output = model(left, right, 0.5, truth)
+    student, teacher = output.stages[-1].motion, output.teacher.motion
     moved = numbers[:4].view(1, 4, 1, 1) * (2 if name == "A" else 1)
     torch.testing.assert_close(teacher.flow, student.flow + moved, atol=1e-5, rtol=1e-5)
     before = torch.logit(student.mask) if ARCHITECTURES[name].adds_masks else 0 * student.mask
@@ -84,7 +86,7 @@ def test_the_teachers_answer_is_in_pixels(name):
 @pytest.mark.parametrize("name", ["A", "G"])
 def test_what_the_teacher_sees(name):
     """Both frames and their features as the student's last flow warps them, time, mask, the truth and that flow."""
-    model, (left, right, truth) = taught(name), batch(name, 1)
+    model, (left, right, truth) = model_of(name), batch(name, 1)
     seen = []
     model.teacher.register_forward_pre_hook(lambda _, x: seen.append(x[0]))
     with torch.no_grad():
@@ -104,33 +106,33 @@ def test_what_the_teacher_sees(name):
 
 
 def test_the_teachers_picture_teaches_the_student_too():
-    model, (left, right, truth) = taught("J"), batch("J", 1)
+    model, (left, right, truth) = model_of("J"), batch("J", 1)
     model(left, right, 0.5, truth).teacher.picture.mean().backward()
     assert model.network.block0.conv0[0][0].weight.grad.abs().sum() > 0
 
 
 @pytest.mark.parametrize("name", ["A", "J"])
 def test_a_checkpoint_has_the_networks_keys_and_the_teachers(name):
-    model = taught(name)
+    model = model_of(name)
     state = model.checkpoint()
     assert set(model.network.state_dict()) < set(state)
     extra = set(state) - set(model.network.state_dict())
     assert extra == {f"teacher.{key}" for key in model.teacher.state_dict()}
     torch.manual_seed(4)
-    other = Taught(IFNet(EVERY_NETWORK[name]))
+    other = IFNetWithTeacher(IFNet(EVERY_NETWORK[name]))
     other.load_checkpoint(state)
     assert all(torch.equal(value, other.checkpoint()[key]) for key, value in state.items())
 
 
 @pytest.mark.parametrize("key", ["teacher.conv0.0.0.weight", "block1.conv0.0.0.weight"])
 def test_a_checkpoint_that_lacks_a_key_is_refused(key):
-    model = taught("J")
+    model = model_of("J")
     state = {each: value for each, value in model.checkpoint().items() if each != key}
     with pytest.raises(RuntimeError, match="Missing key"):
         model.load_checkpoint(state)
 
 
 def test_a_wrong_canvas_is_refused():
-    model, (left, right) = taught("J"), frames(64, 96)
+    model, (left, right) = model_of("J"), frames(64, 96)
     with pytest.raises(ArgumentError, match=r"^canvas \(96x64, 96x64\) must be .* multiple of 64"):
         model(left, right, 0.5)

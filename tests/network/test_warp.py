@@ -1,8 +1,7 @@
 import pytest
 import torch
 
-from vsrife.network import backward_warp
-from vsrife.network.warp import resize, resize_flow, swapped
+from vsrife.network.warp import backward_warp, resize, resize_flow, swapped
 
 
 def picture(height, width, channels=2, dtype=torch.float32):

@@ -38,7 +38,6 @@ def test_every_argument_of_the_signature_arrives():
         "pause": 0.5,
         "retime": 1.0,
         "model": "4.26",
-        "variant": "large",
         "scale": 0.5,
         "ensemble": 1.0,
         "sc": 1.0,
@@ -250,7 +249,7 @@ def test_target_rate_of_a_clip_without_one():
             {"skip_treshold": 60.0},
             (
                 "skip_treshold must be an argument of RIFE; did you mean skip_threshold? there are: multi, factor_num, "
-                "factor_den, fps_num, fps_den, cfr, pause, retime, model, variant, scale, ensemble, sc, sc_threshold, "
+                "factor_den, fps_num, fps_den, cfr, pause, retime, model, scale, ensemble, sc, sc_threshold, "
                 "skip, skip_threshold, device, precision, matrix_in, range_in, chromaloc_in, multiplier, model_path, "
                 "gpu_id, gpu_thread, tta, uhd, list_gpu"
             ),

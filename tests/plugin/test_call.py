@@ -188,7 +188,7 @@ class TestClip:
             level = int(position) * 10 + (5 if position < last and position.denominator > 1 else 0)
             assert int(samples(frame)[0][0, 0]) == level
             assert frame.props["RifeKind"] == (
-                "source" if position.denominator == 1 else "new" if position < last else "held"
+                "source" if position.denominator == 1 else "interpolated" if position < last else "repeat"
             )
 
     @pytest.mark.parametrize("options", [{}, {"multi": 1.5}, {"factor_num": 3, "factor_den": 2}])
@@ -256,7 +256,8 @@ def test_a_file_that_is_no_model_is_named(tmp_path):
 def test_ensemble_on_a_network_that_has_none(tmp_path):
     from safetensors.torch import save_file
 
-    from vsrife.network import Architecture, Head, IFNet, Trunk
+    from vsrife.network.architecture import Architecture, Head, Trunk
+    from vsrife.network.ifnet import IFNet
 
     network = IFNet(
         Architecture(
@@ -277,7 +278,7 @@ def test_ensemble_on_a_network_that_has_none(tmp_path):
 
 def luma(clip, model, n=1, **options):
     made = core.rife.RIFE(clip, model=model, device="cpu", **{"skip": 0, "sc": 0, **options}).get_frame(n)
-    assert made.props["RifeKind"] == "new"
+    assert made.props["RifeKind"] == "interpolated"
     return samples(made)[0].astype(np.float64)
 
 
@@ -331,22 +332,22 @@ class TestEffects:
 
     def test_sc_and_its_threshold(self, average_model):
         clip = scene(1)
-        assert self.kinds(clip, average_model, sc_threshold=1) == {"new"}
-        assert self.kinds(clip, average_model) == {"new"}
-        assert self.kinds(clip, average_model, sc_threshold=0) == {"cut"}
+        assert self.kinds(clip, average_model, sc_threshold=1) == {"interpolated"}
+        assert self.kinds(clip, average_model) == {"interpolated"}
+        assert self.kinds(clip, average_model, sc_threshold=0) == {"scenechange"}
         preset = with_props(clip, {0: {"_SceneChangeNext": 1}, 1: {"_SceneChangeNext": 1}})
-        assert self.kinds(preset, average_model) == {"cut"}
-        assert self.kinds(preset, average_model, sc=0) == {"new"}
+        assert self.kinds(preset, average_model) == {"scenechange"}
+        assert self.kinds(preset, average_model, sc=0) == {"interpolated"}
 
     def test_skip_and_its_threshold(self, average_model):
         clip = with_props(core.std.Splice([blank(color=[v, 128, 128], length=1) for v in (100, 101, 102)]), {})
-        assert self.kinds(clip, average_model, sc=0, skip_threshold=120) == {"new"}
-        assert self.kinds(clip, average_model, sc=0) == {"new"}
-        assert self.kinds(clip, average_model, sc=0, skip_threshold=40) == {"still"}
+        assert self.kinds(clip, average_model, sc=0, skip_threshold=120) == {"interpolated"}
+        assert self.kinds(clip, average_model, sc=0) == {"interpolated"}
+        assert self.kinds(clip, average_model, sc=0, skip_threshold=40) == {"duplicate"}
         still = blank()
-        assert self.kinds(still, average_model, sc=0) == {"still"}
-        assert self.kinds(still, average_model, sc=0, skip_threshold=120) == {"still"}
-        assert self.kinds(still, average_model, sc=0, skip=0) == {"new"}
+        assert self.kinds(still, average_model, sc=0) == {"duplicate"}
+        assert self.kinds(still, average_model, sc=0, skip_threshold=120) == {"duplicate"}
+        assert self.kinds(still, average_model, sc=0, skip=0) == {"interpolated"}
 
     @pytest.mark.parametrize(
         ("option", "value", "prop", "number", "other"),
@@ -401,7 +402,7 @@ except vs.Error as error:
         hide = "import sys, types\nsys.modules['vsrife'] = types.ModuleType('vsrife')"
         text = python(self.CALL.format(before=hide)).stdout
         assert text.startswith(
-            "RIFE: cannot start its Python side (ModuleNotFoundError: No module named 'vsrife.plugin"
+            "RIFE: cannot import its Python package (ModuleNotFoundError: No module named 'vsrife.plugin"
         )
         assert "PyPI's vsrife shares our import name" in text
         assert text.count("\n") == 1

@@ -51,46 +51,46 @@ class TestArithmetic:
         st.sampled_from([F(60), F(24000, 1001), F(60000, 1001), F(7, 3), F(1000)]),
     )
     def test_every_output_shows_its_own_time(self, source, rate):
-        timeline = ConstantRate(rate, source, fps=None, cause="fps_num (60)")
+        timing = ConstantRate(rate, source, fps=None, cause="fps_num (60)")
         starts = list(itertools.accumulate(source, initial=F(0)))
-        assert timeline.length in (ceil(starts[-1] * rate), ceil((starts[-1] + F(1, 10**9)) * rate))
+        assert timing.length in (ceil(starts[-1] * rate), ceil((starts[-1] + F(1, 10**9)) * rate))
         before = F(0)
-        for n in range(min(timeline.length, 300)):
-            moment = timeline.at(n)
+        for n in range(min(timing.length, 300)):
+            moment = timing.at(n)
             own = source[moment.left]
             shown = starts[moment.left] + moment.t * own
             assert abs(shown - n / rate) <= F(5, 8000) + F(1, 10**9), n
             assert shown >= before
             assert moment.right in (None, moment.left + 1)
             assert (moment.right is None) == (moment.t == 0 or moment.left + 1 == len(source))
-            assert timeline.duration(n, lambda _: None) == 1 / rate
-            needed = timeline.needs(n, scenes=False)
+            assert timing.duration(n, lambda _: None) == 1 / rate
+            needed = timing.needs(n, scenes=False)
             assert list(needed) == [moment.left, *([moment.right] if moment.right else [])]
-            assert set(needed) <= set(timeline.needs(n, scenes=True))
+            assert set(needed) <= set(timing.needs(n, scenes=True))
             before = shown
-        arrived = [k for n in range(timeline.length) for k in timeline.arrivals(n)] if timeline.length < 500 else []
+        arrived = [k for n in range(timing.length) for k in timing.arrivals(n)] if timing.length < 500 else []
         assert arrived == list(range(len(arrived)))
 
     def test_a_constant_clip_in_milliseconds_passes_its_frames_on(self):
         exact = [F(k * 1001, 24000) for k in range(200)]
         rounded = [F(round(1000 * time), 1000) for time in exact]
         source = [b - a for a, b in itertools.pairwise(rounded)]
-        timeline = ConstantRate(F(24000, 1001), source, fps=None, cause="")
-        assert [timeline.at(n)[:2] for n in range(199)] == [(n, None) for n in range(199)]
+        timing = ConstantRate(F(24000, 1001), source, fps=None, cause="")
+        assert [timing.at(n)[:2] for n in range(199)] == [(n, None) for n in range(199)]
         double = ConstantRate(F(48000, 1001), source, fps=None, cause="")
         assert [double.at(2 * n)[:2] for n in range(199)] == [(n, None) for n in range(199)]
         assert all(abs(double.at(2 * n + 1).t - F(1, 2)) < F(1, 40) for n in range(198))
 
     def test_two_hours_end_where_they_should(self):
         source = [F(1001, 24000), F(1001, 30000), F(417, 10000)] * 60_000
-        timeline = ConstantRate(F(60), source, fps=None, cause="")
-        assert timeline.length == ceil(sum(source) * 60)
-        assert timeline.at(timeline.length - 1).left == len(source) - 1
+        timing = ConstantRate(F(60), source, fps=None, cause="")
+        assert timing.length == ceil(sum(source) * 60)
+        assert timing.at(timing.length - 1).left == len(source) - 1
 
     def test_wild_durations_do_not_overflow(self):
         source = [F(2**31 - 1, 3), F(1, 2**31 - 1), F(10**9), F(7, 10**9 + 7)]
-        timeline = ConstantRate(F(1, 1000), source, fps=None, cause="")
-        assert timeline.length == ceil(sum(source) / 1000)
+        timing = ConstantRate(F(1, 1000), source, fps=None, cause="")
+        assert timing.length == ceil(sum(source) / 1000)
         with pytest.raises(ArgumentError, match=r"fps_num \(60\) must make at most 2147483647 frames of \d"):
             ConstantRate(F(60), source, fps=None, cause="fps_num (60)")
 
@@ -113,7 +113,7 @@ def test_a_phone_clip_with_a_pause_becomes_constant_and_right_in_time(average_mo
         assert level == (10 * left + 5 * between) % 256 or (
             near and level in (10 * left % 256, (10 * left + 10) % 256)
         ), n
-    assert out.get_frame(len(out) - 1).props["RifeKind"] in ("held", "source")
+    assert out.get_frame(len(out) - 1).props["RifeKind"] in ("repeat", "source")
 
 
 def test_between_frames_the_motion_is_that_of_the_time(moving_model):

@@ -11,7 +11,7 @@ import torch
 import vapoursynth as vs
 
 from tests.hosts.processes import ROOT, finish, start_python
-from vsrife.engine.estimator import Estimator
+from vsrife.engine.block_estimator import BlockEstimator
 from vsrife.engine.interpolator import Interpolator
 
 from .clips import digest, samples, textured
@@ -82,13 +82,13 @@ def test_every_source_frame_is_encoded_once(moving_model, threads, monkeypatch):
         return inner(self, picture)
 
     monkeypatch.setattr(Interpolator, "_encode", note)
-    field = Estimator.field
+    field = BlockEstimator.field
 
     def count(self, *args, **options):
         estimated.append(1)
         return field(self, *args, **options)
 
-    monkeypatch.setattr(Estimator, "field", count)
+    monkeypatch.setattr(BlockEstimator, "field", count)
     out = rife(textured(17, 70, 50), moving_model, multi=4)
     all_at_once(out, shuffled(64))
     assert converted == dict.fromkeys(range(17), 1)

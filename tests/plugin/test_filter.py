@@ -24,7 +24,7 @@ def test_doubling_puts_the_average_between_two_frames(average_model):
     levels = [int(samples(out.get_frame(n))[0][0, 0]) for n in range(8)]
     assert levels == [0, 5, 10, 15, 20, 25, 30, 30]
     kinds = [out.get_frame(n).props["RifeKind"] for n in range(8)]
-    assert kinds == ["source", "new"] * 3 + ["source", "held"]
+    assert kinds == ["source", "interpolated"] * 3 + ["source", "repeat"]
 
 
 @pytest.mark.parametrize("multi", [2, 2.5, Fraction(1001, 400), 3, 1, 0.5, Fraction(2, 3)])
@@ -81,7 +81,7 @@ class TestProperties:
         source = with_props(still + numbered(3, 70, 50), {1: {"_SceneChangeNext": 1}}).std.SetFrameProps(_PictType="B")
         frames = list(rife(source, average_model, multi=3, sc=1, skip=1).frames())
         kinds = [f.props["RifeKind"] for f in frames]
-        assert set(kinds) == {"source", "new", "still", "cut", "held"}
+        assert set(kinds) == {"source", "interpolated", "duplicate", "scenechange", "repeat"}
         assert [f.props.get("_PictType") for f in frames] == ["B" if kind == "source" else None for kind in kinds]
 
     def test_durations_of_a_varying_rate_keep_their_total(self, average_model):
@@ -278,9 +278,12 @@ class TestScenes:
         assert [n for n, (_, after) in enumerate(marks) if after == 1] == [last]
         assert [n for n, (before, _) in enumerate(marks) if before == 1] == [last + 1]
         kinds = [f.props["RifeKind"] for f in out.frames()]
-        assert {kinds[n] for n in range(len(out)) if 2 < n / ratio < 3} == {"cut"}
+        assert {kinds[n] for n in range(len(out)) if 2 < n / ratio < 3} == {"scenechange"}
         scores = [f.props.get("RifeSceneScore") for f in out.frames()]
-        assert all((score is not None) == (kind in ("new", "cut")) for score, kind in zip(scores, kinds, strict=True))
+        assert all(
+            (score is not None) == (kind in ("interpolated", "scenechange"))
+            for score, kind in zip(scores, kinds, strict=True)
+        )
         assert max(score for score in scores if score is not None) < 1
 
     @pytest.mark.parametrize(
@@ -303,13 +306,13 @@ class TestScenes:
         preset = with_props(moving, {1: {"_SceneChangeNext": after}, 2: {"_SceneChangePrev": before}})
         for options, expected in (({}, cut), ({"sc_threshold": 1}, by_props_alone)):
             frame = rife(preset, average_model, multi=2, sc=1, **options).get_frame(3)
-            assert frame.props["RifeKind"] == ("cut" if expected else "new")
+            assert frame.props["RifeKind"] == ("scenechange" if expected else "interpolated")
             assert ("RifeSceneScore" in frame.props) is not expected
 
     @pytest.mark.parametrize("preset", [{"_SceneChangeNext": 0}, {"_SceneChangePrev": 0}])
     def test_a_preset_0_never_stops_the_detector(self, average_model, preset):
         both = with_props(scene(1) + scene(2), dict.fromkeys(range(6), preset))
-        assert rife(both, average_model, multi=2, sc=1).get_frame(5).props["RifeKind"] == "cut"
+        assert rife(both, average_model, multi=2, sc=1).get_frame(5).props["RifeKind"] == "scenechange"
 
     PRESETS = (
         ({"_SceneChangeNext": 1}, {}, 1),
@@ -340,7 +343,7 @@ class TestScenes:
     def cuts(self, clip, model):
         """The pairs of ``clip`` that are cuts, as the source frames left of them; and that they are marked so."""
         out = rife(clip, model, multi=2, sc=1)
-        found = [n for n in range(len(clip) - 1) if out.get_frame(2 * n + 1).props["RifeKind"] == "cut"]
+        found = [n for n in range(len(clip) - 1) if out.get_frame(2 * n + 1).props["RifeKind"] == "scenechange"]
         marks = self.marks(out)
         assert [n // 2 for n, (_, after) in enumerate(marks[:-1]) if after == 1] == found
         return found
@@ -367,9 +370,9 @@ class TestScenes:
     def test_still_pairs_are_copied(self, average_model):
         still = core.std.Loop(textured(1), 3)
         out = core.rife.RIFE(still, multi=2, model=average_model, device="cpu")
-        assert [f.props["RifeKind"] for f in out.frames()][:4] == ["source", "still"] * 2
+        assert [f.props["RifeKind"] for f in out.frames()][:4] == ["source", "duplicate"] * 2
         out = core.rife.RIFE(still, multi=2, model=average_model, device="cpu", skip=0)
-        assert out.get_frame(1).props["RifeKind"] == "new"
+        assert out.get_frame(1).props["RifeKind"] == "interpolated"
 
     @pytest.mark.parametrize("multi", [0.5, Fraction(2, 5), 0.75])
     @pytest.mark.parametrize("first", [5, 6])
@@ -390,7 +393,7 @@ class TestScenes:
         for wrong in ({"_FieldBased": 2}, {"_Matrix": 14}, {"_Range": 7}):
             out = rife(with_props(numbered(4), {1: wrong}), average_model, multi=2, sc=1)
             for n in (0, 4, 5, 6):
-                assert out.get_frame(n).props["RifeKind"] in ("source", "new")
+                assert out.get_frame(n).props["RifeKind"] in ("source", "interpolated")
             with pytest.raises(vs.Error, match="RIFE: frame 3: "):
                 out.get_frame(3)
 
@@ -405,15 +408,15 @@ class TestScenes:
 
         flat = core.std.BlankClip(width=64, height=48, format=fmt, length=2, keep=False)
         clip = flat.std.ModifyFrame(flat, change)
-        assert rife(clip, average_model, multi=2, skip=1).get_frame(1).props["RifeKind"] == "new"
-        assert rife(flat, average_model, multi=2, skip=1).get_frame(1).props["RifeKind"] == "still"
+        assert rife(clip, average_model, multi=2, skip=1).get_frame(1).props["RifeKind"] == "interpolated"
+        assert rife(flat, average_model, multi=2, skip=1).get_frame(1).props["RifeKind"] == "duplicate"
 
     def test_an_alpha_that_changes_is_not_still(self, average_model):
         still = core.std.Loop(textured(1, format=vs.RGB24), 2)
         out = rife(
             core.std.ClipToProp(still, textured(2, format=vs.GRAY8), prop="_Alpha"), average_model, multi=2, skip=1
         )
-        assert out.get_frame(1).props["RifeKind"] == "new"
+        assert out.get_frame(1).props["RifeKind"] == "interpolated"
 
 
 class TestColour:
@@ -436,7 +439,7 @@ class TestColour:
         for _ in range(2):  # a player evaluates its script at every seek
             out = rife(with_props(numbered(6, 70, 50), tags), average_model, multi=2, sc=sc)
             kinds = [f.props["RifeKind"] for f in out.frames()]
-            assert [n for n, kind in enumerate(kinds) if kind == "cut"] == [5, 9]
+            assert [n for n, kind in enumerate(kinds) if kind == "scenechange"] == [5, 9]
         there, back = [line for line in logged if "not blended" in line]
         assert there.startswith("RIFE: source frames 2 and 3 are not blended")
         assert f"{prop} is {one}" in there
@@ -463,7 +466,7 @@ class TestColour:
             out = rife(lost, moving_model, multi=3)
             for n in order:
                 frame = out.get_frame(n)
-                assert frame.props["RifeKind"] != "cut"
+                assert frame.props["RifeKind"] != "scenechange"
                 assert all(map(np.array_equal, samples(frame), expected[n])), n
 
     def test_how_a_frame_is_seen_does_not_depend_on_who_asked_first(self, moving_model):
@@ -480,7 +483,7 @@ class TestColour:
     def test_an_argument_blends_what_tags_would_part(self, average_model, logged):
         tags = {0: {"_Matrix": 1, "_Range": 0}, 1: {"_Matrix": 9, "_Range": 1}}
         out = rife(with_props(numbered(2), tags), average_model, multi=2, matrix_in="709", range_in="full")
-        assert out.get_frame(1).props["RifeKind"] == "new"
+        assert out.get_frame(1).props["RifeKind"] == "interpolated"
         assert not [line for line in logged if "blended" in line]
 
     def test_a_new_frame_keeps_the_left_one_s_tags(self, average_model):
@@ -582,12 +585,12 @@ class TestFields:
             pair = "1 and 0" if tff else "0 and 1"
             assert f"source frames 2 and 3 are fields of both parities (_Field {pair})" in str(caught.value)
             for way_out in (fields.std.SelectEvery(2, 0), fields.std.SetFieldBased(0)):
-                assert rife(way_out, average_model, multi=2, **options).get_frame(5).props["RifeKind"] == "new"
+                assert rife(way_out, average_model, multi=2, **options).get_frame(5).props["RifeKind"] == "interpolated"
 
     def test_a_field_beside_a_frame_says_nothing_of_parity(self, average_model):
         source = with_props(numbered(4), {0: {"_Field": 1}, 2: {"_Field": 0}})
         out = rife(source, average_model, multi=2)
-        assert [out.get_frame(n).props["RifeKind"] for n in (1, 3, 5)] == ["new"] * 3
+        assert [out.get_frame(n).props["RifeKind"] for n in (1, 3, 5)] == ["interpolated"] * 3
 
     def test_where_nothing_is_blended_fields_pass(self, average_model):
         fields = numbered(4).std.SeparateFields(tff=True)

@@ -6,6 +6,7 @@ No reference is kept: `test_lifetime.TestReferences` runs all of it under Vapour
 import ctypes
 from collections.abc import Callable
 from fractions import Fraction
+from typing import Any
 from unittest import mock
 
 import numpy as np
@@ -15,13 +16,12 @@ import vapoursynth as vs
 from vsrife.formats.colour import COLOUR_PROPS
 from vsrife.plugin import vsapi
 from vsrife.plugin.filter import Filter
-from vsrife.plugin.pictures import format_of
-from vsrife.plugin.tags import MEMORY, Tags
+from vsrife.plugin.frames import format_of
+from vsrife.plugin.output_props import OutputProps, RifeKind
+from vsrife.plugin.source_props import CACHE_KEY_BYTES, SourceProps
 from vsrife.plugin.vsapi import Frame
 
 core = vs.core
-
-STAMP = {"keeps_type": False, "duration": None, "starts_scene": None, "ends_scene": None, "time": None, "score": None}
 
 
 @pytest.fixture
@@ -50,46 +50,46 @@ def blank(format: int = vs.YUV420P8, **props: object) -> vs.VideoNode:
     return clip.std.SetFrameProps(**props) if props else clip
 
 
-def told(frame: Frame) -> tuple[Tags, float | None]:
-    return frame.tags, frame.time
+def told(frame: Frame) -> tuple[SourceProps, float | None]:
+    return frame.source_props, frame.absolute_time
 
 
 def test_the_names_are_those_that_have_a_meaning(inside):
-    names = inside(blank(), lambda _: vsapi._tag_names())
+    names = inside(blank(), lambda _: vsapi._source_prop_names())
     assert set(COLOUR_PROPS) < set(names)
-    assert inside(blank(), lambda _: vsapi.ffi().offsetof("RifeTags", "time")) == MEMORY
+    assert inside(blank(), lambda _: vsapi.ffi().offsetof("RifeSourceProps", "time")) == CACHE_KEY_BYTES
 
 
 def test_a_frame_without_properties(inside):
-    tags, time = inside(blank(), told)
-    assert (tags.colour, tags.field_based, tags.duration, tags.alpha, time) == ((), 0, None, False, None)
-    assert (tags.starts_scene, tags.ends_scene, tags.field) == (None, None, None)
+    props, time = inside(blank(), told)
+    assert (props.colour, props.field_based, props.duration, props.has_alpha, time) == ((), 0, None, False, None)
+    assert (props.starts_scene, props.ends_scene, props.field) == (None, None, None)
 
 
 def test_each_property_is_found(inside):
     found = {name: number for number, name in enumerate(COLOUR_PROPS, 3) if name != "_ColorRange"}
-    tags, time = inside(
+    props, time = inside(
         blank(**found, _FieldBased=2, _Field=1, _DurationNum=1001, _DurationDen=24000, _SceneChangePrev=1,
               _SceneChangeNext=0, _AbsoluteTime=1.5),
         told,
     )  # fmt: skip
-    assert found.items() <= dict(tags.colour).items()  # and _ColorRange, which the core makes of _Range
-    assert (tags.field_based, tags.field, tags.duration, time) == (2, 1, Fraction(1001, 24000), 1.5)
-    assert (tags.starts_scene, tags.ends_scene) == (True, False)
+    assert found.items() <= dict(props.colour).items()  # and _ColorRange, which the core makes of _Range
+    assert (props.field_based, props.field, props.duration, time) == (2, 1, Fraction(1001, 24000), 1.5)
+    assert (props.starts_scene, props.ends_scene) == (True, False)
 
 
 def test_values_of_other_types_are_missing(inside):
     wrong = {"_Matrix": "x", "_FieldBased": 1.5, "_DurationNum": "1", "_DurationDen": 2.0, "_SceneChangePrev": "1"}
-    tags, time = inside(blank(**wrong, _AbsoluteTime="2"), told)
-    assert (tags.colour, tags.field_based, tags.duration, tags.starts_scene, time) == ((), 0, None, None, None)
+    props, time = inside(blank(**wrong, _AbsoluteTime="2"), told)
+    assert (props.colour, props.field_based, props.duration, props.starts_scene, time) == ((), 0, None, None, None)
 
 
 def test_of_several_values_the_first_counts(inside):
-    tags, time = inside(
+    props, time = inside(
         blank(_Matrix=[5, 1], _DurationNum=[1, 7], _DurationDen=[25, 3], _SceneChangeNext=[1, 0], _AbsoluteTime=[4, 9]),
         told,
     )
-    assert (tags.colour, tags.duration, tags.ends_scene) == ((("_Matrix", 5),), Fraction(1, 25), True)
+    assert (props.colour, props.duration, props.ends_scene) == ((("_Matrix", 5),), Fraction(1, 25), True)
     assert (time, type(time)) == (4.0, float)  # of an integer too
 
 
@@ -113,18 +113,18 @@ def test_whether_there_is_an_alpha(inside, alpha):
         clip = clip.std.ClipToProp(core.std.BlankClip(clip, format=vs.GRAY8), prop="_Alpha")
     else:
         clip = clip.std.SetFrameProps(_Alpha=alpha)
-    assert inside(clip, told)[0].alpha
+    assert inside(clip, told)[0].has_alpha
 
 
-def written(inside, clip: vs.VideoNode, **stamp: object) -> dict[str, object]:
-    """The properties of a copy that was stamped; the frame that it was copied from must keep its own."""
+def written(inside, clip: vs.VideoNode, kind: RifeKind = RifeKind.INTERPOLATED, **output: Any) -> dict[str, object]:
+    """The properties of a copy with output properties; the frame that it was copied from must keep its own."""
     keys = ("_DurationNum", "_DurationDen", "_SceneChangePrev", "_SceneChangeNext", "_PictType", "_AbsoluteTime",
             "RifeKind", "RifeSceneScore", "Other")  # fmt: skip
 
     def look(frame: Frame) -> dict[str, object]:
         before = {key: frame.props.value(key) for key in keys}
         made = frame.copy()
-        made.stamp("new", **{**STAMP, **stamp})
+        made.write_output_props(OutputProps(kind=kind, **output))
         after = {key: made.props.value(key) for key in keys if key in made.props}
         made.free()
         assert before == {key: frame.props.value(key) for key in keys}
@@ -138,19 +138,24 @@ OLD = {"_DurationNum": [1, 2], "_DurationDen": "x", "_SceneChangePrev": 1, "_Sce
 
 
 def test_what_is_not_known_is_removed(inside):
-    assert written(inside, blank(**OLD)) == {"_AbsoluteTime": 3.0, "RifeKind": "new", "Other": "kept"}
-    assert written(inside, blank()) == {"RifeKind": "new"}
+    assert written(inside, blank(**OLD)) == {"_AbsoluteTime": 3.0, "RifeKind": "interpolated", "Other": "kept"}
+    assert written(inside, blank()) == {"RifeKind": "interpolated"}
+
+
+@pytest.mark.parametrize("kind", RifeKind)
+def test_the_coded_picture_type_stays_on_source_frames_alone(inside, kind):
+    assert ("_PictType" in written(inside, blank(**OLD), kind)) == (kind is RifeKind.SOURCE)
 
 
 @pytest.mark.parametrize("clip", [OLD, {}])
 def test_what_is_known_replaces_values_of_any_type(inside, clip):
     found = written(
-        inside, blank(**clip), keeps_type=True, duration=Fraction(1, 48), starts_scene=False, ends_scene=True,
-        time=0.0, score=0.0,
+        inside, blank(**clip), RifeKind.SOURCE, duration=Fraction(1, 48), starts_scene=False, ends_scene=True,
+        absolute_time=0.0, scene_score=0.0,
     )  # fmt: skip
     kept = {key: clip[key] for key in ("_PictType", "Other") if key in clip}
     assert found == {"_DurationNum": 1, "_DurationDen": 48, "_SceneChangePrev": 0, "_SceneChangeNext": 1,
-                     "_AbsoluteTime": 0, "RifeKind": "new", "RifeSceneScore": 0, **kept}  # fmt: skip
+                     "_AbsoluteTime": 0, "RifeKind": "source", "RifeSceneScore": 0, **kept}  # fmt: skip
 
 
 @pytest.mark.parametrize(("format", "sizes"), [

@@ -108,7 +108,7 @@ print(gc.get_freeze_count() - start > 50_000)
 
 def test_a_network_that_was_frozen_can_still_be_dropped(average_model, tmp_path):
     program = """
-from vsrife.engine import networks
+from vsrife.engine import loading
 
 def evaluate(model):
     environment, clip = begin()
@@ -117,14 +117,14 @@ def evaluate(model):
     end(environment)
 
 evaluate(sys.argv[1])
-(network,) = networks._networks.values()
+(network,) = loading._networks.values()
 seen = weakref.ref(network.module)
 del network
-for number in range(networks.KEPT_NETWORKS):
+for number in range(loading.KEPT_NETWORKS):
     copy = f"{sys.argv[2]}/{number}.safetensors"
     shutil.copy(sys.argv[1], copy)
     evaluate(copy)
-print(len(networks._networks), seen() is None)
+print(len(loading._networks), seen() is None)
 """
     assert printed(HOST + program, average_model, tmp_path) == "4 True\n"
 

@@ -76,7 +76,7 @@ class TestPlayer:
         for k in range(6):  # source frame k: luma 16 + 8 k, (k + 2) / 100 s
             half = Fraction(k + 2, 200)
             expected.append((2 * k, 16 + 8 * k, half, "source"))
-            expected.append((2 * k + 1, 20 + 8 * k, half, "new"))
+            expected.append((2 * k + 1, 20 + 8 * k, half, "interpolated"))
         expected.pop()  # between the last frame and the one that never came
         rounds = rounds_of(done.stdout)
         assert len(rounds) == 5
@@ -92,7 +92,7 @@ class TestPlayer:
             assert end == ["end 13: end of file"]
             for n, luma, _, kind in frames:
                 left, rest = divmod(2 * n, 5)
-                assert (luma, kind) == ((20 if rest else 16) + 8 * left, "new" if rest else "source")
+                assert (luma, kind) == ((20 if rest else 16) + 8 * left, "interpolated" if rest else "source")
             # outputs 0..12 fill source time 0..5.2: the five whole frames and a fifth of the sixth, to the last bit
             assert len(frames) == 13
             whole = sum(Fraction(k + 2, 100) for k in range(5))
@@ -156,7 +156,7 @@ class TestExample:
             left, rest = divmod(n, factor)
             assert (luma, kind) == (
                 (20 if rest else 16) + 8 * left,
-                "new" if rest else "-" if factor == 1 else "source",
+                "interpolated" if rest else "-" if factor == 1 else "source",
             )
             if left == (n + 1) // factor:  # wholly within one source frame
                 assert length == Fraction(left + 2, 100) / factor

@@ -15,7 +15,7 @@ import vapoursynth as vs
 
 from tests.hosts.processes import POLICY, finish, printed, python, start_python
 from vsrife.engine import interpolator
-from vsrife.engine.estimator import Estimator
+from vsrife.engine.block_estimator import BlockEstimator
 from vsrife.engine.interpolator import Interpolator
 
 from .clips import digest, numbered, samples, textured, with_props
@@ -145,12 +145,12 @@ for thread in threads: thread.start()
 for thread in threads: thread.join(60)
 print(len(found), set(found))
 """
-        assert printed(program, average_model) == "8 {(8, 'new', 80)}\n"
+        assert printed(program, average_model) == "8 {(8, 'interpolated', 80)}\n"
 
 
 class TestFailure:
     def test_only_the_frame_that_fails_fails(self, average_model, monkeypatch):
-        inner = Estimator.field
+        inner = BlockEstimator.field
         fail = [True]
 
         def sometimes(self, *args, **options):
@@ -158,7 +158,7 @@ class TestFailure:
                 raise RuntimeError("a made-up failure\nof two lines")
             return inner(self, *args, **options)
 
-        monkeypatch.setattr(Estimator, "field", sometimes)
+        monkeypatch.setattr(BlockEstimator, "field", sometimes)
         out = rife(numbered(4), average_model)
         for n in (3, 1, 3):
             with pytest.raises(vs.Error) as caught:
@@ -185,7 +185,10 @@ class TestFailure:
         assert int(samples(out.get_frame(1))[0][0, 0]) == 5
 
     def test_out_of_memory_once_is_a_line_in_the_log_and_the_right_frame(self, average_model, monkeypatch, caplog):
-        inner, failures = Estimator.field, [torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")]
+        inner, failures = (
+            BlockEstimator.field,
+            [torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")],
+        )
 
         def fail_first(self, *args, **options):
             if failures:
@@ -196,21 +199,21 @@ class TestFailure:
         assert int(samples(out.get_frame(3))[0][0, 0]) == 15
         cached = len(interpolator._sources)
         assert cached >= 2
-        monkeypatch.setattr(Estimator, "field", fail_first)
+        monkeypatch.setattr(BlockEstimator, "field", fail_first)
         with caplog.at_level("WARNING", "vsrife"):
             assert int(samples(out.get_frame(1))[0][0, 0]) == 5
         assert "out of memory on cpu" in caplog.text
         assert len(interpolator._sources) == 2  # all others were dropped before it was tried again
 
     def test_out_of_memory_for_good_says_what_is_needed_and_the_next_frame_works(self, average_model, monkeypatch):
-        inner, fail = Estimator.field, [True]
+        inner, fail = BlockEstimator.field, [True]
 
         def sometimes(self, *args, **options):
             if fail[0]:
                 raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 99 bytes")
             return inner(self, *args, **options)
 
-        monkeypatch.setattr(Estimator, "field", sometimes)
+        monkeypatch.setattr(BlockEstimator, "field", sometimes)
         out = rife(numbered(4), average_model)
         needed = r"^RIFE: frame 1: out of memory on cpu: the frame needs \d+ MiB, \d+ MiB are free; try scale=0.5, "
         with pytest.raises(vs.Error, match=needed):
@@ -267,7 +270,7 @@ def evaluate():
     policy.current = None
     gc.collect()
 
-from vsrife.engine import interpolator, networks
+from vsrife.engine import interpolator, loading
 from vsrife.plugin import callbacks
 seen = []
 for turn in range(20):
@@ -275,7 +278,7 @@ for turn in range(20):
     assert len(callbacks._instances) == 0, turn
     assert (len(interpolator._sources), interpolator._sources.weight) == (0, 0), turn
     seen.append(resident())
-assert len(networks._networks) == 1
+assert len(loading._networks) == 1
 print(min(seen[-5:]) - max(seen[:5]))
 """
     )
@@ -289,14 +292,14 @@ print(min(seen[-5:]) - max(seen[:5]))
     def test_a_filter_dropped_with_frames_in_flight_is_freed_after_the_last(self, average_model, monkeypatch):
         from vsrife.plugin import callbacks
 
-        inner = Estimator.field
+        inner = BlockEstimator.field
         go = threading.Event()
 
         def wait(self, *args, **options):
             assert go.wait(30)
             return inner(self, *args, **options)
 
-        monkeypatch.setattr(Estimator, "field", wait)
+        monkeypatch.setattr(BlockEstimator, "field", wait)
         gc.collect()
         before = set(callbacks._instances)
         out = rife(numbered(8), average_model)

@@ -226,7 +226,7 @@ class TestModel:
 
 def made(source, model, **options):
     frame = core.rife.RIFE(source, model=model, device="cpu", sc=0, skip=0, **options).get_frame(1)
-    assert frame.props["RifeKind"] == "new"
+    assert frame.props["RifeKind"] == "interpolated"
     return samples(frame)
 
 
@@ -306,7 +306,7 @@ class TestGpu:
     @pytest.mark.parametrize("number", [0, 1, 7])
     def test_without_a_gpu_it_is_the_cpu_and_the_log_says_so(self, average_model, logged, number):
         out = core.rife.RIFE(clip(), gpu_id=number, model=average_model)
-        assert out.get_frame(1).props["RifeKind"] == "still"
+        assert out.get_frame(1).props["RifeKind"] == "duplicate"
         (line,) = [line for line in logged if "gpu_id" in line]
         assert re.fullmatch(rf"RIFE: gpu_id \({number}\) is the CPU: .+", line)
 

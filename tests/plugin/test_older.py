@@ -11,7 +11,6 @@ import torch
 import vapoursynth as vs
 from safetensors.torch import save_file
 
-import vsrife
 from tests.network.legacy.test_paper import KINDS, small
 from vsrife.models import store
 
@@ -19,8 +18,8 @@ from .clips import digest, samples, textured, with_props
 
 core = vs.core
 
-FILES = {"rife_large_2r": "RIFE-Large", "3.6": "flownet_v3.6"}
-"""The names of those that no shape tells."""
+FILES = {"rife_large_2r": "RIFE-Large"}
+"""The file name of the network that has the shapes of another one."""
 
 
 @pytest.fixture(scope="module")
@@ -51,7 +50,7 @@ def test_every_kind_runs_and_gives_what_its_definition_gives(model, kind):
     with torch.inference_mode():
         expected = small(kind).frame(*(rgb_of(clip.get_frame(n)) for n in range(2)), Fraction(1, 2))
     made = rife(clip, model(kind)).get_frame(1)
-    assert made.props["RifeKind"] == "new"
+    assert made.props["RifeKind"] == "interpolated"
     assert (rgb_of(made) - expected).abs().max() < 1e-4
 
 
@@ -123,7 +122,7 @@ def test_rife_m_takes_any_time_itself(model):
     assert (near - exact).abs().max() > 1e-3
 
 
-@pytest.mark.parametrize("kind", ["3.1", "3.5", "3.6"])
+@pytest.mark.parametrize("kind", ["3.1", "3.5"])
 def test_an_ensemble_that_is_not_taken_is_an_error(model, kind):
     with pytest.raises(vs.Error, match=r"RIFE: ensemble \(1\) must be 0 for this model"):
         rife(textured(2, 64, 64), model(kind), ensemble=1)
@@ -136,19 +135,12 @@ def test_two_t_is_the_ensemble_of_the_paper(model):
     assert (rgb_of(rife(clip, model("rife"), ensemble=1).get_frame(1)) - expected).abs().max() < 1e-4
 
 
-def test_the_variant_is_an_argument_too(model, tmp_path):
+def test_rife_large_is_recognised_by_its_metadata_too(model, tmp_path):
     clip = textured(2, 128, 64, vs.RGBS)
     path = str(tmp_path / "flownet.safetensors")
-    save_file(small("rife_large_2r").state_dict(), path)
+    save_file(small("rife_large_2r").state_dict(), path, {"variant": "large"})
     named = rife(clip, model("rife_large_2r")).get_frame(1)
-    assert torch.equal(rgb_of(rife(clip, path, variant="large").get_frame(1)), rgb_of(named))
-    assert not torch.equal(rgb_of(rife(clip, path).get_frame(1)), rgb_of(named))
-    made = vsrife.RIFE(clip, model=path, variant="large", device="cpu", precision="float32", sc=False, skip=False)
-    assert torch.equal(rgb_of(made.get_frame(1)), rgb_of(named))
-    with pytest.raises(vs.Error, match=r"variant \(huge\) must be one of large, 3\.6: "):
-        rife(clip, path, variant="huge")
-    with pytest.raises(vs.Error, match=r"leave out the variant \(large\)"):
-        rife(clip, model("3.5"), variant="large")
+    assert torch.equal(rgb_of(rife(clip, path).get_frame(1)), rgb_of(named))
 
 
 def test_a_name_of_the_3_x_line_runs_once_it_is_there(shared, monkeypatch, tmp_path):
@@ -157,7 +149,7 @@ def test_a_name_of_the_3_x_line_runs_once_it_is_there(shared, monkeypatch, tmp_p
     with pytest.raises(vs.Error, match=r"model \(3\.8\) is not on this machine; run: .* models fetch 3\.8"):
         rife(clip, "3.8")
     shutil.copy(shared / "weights" / "flownet_v3.8.pkl", tmp_path)
-    assert rife(clip, "3.8").get_frame(1).props["RifeKind"] == "new"
+    assert rife(clip, "3.8").get_frame(1).props["RifeKind"] == "interpolated"
 
 
 def test_the_official_3_8_beats_the_average(shared):
@@ -177,5 +169,5 @@ def test_cuts_and_marks_are_those_of_any_model(model):
     clip = with_props(textured(4, 70, 50), {1: {"_SceneChangeNext": 1}, 2: {"_SceneChangePrev": 1}})
     out = core.rife.RIFE(clip, model=model("3.8"), device="cpu", multi=4)
     kinds = [out.get_frame(n).props["RifeKind"] for n in range(16)]
-    assert kinds[5:8] == ["cut"] * 3
-    assert kinds[1:4] == ["new"] * 3
+    assert kinds[5:8] == ["scenechange"] * 3
+    assert kinds[1:4] == ["interpolated"] * 3

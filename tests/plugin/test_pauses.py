@@ -87,7 +87,7 @@ def test_a_pause_is_held_and_then_moves_in_the_usual_span(average_model, multi, 
     for n, frame in enumerate(frames):
         left, t = divmod(n / ratio, 1)
         moving = t > 0 and left < 7 and (left != place or t * 4000 > 4000 - 33)
-        kind = "new" if moving else "held" if t else "source"
+        kind = "interpolated" if moving else "repeat" if t else "source"
         assert (frame.props["RifeKind"], samples(frame)[0][0, 0]) == (kind, 10 * left + 5 * moving), n
 
 
@@ -107,7 +107,7 @@ def test_times_go_on_through_a_pause(average_model):
     starts = [float(each) for each in itertools.accumulate(spans, initial=0)]
     source = with_props(lasting(numbered(5), spans), {k: {"_AbsoluteTime": starts[k]} for k in range(5)})
     out = rife(source, average_model, multi=2)
-    assert out.get_frame(5).props["RifeKind"] == "held"
+    assert out.get_frame(5).props["RifeKind"] == "repeat"
     assert out.get_frame(5).props["_AbsoluteTime"] == pytest.approx((starts[2] + starts[3]) / 2)
 
 
@@ -116,7 +116,7 @@ def test_a_constant_rate_is_no_pause_and_asks_for_nothing_more(average_model, ra
     asked = []
     clip = numbered(6, fpsnum=rate[0], fpsden=rate[1])
     out = rife(clip.std.ModifyFrame(clip, lambda n, f: asked.append(n) or f), average_model, multi=2)
-    assert out.get_frame(5).props["RifeKind"] == "new"
+    assert out.get_frame(5).props["RifeKind"] == "interpolated"
     assert sorted(asked) == [2, 3]
     assert digest(rife(clip, average_model, multi=2)) == digest(rife(clip, average_model, multi=2, pause=0))
 
@@ -124,7 +124,7 @@ def test_a_constant_rate_is_no_pause_and_asks_for_nothing_more(average_model, ra
 def test_an_argument_turns_it_off_or_sets_the_length(average_model):
     spans = [33 * MS, 33 * MS, 990 * MS, 33 * MS, 33 * MS]
     source = lasting(numbered(5), spans)
-    for pause, kind in ((0, "new"), (1, "new"), (0.99, "held"), (0.1, "held")):
+    for pause, kind in ((0, "interpolated"), (1, "interpolated"), (0.99, "repeat"), (0.1, "repeat")):
         assert rife(source, average_model, multi=2, pause=pause).get_frame(5).props["RifeKind"] == kind
     with pytest.raises(vs.Error, match=r"pause \(-1\) must be seconds from 0 to 86400; at 0 no frame is a pause"):
         rife(source, average_model, pause=-1)
@@ -142,7 +142,7 @@ def test_a_stream_is_asked_for_no_more_than_it_shows(average_model):
 
     out = rife(stream.std.ModifyFrame(stream, long_one), average_model, multi=2)
     kinds = {n: out.get_frame(n).props["RifeKind"] for n in (10, 11, 13)}
-    assert kinds == {10: "source", 11: "held", 13: "new"}
+    assert kinds == {10: "source", 11: "repeat", 13: "interpolated"}
     assert sorted(set(asked)) == [5, 6, 7]
 
 
@@ -170,4 +170,4 @@ def test_a_source_frame_that_fails_beside_a_pause_fails_the_frame_and_no_other(a
     out = rife(source.std.ModifyFrame(source, broken), average_model, multi=2)
     with pytest.raises(vs.Error):
         out.get_frame(5)
-    assert out.get_frame(7).props["RifeKind"] == "new"
+    assert out.get_frame(7).props["RifeKind"] == "interpolated"

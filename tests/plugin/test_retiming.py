@@ -135,9 +135,9 @@ def test_drawings_become_even_motion(moving_model, pattern, format, multi):
         assert duration(frame) == min(1 / ratio, len(held) - n / ratio) / 24
         if held[left] == last or on == 0:
             assert same(frame, clip.get_frame(left))
-            assert frame.props["RifeKind"] in ("source", "held", "still")
+            assert frame.props["RifeKind"] in ("source", "repeat", "duplicate")
         else:
-            assert frame.props["RifeKind"] == "new"
+            assert frame.props["RifeKind"] == "interpolated"
             if checked < 6:
                 checked += 1
                 pair = textured(last + 1, 70, 50, format, 3)[held[left] : held[left] + 2]
@@ -152,7 +152,7 @@ def test_a_pause_stays_and_moves_as_without(moving_model):
         for n in range(4 * multi, 13 * multi):
             assert same(out.get_frame(n), plain.get_frame(n))
             assert out.get_frame(n).props["RifeKind"] == plain.get_frame(n).props["RifeKind"]
-        assert out.get_frame(multi).props["RifeKind"] == out.get_frame(14 * multi).props["RifeKind"] == "new"
+        assert out.get_frame(multi).props["RifeKind"] == out.get_frame(14 * multi).props["RifeKind"] == "interpolated"
 
 
 def test_a_film_on_ones_is_left_as_it_is(moving_model):
@@ -178,7 +178,9 @@ def test_a_cut_ends_a_run(moving_model, sc):
             clip, {n: {"_SceneChangeNext": 0, "_SceneChangePrev": 0} for n in (0, 1, 2, 3, 4, 7, 8, 9, 10, 11)}
         )
     out = rife(clip, moving_model, sc=1)
-    assert kinds(out) == ["source", "new"] * 2 + ["source"] * 2 + ["source", "new"] * 2 + ["source"] * 2
+    assert (
+        kinds(out) == ["source", "interpolated"] * 2 + ["source"] * 2 + ["source", "interpolated"] * 2 + ["source"] * 2
+    )
     assert digest(out)[5] == digest(clip)[5]
     for multi in (1, 2):
         marks = [
@@ -194,7 +196,7 @@ def test_a_cut_ends_a_run(moving_model, sc):
 def test_frames_that_mean_different_things_are_not_blended(moving_model, logged):
     clip = with_props(drawn([0, 0, 1, 1, 2, 2, 3, 3]), {n: {"_Transfer": 16} for n in (0, 1, 3, 4, 5, 6, 7)})
     out = rife(with_props(clip, {2: {"_Transfer": 1}}), moving_model)
-    assert kinds(out) == ["source"] * 5 + ["new"] + ["source"] * 2
+    assert kinds(out) == ["source"] * 5 + ["interpolated"] + ["source"] * 2
     assert any("source frames 0 and 2 are not blended" in line for line in logged)
 
 
@@ -234,7 +236,7 @@ def test_a_pause_of_a_varying_rate_ends_a_run(moving_model):
     held = [0, 0, 1, 1, 2, 2, 3, 3]
     spans = [F(1, 24)] * 3 + [F(2)] + [F(1, 24)] * 4
     out = rife(lasting(drawn(held), spans), moving_model)
-    assert kinds(out) == ["source", "new", "source", "source", "source", "new", "source", "source"]
+    assert kinds(out) == ["source", "interpolated", "source", "source", "source", "interpolated", "source", "source"]
 
 
 def test_with_a_constant_rate(moving_model):
@@ -270,14 +272,14 @@ def test_a_player_s_clip_is_shown_as_it_is_and_a_line_says_so(average_model, log
     asked = []
     stream = core.std.BlankClip(length=(1 << 27) - 1, fpsnum=0, fpsden=1, width=64, height=32, format=vs.YUV420P8)
     out = rife(stream.std.ModifyFrame(stream, lambda n, f: asked.append(n) or f), average_model, multi=2)
-    assert out.get_frame(21).props["RifeKind"] == "still"
+    assert out.get_frame(21).props["RifeKind"] == "duplicate"
     assert sorted(set(asked)) == [10, 11]
     assert any("retime does nothing here" in line for line in logged)
 
 
 def test_the_typed_call_takes_it(moving_model):
     out = vsrife.RIFE(drawn([0, 0, 1, 1, 2, 2]), multi=1, retime=True, model=moving_model, device="cpu", sc=False)
-    assert kinds(out) == ["source", "new"] * 2 + ["source"] * 2
+    assert kinds(out) == ["source", "interpolated"] * 2 + ["source"] * 2
 
 
 def coded(clip, encoder, crf, file: Path):
@@ -303,4 +305,4 @@ def test_coded_twos_are_found_and_coded_ones_left(moving_model, tmp_path, encode
     assert set(kinds(rife(coded_ones, moving_model))) == {"source"}
     made = kinds(rife(coded(twos, encoder, crf, tmp_path / "twos.mkv"), moving_model))
     assert made[::2] == ["source"] * 24
-    assert made[1::2].count("new") >= 22
+    assert made[1::2].count("interpolated") >= 22

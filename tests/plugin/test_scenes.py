@@ -56,13 +56,13 @@ def test_one_thing_that_moves_over_plain_ground_is_no_cut(official_model, size, 
         x = 300 + n * step
         samples[110 : 110 + size[1], x : x + size[0]] = 200
 
-    assert "cut" not in kinds(drawn(draw, 7), official_model)
+    assert "scenechange" not in kinds(drawn(draw, 7), official_model)
 
 
 @pytest.mark.parametrize(("lines", "scale"), [(3, 2), (20, 1)])
 def test_pages_of_text_that_change_are_cuts(official_model, lines, scale):
     pages = core.std.Splice([page(seed, lines, scale) for seed in range(4)])
-    assert kinds(pages.resize.Point(format=vs.YUV420P8, matrix_s="709"), official_model) == ["cut"] * 3
+    assert kinds(pages.resize.Point(format=vs.YUV420P8, matrix_s="709"), official_model) == ["scenechange"] * 3
 
 
 @pytest.mark.parametrize("step", [3, 20])
@@ -70,7 +70,7 @@ def test_a_page_that_scrolls_has_none(official_model, step):
     text = page(1, 40, 1)
     tall = core.std.StackVertical([text, page(2, 40, 1)])
     views = [tall.std.CropAbs(642, 320, 0, step * n) for n in range(4)]
-    assert "cut" not in kinds(core.std.Splice(views), official_model)
+    assert "scenechange" not in kinds(core.std.Splice(views), official_model)
 
 
 @pytest.mark.parametrize(
@@ -86,7 +86,7 @@ def test_labelled_cuts(official_model, shared, part, name, first, last, look):
     elif look == "panel":
         panel = core.std.Loop(clip[0].std.FlipHorizontal().std.Crop(top=110), len(clip))
         clip = core.std.StackVertical([clip.std.Crop(bottom=72), panel])
-    found = [first + n for n, kind in enumerate(kinds(clip, official_model, scale=2.0)) if kind == "cut"]
+    found = [first + n for n, kind in enumerate(kinds(clip, official_model, scale=2.0)) if kind == "scenechange"]
     assert found == [n for n in LABELS[part][name] if first <= n < last]
 
 

@@ -62,7 +62,7 @@ def check(model, format, width, height, *, multi=2):
     assert (out.width, out.height, out.format.id) == (width, height, format.id)
     for n in (1, 3):
         with out.get_frame(n) as frame:
-            assert frame.props["RifeKind"] == "new"
+            assert frame.props["RifeKind"] == "interpolated"
             expected = [mean(a, b) for a, b in zip(frames[n // 2], frames[n // 2 + 1], strict=True)]
             for made, right in zip(samples(frame), expected, strict=True):
                 if format.sample_type == vs.INTEGER:
@@ -141,17 +141,17 @@ class TestStillPicture:
 
     def test_is_copied_as_it_is(self, average_model, format):
         _, frame, kinds, made = self.still(format, average_model)
-        assert kinds == {"still"}
+        assert kinds == {"duplicate"}
         assert all(np.array_equal(a, b) for planes in made for a, b in zip(planes, frame, strict=True))
 
     def test_is_the_same_where_nothing_moves(self, average_model, format):
         _, frame, kinds, made = self.still(format, average_model, skip=0)
-        assert kinds == {"new"}
+        assert kinds == {"interpolated"}
         assert all(np.array_equal(a, b) for planes in made for a, b in zip(planes, frame, strict=True))
 
     def test_does_not_flicker_through_an_official_network(self, official_model, format):
         format, frame, kinds, made = self.still(format, official_model, skip=0)
-        assert kinds == {"new"}
+        assert kinds == {"interpolated"}
         peak = (1 << format.bits_per_sample) - 1 if format.sample_type == vs.INTEGER else 1.0
         for planes in made:
             for new, still in zip(planes, frame, strict=True):

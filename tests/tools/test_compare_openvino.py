@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from tests.conftest import ROOT
-from vsrife.bench.scenery import ARCHITECTURES, save_seeded, seeded_network
+from vsrife.bench.synthetic_input import ARCHITECTURES, save_seeded, seeded_network
 
 SCRIPT = ROOT / "tools" / "compare_openvino.py"
 

@@ -9,7 +9,7 @@ import torch
 from tests.datasets.conftest import moving_square, save_clip, save_picture, smooth_tiles
 from tests.network.small import ARCHITECTURES
 from vsrife.datasets.packing import PackSettings, write_pack
-from vsrife.network import IFNet
+from vsrife.network.ifnet import IFNet
 from vsrife.training.config import config_of
 from vsrife.training.parallel import Group
 from vsrife.training.sources import make_sources

@@ -6,9 +6,10 @@ import pytest
 from vsrife.datasets.packing import PackSettings
 from vsrife.errors import ArgumentError
 from vsrife.models.checkpoint import load
+from vsrife.network.families import PRESETS
 from vsrife.training.config import CONFIGS, Network, Save, config_of, merged, read_config, read_table, same_run
 from vsrife.training.export import export
-from vsrife.training.networks import PRESETS, build_pupil
+from vsrife.training.networks import build_pupil
 
 ERRORS = [
     ("run.step=5", "run.step (5) must be left out; did you mean steps? there are: folder, steps,"),
@@ -58,7 +59,7 @@ ERRORS = [
     ),
     ("data.shots.labelled=1.5", "data.shots.labelled (1.5) must be from 0 to 1; it is a share of the samples"),
     ("data.prefetch=-1", "data.prefetch (-1) must be 0 or more"),
-    ("data.synthetic.layer=2", "data.synthetic.layer (2) must be left out; did you mean layers?"),
+    ("data.synthetic.image=2", "data.synthetic.image (2) must be left out; did you mean layers?"),
     ("data.synthetic.blurred=2", "data.synthetic.blurred (2.0) must be from 0 to 1; it is a share of the samples"),
     ("data.synthetic.height=64", "data.synthetic.height (64) must be left out; data.crop is the size of all samples"),
     ("data.shots.spans=[1]", "data.shots.spans ((1,)) must be numbers of at least 2"),

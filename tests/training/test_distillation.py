@@ -4,7 +4,12 @@ import torch
 from tests.network import papers
 from tests.network.small import ARCHITECTURES, frames
 from vsrife.errors import ArgumentError
-from vsrife.network import IFNet, Lesson, Motion, PaperArchitecture, PaperNet, Stage, Taught
+from vsrife.network.flow_and_mask import FlowAndMask
+from vsrife.network.ifnet import IFNet
+from vsrife.network.legacy.architecture import PaperArchitecture
+from vsrife.network.legacy.paper import PaperNet
+from vsrife.network.teacher import IFNetWithTeacher
+from vsrife.network.training_output import StageOutput, TrainingOutput
 from vsrife.training.distillation import (
     MARGIN,
     masked_distillation,
@@ -19,8 +24,8 @@ def stage(flow, off, size=(4, 6)):
     """A stage with one flow everywhere, whose picture is off by ``off``."""
     height, width = size
     flow = torch.tensor(flow).view(1, 4, 1, 1).expand(1, 4, height, width)
-    motion = Motion(flow=flow, mask=torch.full((1, 1, height, width), 0.5))
-    return Stage(motion=motion, picture=torch.full((1, 3, height, width), 0.5) + off)
+    motion = FlowAndMask(flow=flow, mask=torch.full((1, 1, height, width), 0.5))
+    return StageOutput(motion=motion, picture=torch.full((1, 3, height, width), 0.5) + off)
 
 
 TRUTH = torch.full((1, 3, 4, 6), 0.5)
@@ -29,7 +34,7 @@ APART = (30 / 4) ** 0.5
 
 
 def lesson_of(*stages, teacher):
-    return Lesson(stages=stages, picture=stages[-1].picture, teacher=teacher)
+    return TrainingOutput(stages=stages, picture=stages[-1].picture, teacher=teacher)
 
 
 @pytest.mark.parametrize(
@@ -63,8 +68,8 @@ def test_a_gradient_reaches_the_students_flow_alone():
     right = torch.full((1, 3, 4, 6), 0.5, requires_grad=True)
     mask = torch.full((1, 1, 4, 6), 0.5)
     lesson = lesson_of(
-        Stage(motion=Motion(flow=flow, mask=mask), picture=wrong),
-        teacher=Stage(motion=Motion(flow=goal, mask=mask), picture=right),
+        StageOutput(motion=FlowAndMask(flow=flow, mask=mask), picture=wrong),
+        teacher=StageOutput(motion=FlowAndMask(flow=goal, mask=mask), picture=right),
     )
     masked_distillation(lesson, TRUTH).backward()
     assert flow.grad.abs().min() > 0
@@ -74,7 +79,7 @@ def test_a_gradient_reaches_the_students_flow_alone():
 def test_equal_flows_have_a_gradient_of_nothing():
     flow = torch.zeros(1, 4, 4, 6, requires_grad=True)
     before = stage(STILL, 0.2)
-    student = Stage(motion=Motion(flow=flow, mask=before.motion.mask), picture=before.picture)
+    student = StageOutput(motion=FlowAndMask(flow=flow, mask=before.motion.mask), picture=before.picture)
     masked_distillation(lesson_of(student, teacher=stage(STILL, 0.0)), TRUTH).backward()
     assert torch.equal(flow.grad, torch.zeros_like(flow))
 
@@ -85,9 +90,9 @@ def test_the_gradient_of_distillation():
     teacher, student = stage(MOVED, 0.0), stage(STILL, 0.2)
 
     def loss(x):
-        moved = Stage(motion=Motion(flow=x, mask=student.motion.mask), picture=student.picture.double())
-        goal = Motion(flow=teacher.motion.flow.double(), mask=teacher.motion.mask)
-        return masked_distillation(lesson_of(moved, teacher=Stage(motion=goal, picture=teacher.picture)), TRUTH)
+        moved = StageOutput(motion=FlowAndMask(flow=x, mask=student.motion.mask), picture=student.picture.double())
+        goal = FlowAndMask(flow=teacher.motion.flow.double(), mask=teacher.motion.mask)
+        return masked_distillation(lesson_of(moved, teacher=StageOutput(motion=goal, picture=teacher.picture)), TRUTH)
 
     assert torch.autograd.gradcheck(loss, (flow,))
 
@@ -123,7 +128,7 @@ def test_without_a_teacher_there_is_the_student():
 def test_what_each_part_teaches_a_modern_network(name):
     """The reconstruction of the student leaves the teacher alone; distillation leaves it alone too."""
     torch.manual_seed(3)
-    model = Taught(IFNet(ARCHITECTURES[name]))
+    model = IFNetWithTeacher(IFNet(ARCHITECTURES[name]))
     left, right = frames(64, 128, batch=2)
     truth = torch.roll(left, 3, 3)
 
@@ -184,7 +189,7 @@ def test_convolutions_may_be_bfloat16_while_flows_and_losses_are_not(kind):
     if kind == "paper":
         model = PaperNet(PaperArchitecture(widths=(16, 12, 8), context=2, timed=True), teacher=True)
     else:
-        model = Taught(IFNet(ARCHITECTURES[kind]))
+        model = IFNetWithTeacher(IFNet(ARCHITECTURES[kind]))
     seen = []
     for module in model.modules():
         if isinstance(module, torch.nn.Conv2d | torch.nn.ConvTranspose2d):

@@ -8,8 +8,9 @@ import pytest
 import torch
 
 from tests.network.small import ARCHITECTURES, OWN, frames
-from vsrife.network import IFNet, Taught
+from vsrife.network.ifnet import IFNet
 from vsrife.network.points import Frames, Level, flow_of, levels_of, mask_of
+from vsrife.network.teacher import IFNetWithTeacher
 from vsrife.training import gather
 from vsrife.training.gather import Packed, resolve
 from vsrife.training.loop import Trainer
@@ -220,7 +221,7 @@ def test_memory_is_given_back_without_the_garbage_collector():
 
 @needed
 def test_a_lesson_with_a_teacher_learns_features_by_both_ways():
-    module = Taught(IFNet(ARCHITECTURES["J"]))
+    module = IFNetWithTeacher(IFNet(ARCHITECTURES["J"]))
     left, right = frames(64, 128, batch=2)
     found = []
     for kind in (Packed, Frames):

@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from tests.network.small import ARCHITECTURES, frames
-from vsrife.network import IFNet
+from vsrife.network.ifnet import IFNet
 from vsrife.training.initial import look_for_contrast
 
 

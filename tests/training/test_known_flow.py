@@ -3,7 +3,7 @@ import torch
 from torch.nn.functional import avg_pool2d
 
 from tests.network.small import ARCHITECTURES, frames
-from vsrife.network import IFNet
+from vsrife.network.ifnet import IFNet
 from vsrife.network.points import Frames, Level, levels_of
 from vsrife.training.known_flow import DECAY, FAR, known_flow
 

@@ -19,7 +19,8 @@ from vsrife.datasets.labels import Label, LabelFolder, Place
 from vsrife.datasets.packing import PackSettings, write_pack
 from vsrife.errors import ArgumentError, RifeError
 from vsrife.models import checkpoint
-from vsrife.network import IFNet, PaperNet
+from vsrife.network.ifnet import IFNet
+from vsrife.network.legacy.paper import PaperNet
 from vsrife.training import loop, record
 from vsrife.training.loop import Trainer
 from vsrife.training.parallel import Group, join

@@ -8,7 +8,10 @@ from safetensors.torch import save_file
 
 from tests.network.small import ARCHITECTURES
 from vsrife.errors import ArgumentError
-from vsrife.network import IFNet, PaperArchitecture, PaperNet, Taught
+from vsrife.network.ifnet import IFNet
+from vsrife.network.legacy.architecture import PaperArchitecture
+from vsrife.network.legacy.paper import PaperNet
+from vsrife.network.teacher import IFNetWithTeacher
 from vsrife.training.start import begin_from
 from vsrife.training.weights import Weights
 
@@ -27,7 +30,7 @@ def test_a_network_begins_with_the_blocks_of_another(tmp_path):
     other, own = IFNet(ARCHITECTURES["J"]), IFNet(ARCHITECTURES["J-lite"])
     path = tmp_path / "other.safetensors"
     save_file({name: each.half() for name, each in other.state_dict().items()}, path)
-    weights, average = rows(Taught(own))
+    weights, average = rows(IFNetWithTeacher(own))
     before = {name: each.clone() for name, each in weights.named(weights.row).items()}
     told = begin_from(path, weights, average, ())
     after = weights.named(weights.row)

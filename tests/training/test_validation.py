@@ -10,7 +10,7 @@ import torch
 
 from tests.datasets.test_held_out import pack
 from vsrife.models import checkpoint
-from vsrife.network import IFNet
+from vsrife.network.ifnet import IFNet
 from vsrife.training import loop
 from vsrife.training.config import Validation, config_of
 from vsrife.training.growth import Size, warning

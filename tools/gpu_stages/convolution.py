@@ -23,7 +23,8 @@ from gpu_stages.settings import Settings
 from gpu_stages.told import Told, main_of
 from vsrife.bench.engine import working_on
 from vsrife.bench.timing import timed
-from vsrife.engine.networks import BlockNetwork, load_network
+from vsrife.engine.loading import load_network
+from vsrife.engine.networks import BlockNetwork
 
 COUNTED = {32: "8.5..19", 64: "7.3..12", 192: "4.1..7.3"}
 """Channels, and the microseconds counted for an H200 at 1080p: a kernel of our own with everything fused that keeps

@@ -8,7 +8,7 @@ import torch
 from gpu_stages.settings import Settings
 from vsrife.bench.cases import resolve_model
 from vsrife.bench.engine import Engine, Source
-from vsrife.bench.scenery import moving_frames
+from vsrife.bench.synthetic_input import moving_frames
 from vsrife.bench.timing import QUICK, Pace
 from vsrife.cuda import captured, own_stream
 from vsrife.engine.device import resolve_device, resolve_precision

@@ -19,10 +19,10 @@ from gpu_stages.measured import device_of, made_engine, seeded_model
 from gpu_stages.plan import ROOT
 from gpu_stages.settings import Settings
 from gpu_stages.told import Told, main_of
-from vsrife.bench import whole
+from vsrife.bench import end_to_end
 from vsrife.bench.engine import working_on
 from vsrife.bench.machine import facts
-from vsrife.bench.scenery import moving_frames
+from vsrife.bench.synthetic_input import moving_frames
 from vsrife.choices import chosen
 from vsrife.engine.backend.cuda import graphs
 from vsrife.engine.backend.cuda.kernels import Kernels, resolve
@@ -155,8 +155,8 @@ def frame(told: Told, settings: Settings) -> None:
     frames = [[plane.numpy() for plane in each] for each in moving_frames(*size, 2)]
     with tempfile.TemporaryDirectory() as folder:
         model = str(seeded_model(MODEL, Path(folder)))
-        there = _planes(whole.looped(frames, 2), model=model, device=settings.device)
-        here = _planes(whole.looped(frames, 2), model=model, device="cpu", precision="float32")
+        there = _planes(end_to_end.looped(frames, 2), model=model, device=settings.device)
+        here = _planes(end_to_end.looped(frames, 2), model=model, device="cpu", precision="float32")
     errors = [(a.astype(float) - b) ** 2 for a, b in zip(there, here, strict=True)]
     mean = float(np.concatenate([each.ravel() for each in errors]).mean())
     decibels = 10 * np.log10(255**2 / max(mean, 1e-9))
@@ -168,7 +168,7 @@ def frame(told: Told, settings: Settings) -> None:
 def _planes(clip: vs.VideoNode, **call: Any) -> list[NDArray[np.uint8]]:
     with vsrife.RIFE(clip, 2, sc=False, skip=False, **call).get_frame(1) as made:
         kind = str(made.props["RifeKind"])
-        if kind != "new":
+        if kind != "interpolated":
             raise RuntimeError(f"the frame in between is a copy ({kind})")
         return [np.array(made[plane]) for plane in range(made.format.num_planes)]
 

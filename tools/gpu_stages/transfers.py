@@ -11,9 +11,9 @@ from torch import Tensor
 from gpu_stages.measured import device_of, pace_of, seeded_model
 from gpu_stages.settings import Settings
 from gpu_stages.told import Told, main_of
-from vsrife.bench import whole
+from vsrife.bench import end_to_end
 from vsrife.bench.engine import rate_in_flight
-from vsrife.bench.scenery import moving_frames
+from vsrife.bench.synthetic_input import moving_frames
 from vsrife.bench.timing import finish, timed
 from vsrife.engine.transfer import host
 
@@ -106,9 +106,9 @@ def filter_rate(settings: Settings, model: Path, **options: int) -> float:
     """New frames a second of the filter on host frames (YUV420P8) of the settings' size, the better of two runs."""
     frames = [[plane.numpy() for plane in frame] for frame in moving_frames(*settings.size, DRAWN)]
     device, in_flight = device_of(settings), 2 if settings.quick else IN_FLIGHT
-    clip = whole.looped(frames, in_flight + 1 + (2 if settings.quick else FRAMES))
+    clip = end_to_end.looped(frames, in_flight + 1 + (2 if settings.quick else FRAMES))
     rates = [
-        whole.new_frames_a_second(
+        end_to_end.new_frames_a_second(
             clip,
             in_flight=in_flight,
             finish=lambda: finish(device),

@@ -52,7 +52,7 @@ def on_pairs(clip: vs.VideoNode, count: int, model: str) -> Verdicts:
     called = np.zeros(count, dtype=bool)
     kinds, settled = _middles(vs.core.rife.RIFE(clip, model=model), doubtful)
     for k, kind, score in zip(doubtful, kinds, settled, strict=True):
-        called[k], scores[k] = kind == "cut", score
+        called[k], scores[k] = kind == "scenechange", score
     return Verdicts(cut=called, score=np.array(scores))
 
 

@@ -13,9 +13,9 @@ from statistics import median
 import vapoursynth as vs
 
 from vsrife.engine.matcher import Matcher
-from vsrife.plugin.pictures import HostReader
-from vsrife.plugin.scenes import Cut, Scenes
+from vsrife.plugin.frames import HostReader
 from vsrife.plugin.vsapi import Frame
+from vsrife.scene.detector import Cut, SceneDetector
 
 __all__ = ["film_table"]
 
@@ -33,9 +33,9 @@ class Count:
 
 def counted(count: Count) -> None:
     """Let ``count`` see every verdict from now on, and let new frames be copies."""
-    judge, ask = Scenes._judge, Matcher.warped
+    judge, ask = SceneDetector._judge, Matcher.warped
 
-    def judged(self: Scenes, k: int, left: Frame, right: Frame) -> Cut:
+    def judged(self: SceneDetector[Frame], k: int, left: Frame, right: Frame) -> Cut:
         start = time.thread_time()
         verdict = judge(self, k, left, right)
         count.seconds += time.thread_time() - start
@@ -50,7 +50,7 @@ def counted(count: Count) -> None:
     def copied(_self: HostReader, _number: int, left: Frame, *_others: object, like: Frame) -> Frame:  # noqa: ARG001
         return left.copy()
 
-    Scenes._judge, Matcher.warped = judged, asked  # type: ignore[method-assign, assignment]
+    SceneDetector._judge, Matcher.warped = judged, asked  # type: ignore[method-assign, assignment]
     HostReader.make = copied  # type: ignore[method-assign, assignment]
 
 

@@ -12,14 +12,14 @@ from vsrife.bench.peer import DTYPES, Peer, PeerNetwork, its_settings
 from vsrife.bench.timing import Subject, Timing
 from vsrife.errors import ArgumentError
 
-__all__ = ["Against", "Opponent"]
+__all__ = ["Comparison", "VsRifeBaseline"]
 
 WARM_UP = 3
 """Frames before a capture, in which cuDNN chooses its algorithms and torch's pool grows."""
 
 
 @dataclass(kw_only=True, slots=True)
-class Against:
+class Comparison:
     """What the peer took. Ratios are its over ours: 2 means that ours is twice as fast, or takes half the memory.
 
     difference: the largest between the two new frames, as RGB in 0..1 on the canvas.
@@ -36,7 +36,7 @@ class Against:
     memory_ratio: float | None = None
 
 
-class Opponent:
+class VsRifeBaseline:
     """The peer's network beside an engine, with two sources prepared. To be used inside `working_on`.
 
     subjects: its calls to be timed, "theirs" and, on CUDA, "graph".
@@ -75,12 +75,12 @@ class Opponent:
         except RuntimeError as error:
             return None, f"its network cannot be captured: {' '.join(str(error).split())[:160]}"
 
-    def compared(self, times: Mapping[str, Timing], ours: torch.Tensor) -> Against:
+    def compared(self, times: Mapping[str, Timing], ours: torch.Tensor) -> Comparison:
         """The result, from what `alternate` measured of "engine" and of `subjects`, and from `Engine.merged`."""
         with its_settings():
             made = self._new_frame().float()
         mine, graph = times["engine"].median, times.get("graph")
-        return Against(
+        return Comparison(
             release=self._release,
             version=self._version,
             network=times["theirs"],

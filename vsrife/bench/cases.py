@@ -6,7 +6,7 @@ from pathlib import Path
 import torch
 
 from vsrife.bench.peer import Peer
-from vsrife.bench.scenery import ARCHITECTURES, save_seeded
+from vsrife.bench.synthetic_input import ARCHITECTURES, save_seeded
 from vsrife.bench.timing import Pace
 from vsrife.errors import ModelError
 from vsrife.models.catalogue import CATALOGUE, entry_of_file

@@ -15,16 +15,18 @@ from torch import Tensor
 
 from vsrife.bench.timing import finish
 from vsrife.choices import chosen
-from vsrife.engine.device import computing, slot
 from vsrife.engine.interpolator import Interpolator
-from vsrife.engine.networks import BlockNetwork, load_network
+from vsrife.engine.loading import load_network
+from vsrife.engine.networks import BlockNetwork
 from vsrife.engine.picture import Layer, Picture
+from vsrife.engine.slots import inference_context, slot
 from vsrife.engine.streams import Lane, lane, mark, uploading
 from vsrife.errors import ModelError
 from vsrife.formats.colour import Colour, ColourOverrides, colour_of
 from vsrife.formats.pixel_format import Family, PixelFormat
 from vsrife.formats.rgb import to_rgb
-from vsrife.network import Architecture, Motion
+from vsrife.network.architecture import Architecture
+from vsrife.network.flow_and_mask import FlowAndMask
 
 __all__ = ["FORMAT", "TIME", "Engine", "Source", "canvas_of", "device_memory", "rate_in_flight", "working_on"]
 
@@ -78,9 +80,9 @@ class Engine:
 
     def encode(self, planes: tuple[Tensor, ...]) -> Source:
         """Everything that is done once for a source frame whose planes are on the device."""
-        return Source(planes=planes, packed=self._frames.pack(self._picture(planes), planes))
+        return Source(planes=planes, packed=self._frames.pack(self._picture(planes), (planes,)))
 
-    def motion(self, held: Lane, left: Source, right: Source) -> Motion:
+    def motion(self, held: Lane, left: Source, right: Source) -> FlowAndMask:
         """Flow and mask at `TIME`."""
         return self._frames.field(held, left.packed, right.packed, TIME).motion
 
@@ -88,16 +90,16 @@ class Engine:
         """The planes of the frame at `TIME`, new, on the device."""
         field = self._frames.field(held, left.packed, right.packed, TIME)
         into = self._picture(tuple(torch.empty_like(plane) for plane in left.planes))
-        a, b = (self._picture(source.planes).layer for source in (left, right))
-        self._frames.blend(field, into, (a, left.planes), (b, right.planes), into.layer)
-        return tuple(into.layer.views)
+        a, b = (self._picture(source.planes).image for source in (left, right))
+        self._frames.blend(field, into, (a, left.planes), (b, right.planes), into.image)
+        return tuple(into.image.views)
 
     def fresh_frame(self, left: Source, planes: tuple[Tensor, ...]) -> None:
         """What the filter does between a cached source and one that is new, from the right planes on; done on return.
 
         In any number of threads, not inside `working_on`: it enters what it needs, as the filter's does.
         """
-        with computing(), slot(self.device):
+        with inference_context(), slot(self.device):
             with uploading(self.device):
                 right = self.encode(planes)
                 ready = mark(self.device)
@@ -128,13 +130,13 @@ class Engine:
 
     def _picture(self, planes: tuple[Tensor, ...]) -> Picture:
         layer = Layer(format=FORMAT, colour=_colour(self.size), views=planes)
-        return Picture(number=0, width=self.size[0], height=self.size[1], layer=layer)
+        return Picture(number=0, width=self.size[0], height=self.size[1], layers=(layer,))
 
 
 @contextmanager
 def working_on(device: torch.device) -> Iterator[Lane]:
     """The state in which the filter computes: fixed threads, inference mode, exact arithmetic, the stream of a lane."""
-    with computing(), slot(device), lane(device) as held:
+    with inference_context(), slot(device), lane(device) as held:
         yield held
 
 

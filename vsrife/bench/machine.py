@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 import vsrife
-from vsrife.engine import device as engine_device
+from vsrife.engine import slots
 
 __all__ = ["facts"]
 
@@ -24,7 +24,7 @@ def facts(device: torch.device) -> dict[str, Any]:
         **(_gpu(device) if device.type == "cuda" else {}),
         "processor": _processor(),
         "cores": os.cpu_count(),
-        "torch_threads": engine_device.INTRA_OP_THREADS,
+        "torch_threads": slots.INTRA_OP_THREADS,
         "system": platform.platform(),
         "python": platform.python_version(),
         "vsrife": vsrife.__version__,

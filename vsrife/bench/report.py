@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from vsrife.bench.against import Against
+from vsrife.bench.against import Comparison
 from vsrife.bench.cases import Plan
 from vsrife.bench.rows import Row, Share
 from vsrife.bench.timing import QUICK, Timing
@@ -66,7 +66,7 @@ def _share(share: Share | None) -> dict[str, Any] | None:
     return None if share is None else {"new_fps": share.median, "share": share.share, "runs": list(share.fps)}
 
 
-def _against(against: Against) -> dict[str, Any]:
+def _against(against: Comparison) -> dict[str, Any]:
     return {
         "release": against.release,
         "version": against.version,
@@ -146,7 +146,7 @@ def _times(ratio: float | None) -> str:
     return "-" if ratio is None else f"{ratio:.2f}x"
 
 
-def _of_peer(cell: Callable[[Against], str]) -> Callable[[Row], str]:
+def _of_peer(cell: Callable[[Comparison], str]) -> Callable[[Row], str]:
     return lambda row: "-" if row.against is None else cell(row.against)
 
 

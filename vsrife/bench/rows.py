@@ -13,13 +13,13 @@ import torch
 import vapoursynth as vs
 from torch import Tensor
 
-from vsrife.bench import scenery, whole
-from vsrife.bench.against import Against, Opponent
+from vsrife.bench import end_to_end, synthetic_input
+from vsrife.bench.against import Comparison, VsRifeBaseline
 from vsrife.bench.cases import Case, Plan
-from vsrife.bench.child import ask
 from vsrife.bench.engine import Engine, rate_in_flight, working_on
 from vsrife.bench.timing import Subject, Timing, alternate, finish, several, timed
 from vsrife.bench.work import Rates, Work, work_of
+from vsrife.bench.worker import ask
 from vsrife.errors import ArgumentError, RifeError
 
 __all__ = ["Row", "Share", "measure"]
@@ -63,7 +63,7 @@ class Row:
     gpu: Share | None = None
     reopened: Timing | None = None
     cold: Timing | None = None
-    against: Against | None = None
+    against: Comparison | None = None
     reasons: dict[str, str] = field(default_factory=dict)
 
     @contextlib.contextmanager
@@ -77,7 +77,7 @@ class Row:
 
 def measure(case: Case, plan: Plan, rates: Rates, tell: Callable[[str], None]) -> Row:
     """Measure one row; ``tell`` hears what is being done. Raises RifeError where the network cannot run at all."""
-    frames = scenery.moving_frames(*case.size, DRAWN)
+    frames = synthetic_input.moving_frames(*case.size, DRAWN)
     tell("engine")
     row = _engine_alone(case, plan, rates, frames)
     gc.collect()
@@ -100,7 +100,7 @@ def _engine_alone(case: Case, plan: Plan, rates: Rates, frames: Sequence[tuple[T
         opponent, no_opponent = None, ""
         if plan.peer is not None:
             try:
-                opponent = Opponent(plan.peer, case, engine, left, right)
+                opponent = VsRifeBaseline(plan.peer, case, engine, left, right)
                 subjects |= opponent.subjects
             except ArgumentError as error:
                 no_opponent = str(error)
@@ -163,7 +163,7 @@ def _memory(row: Row, plan: Plan) -> None:
         row.against.memory_ratio = sum(row.against.memory.values()) / max(sum(row.memory.values()), 1)
 
 
-def _whole_filter(row: Row, plan: Plan, frames: Sequence[whole.Planes], tell: Callable[[str], None]) -> None:
+def _whole_filter(row: Row, plan: Plan, frames: Sequence[end_to_end.Planes], tell: Callable[[str], None]) -> None:
     """The filter with host frames and with GPU frames, called again, and started cold."""
     call: dict[str, str] = {
         "model": str(row.case.model.path),
@@ -174,7 +174,7 @@ def _whole_filter(row: Row, plan: Plan, frames: Sequence[whole.Planes], tell: Ca
 
     def share(clip: vs.VideoNode, *, resident: bool) -> Share:
         rate = partial(
-            whole.new_frames_a_second,
+            end_to_end.new_frames_a_second,
             clip,
             in_flight=plan.in_flight,
             finish=partial(finish, plan.device),
@@ -186,21 +186,21 @@ def _whole_filter(row: Row, plan: Plan, frames: Sequence[whole.Planes], tell: Ca
 
     with row.attempt("host"):
         tell("filter, host frames")
-        row.host = share(whole.looped(frames, length), resident=False)
+        row.host = share(end_to_end.looped(frames, length), resident=False)
     with row.attempt("gpu"):
         if plan.device.type != "cuda":
             raise RifeError("frames in GPU memory need a network on a GPU")
         tell("filter, GPU frames")
-        row.gpu = share(whole.on_gpu(frames, length), resident=True)
+        row.gpu = share(end_to_end.on_gpu(frames, length), resident=True)
     with row.attempt("reopened"):
         tell("called again")
-        again = partial(whole.first_frame, whole.looped(frames, 2), **call)
+        again = partial(end_to_end.first_frame, end_to_end.looped(frames, 2), **call)
         again()
         row.reopened = Timing(samples=several(again, plan.pace))
     with row.attempt("cold"), tempfile.TemporaryDirectory() as folder:
         tell("cold start")
         path = Path(folder) / "frames.npz"
-        whole.save(frames[:2], path)
+        end_to_end.save(frames[:2], path)
 
         def start() -> float:
             return float(ask("start", frames=str(path), **call)["seconds"])

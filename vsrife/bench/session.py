@@ -14,7 +14,7 @@ from vsrife.bench.report import as_json, as_text
 from vsrife.bench.rows import Row, measure
 from vsrife.bench.timing import FULL, QUICK
 from vsrife.bench.work import Rates, measured_rates
-from vsrife.engine import device as engine_device
+from vsrife.engine import slots
 from vsrife.engine.device import PRECISIONS, resolve_device, resolve_precision
 from vsrife.errors import ArgumentError
 
@@ -52,7 +52,7 @@ def run(arguments: argparse.Namespace) -> int:
             raise ArgumentError(
                 f"threads ({arguments.threads}) must come with --engine-only: how many the filter has is its own rule"
             )
-        engine_device.INTRA_OP_THREADS = _at_least(1, "threads", arguments.threads, 1)
+        slots.INTRA_OP_THREADS = _at_least(1, "threads", arguments.threads, 1)
     machine = facts(device)
     rates: dict[str, Rates] = {}
     rows: list[Row] = []

@@ -6,7 +6,8 @@ import torch
 from torch import Tensor, nn
 
 from vsrife.bench.timing import Pace, timed
-from vsrife.network import Architecture, IFNet
+from vsrife.network.architecture import Architecture
+from vsrife.network.ifnet import IFNet
 
 __all__ = ["Rates", "Work", "measured_rates", "work_of"]
 

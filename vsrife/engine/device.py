@@ -1,59 +1,32 @@
-"""Where and how torch computes: device and precision by name, and the state a thread needs before it computes.
-
-Two promises are kept here. Results do not depend on OMP_NUM_THREADS or on the thread that asks, because every
-thread that computes sets torch's intra-op count itself (it is thread-local). And float32 means float32: TF32 is
-switched off, for the process as torch has it, whenever a CUDA device is used.
-
-VapourSynth calls from as many threads as the machine has cores. So torch's own threads work in the slots alone, of
-which there are few; what is done outside of them (judging cuts, say) is done on the caller's thread.
-"""
+"""Devices and precisions by name, and what a machine has of them."""
 
 import functools
 import os
-import queue
 import re
-import threading
-from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
-from typing import Any
 
 import torch
 
-from vsrife.choices import chosen
-from vsrife.cuda import float32_in_full
-from vsrife.errors import ArgumentError, RifeError
+from vsrife.errors import ArgumentError
 
 __all__ = [
-    "INTRA_OP_THREADS",
     "PRECISIONS",
-    "computing",
     "gpu_or_cpu",
-    "gpu_slots",
     "gpus",
     "host_memory",
     "resolve_device",
     "resolve_precision",
-    "slot",
-    "stop",
     "total_memory",
+    "usable_cores",
     "why_no_gpu",
 ]
 
 PRECISIONS = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
 
-INTRA_OP_THREADS = 1
-"""Threads of one frame's arithmetic on a CPU; never a property of the process, since it changes the last bits. One, and
-more frames at a time: torch's threads meet some thousand times a frame and spin while they wait, so one that a decoder
-or an encoder keeps from its core holds up all of them (docs/engine.md has the figures).
-"""
-
-_SLOT_MEMORY = 2 << 30
-"""Memory of the machine for each frame that its CPU works on; one of 2160p takes about 1.4 GB."""
-
 _UNKNOWN_MEMORY = 8 << 30
 
 
-def _usable_cores() -> int:
+def usable_cores() -> int:
+    """Cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
@@ -74,46 +47,8 @@ def total_memory(device: torch.device) -> int:
     return host_memory()
 
 
-# How many frames are worked on at a time. More of them would only share the same cores and multiply the memory.
-CPU_SLOTS = max(1, min(_usable_cores(), host_memory() // _SLOT_MEMORY))
-
-
-def gpu_slots() -> int:
-    """The same on a GPU, where they pass upload, arithmetic and download (see `streams`): one a lane in each place."""
-    return 3 * chosen().lanes
-
-
-class _Places:
-    """Places of which a frame takes one or more. First come, first served: small ones do not pass a large one."""
-
-    def __init__(self, count: int) -> None:
-        self._count = self._free = count
-        self._changed = threading.Condition()
-        self._turn = threading.Lock()
-
-    @contextmanager
-    def taken(self, number: int) -> Iterator[None]:
-        """Hold ``number`` places; all there are where that is more."""
-        number = min(number, self._count)
-        with self._turn, self._changed:
-            while self._free < number:
-                self._changed.wait()
-            self._free -= number
-        try:
-            yield
-        finally:
-            with self._changed:
-                self._free += number
-                self._changed.notify()
-
-
-_cpu_slots = _Places(CPU_SLOTS)
-_gpu_places: dict[int, queue.SimpleQueue[None]] = {}
-_stopped = threading.Event()
-
-
 def _meant(name: str) -> str:
-    """What an error adds about a name that torch does not know: another spelling of one that it does, or nothing."""
+    """What an error adds about a name that torch does not accept: the spelling of one that it does, or nothing."""
     found = re.fullmatch(r"(auto|cpu|gpu|cuda)[ :_]?(\d{0,3})", name.strip().lower(), re.ASCII)
     if found is None:
         return ""
@@ -124,8 +59,9 @@ def _meant(name: str) -> str:
 def resolve_device(name: str) -> torch.device:
     """The torch device that the argument ``device`` names.
 
-    ``auto`` is the first CUDA GPU that runs a kernel, else the CPU (`why_no_gpu` then says why). Raises ArgumentError
-    for a name torch does not know, an index that is out of range, or a device that cannot hold a tensor here.
+    ``auto`` is the first CUDA GPU that runs a kernel, else the CPU (`why_no_gpu` then gives the reason). Raises
+    ArgumentError for a name that torch does not accept, an index that is out of range, or a device that cannot hold a
+    tensor here.
     """
     if name == "auto":
         index = _first_working_gpu()[0]
@@ -215,7 +151,7 @@ def resolve_precision(name: str, device: torch.device) -> torch.dtype:
     """The dtype of the network's convolutions; ``auto`` is float16 on CUDA and float32 elsewhere.
 
     On a CPU float32 is as fast as bfloat16, since only float32 has `winograd` (docs/engine.md has the figures). Flow,
-    mask, sampling and synthesis are float32 whatever this says.
+    mask, sampling and synthesis are always float32.
     """
     if name == "auto":
         return torch.float16 if device.type == "cuda" else torch.float32
@@ -223,95 +159,3 @@ def resolve_precision(name: str, device: torch.device) -> torch.dtype:
         return PRECISIONS[name]
     except KeyError:
         raise ArgumentError(f"precision ({name}) must be one of auto, {', '.join(PRECISIONS)}") from None
-
-
-class computing:  # noqa: N801 - a context, as one function is; a generator would take a microsecond more a frame
-    """Let this thread call torch: alone, without gradients. Both are thread-local: each callback enters."""
-
-    __slots__ = ("_mode",)
-
-    def __enter__(self) -> None:
-        _go_on()
-        _set_threads(1)
-        self._mode = torch.inference_mode()
-        self._mode.__enter__()
-
-    def __exit__(self, *error: object) -> None:
-        self._mode.__exit__(*error)
-
-
-def slot(device: torch.device, needed: int = 0) -> AbstractContextManager[None]:
-    """Hold one of the few places in which frames are worked on for ``device``; on a CPU with INTRA_OP_THREADS.
-
-    needed: bytes that the frame takes. On a CPU it holds a place for each _SLOT_MEMORY of them.
-    Whoever holds one waits for no other frame of VapourSynth, only for a lane and for a cache entry that another holder
-    computes, so slots cannot deadlock.
-    """
-    return _GpuSlot(device) if device.type == "cuda" else _cpu_slot(needed)
-
-
-@contextmanager
-def _cpu_slot(needed: int) -> Iterator[None]:
-    with _cpu_slots.taken(max(1, -(-needed // _SLOT_MEMORY))):
-        _go_on()
-        _set_threads(INTRA_OP_THREADS)
-        try:
-            yield
-        finally:
-            _set_threads(1)
-
-
-class _GpuSlot:
-    __slots__ = ("_current", "_places")
-
-    def __init__(self, device: torch.device) -> None:
-        self._current: Any = torch.cuda.device(device)
-        count = gpu_slots()
-        self._places = _gpu_places.get(count) or _gpu_places.setdefault(count, _free_places(count))
-
-    def __enter__(self) -> None:
-        self._places.get()
-        try:
-            _go_on()
-            _promise_exact_arithmetic()
-            self._current.__enter__()
-        except BaseException:
-            self._places.put(None)
-            raise
-
-    def __exit__(self, *error: object) -> None:
-        try:
-            self._current.__exit__(*error)
-        finally:
-            self._places.put(None)
-
-
-def _free_places(count: int) -> queue.SimpleQueue[None]:
-    """One entry for each. A semaphore, which is written in Python, would take two microseconds more a frame."""
-    free: queue.SimpleQueue[None] = queue.SimpleQueue()
-    for _ in range(count):
-        free.put(None)
-    return free
-
-
-def _set_threads(count: int) -> None:
-    if torch.get_num_threads() != count:
-        torch.set_num_threads(count)
-
-
-def stop() -> None:
-    """Let no frame begin any more; those that wait for a slot fail. For the end of the process, which waits for all."""
-    _stopped.set()
-
-
-def _go_on() -> None:
-    if _stopped.is_set():
-        raise RifeError("not made, because the program is ending")
-
-
-def _promise_exact_arithmetic() -> None:
-    # torch keeps these for the process, not for a caller, and a script may have set them since the last frame.
-    float32_in_full()
-    # Algorithms are neither timed (but where that is measured) nor summed in changing order: the same bytes every time.
-    torch.backends.cudnn.benchmark = chosen().cudnn_benchmark
-    torch.backends.cudnn.deterministic = True

@@ -28,7 +28,8 @@ class Encoder:
     """A network's encoder: from packed source to packed source.
 
     layers: the first takes a packed source as it is, with weights of zero for all but R, G and B.
-    last: makes the features; where there is an epilogue all of a packed source's channels, zeros but for the features.
+    last: makes the features; where there is an epilogue all of a packed source's channels, zeros except for the
+    features.
     features: how many there are.
     epilogue, slopes: adds the features to the source in one pass, with slopes of one. None: they are copied into it.
     """

@@ -75,8 +75,8 @@ class Convolution:
         return functional.leaky_relu_(y, SLOPE) if self.slopes is None else functional.prelu(y, self.slopes)
 
     def joined(self, bands: Iterable[tuple[Tensor, tuple[int, int]]]) -> Tensor:
-        """The answer for an input that comes in bands of rows, top to bottom, each with its padding; all but the last
-        are of one height. No residual. The memory of a band may be reused once the next one is asked for.
+        """The output for an input that comes in bands of rows, top to bottom, each with its padding; all but the last
+        are of one height. No residual. The memory of a band may be reused once the next one is requested.
         """
         if self.epilogue is None:
             pieces = [self(*band) for band in bands]
@@ -106,13 +106,13 @@ class Transposed:
 
     @property
     def side(self) -> int:
-        """1 where the answer is twice the input's height and width; 2 where it has the input's and 4 times as many
+        """1 where the output is twice the input's height and width; 2 where it has the input's and 4 times as many
         channels, in the order that `Block.rest` documents.
         """
         return 1 if self.winograd is None else 2
 
     def __call__(self, x: Tensor) -> Tensor:
-        """[1, C, h, w] channels-last to the outputs' channels at twice the size, or as `side` tells."""
+        """[1, C, h, w] channels-last to the outputs' channels at twice the size, or as `side` states."""
         if self.winograd is not None:
             return self.winograd(x)
         return dense(functional.conv_transpose2d(x, self.weight, self.bias, 2, 1))

@@ -1,6 +1,7 @@
-"""Brings two small pictures to the middle between them by a network's motion, for whoever asks whether they match.
+"""Brings two small pictures to the middle between them by a network's motion, to see whether they match.
 
-The same arithmetic as for a new frame at t = 0.5, at a hundredth of its size and cost. Every network knows that time.
+The same arithmetic as for a new frame at t = 0.5, at a hundredth of its size and cost. Every network predicts that
+time.
 """
 
 from collections.abc import Callable
@@ -8,7 +9,7 @@ from collections.abc import Callable
 from torch import Tensor
 
 from vsrife.engine.interpolator import Interpolator
-from vsrife.engine.networks import RGB, BlockNetwork, WholeNetwork
+from vsrife.engine.networks import RGB, BlockNetwork, PreparedLegacyNetwork
 from vsrife.engine.streams import lane
 from vsrife.network.warp import backward_warp
 
@@ -16,13 +17,13 @@ __all__ = ["Matcher"]
 
 
 class Matcher:
-    """The matching of pictures of one size. Any number of threads may ask at once.
+    """The matching of pictures of one size. Any number of threads may use it at once.
 
-    The network is asked at a scale of 1 and without an ensemble, whatever new frames are made with: an answer is the
+    The network runs at a scale of 1 and without an ensemble, whatever new frames are made with: the result is the
     same for all of them.
     """
 
-    def __init__(self, network: BlockNetwork | WholeNetwork, rows: int, columns: int) -> None:
+    def __init__(self, network: BlockNetwork | PreparedLegacyNetwork, rows: int, columns: int) -> None:
         self._interpolator = Interpolator(network, columns, rows, scale=1.0, ensemble=False)
 
     def warped[Result](self, left: Tensor, right: Tensor, measure: Callable[[Tensor, Tensor], Result]) -> Result:
@@ -31,7 +32,7 @@ class Matcher:
         left, right: float32 [rows, columns] in 0..1, in host memory; the network sees them as grey. measure: is called
         with float32 [rows, columns] on the device, on whose current stream they are valid.
 
-        The caller has entered `device.computing`. Where memory runs out, see `Interpolator.undertake`.
+        The caller has entered `slots.inference_context`. Where memory runs out, see `Interpolator.undertake`.
         """
         return self._interpolator.undertake(lambda: self._measured(left, right, measure))
 

@@ -1,4 +1,4 @@
-"""How much memory a frame takes, what is done where it is too much, and what is said where there is none left.
+"""How much memory a frame takes, what is done where it is too much, and the error where there is none left.
 
 The working set is chosen once, from the frame's size and the memory the device has in all, never from what happens to
 be free: frame n must not depend on what else runs.
@@ -15,12 +15,12 @@ import torch
 
 from vsrife.choices import chosen
 from vsrife.engine.device import host_memory, total_memory
-from vsrife.engine.networks import BlockNetwork, WholeNetwork
-from vsrife.engine.streams import undisturbed
+from vsrife.engine.networks import BlockNetwork, PreparedLegacyNetwork
+from vsrife.engine.streams import capture_lock
 from vsrife.errors import OutOfMemoryError
-from vsrife.network import PaperNet
+from vsrife.network.legacy.paper import PaperNet
 
-__all__ = ["WorkingSet", "is_out_of_memory", "plan", "quiesce", "twice"]
+__all__ = ["WorkingSet", "choose_working_set", "is_out_of_memory", "retry_on_oom", "synchronize"]
 
 _log: Final = logging.getLogger("vsrife")
 _MIB: Final = 1 << 20
@@ -48,8 +48,8 @@ _NO_MEMORY: Final = (
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class WorkingSet:
-    """How much of a frame is worked on at a time, see `estimator.Estimator`; ``needed`` is about how many bytes the
-    frame takes then, its two sources with it.
+    """How much of a frame is worked on at a time, see `BlockEstimator`; ``needed`` is about how many bytes the frame
+    takes then, its two sources with it.
     """
 
     band: int
@@ -57,34 +57,34 @@ class WorkingSet:
     needed: int
 
 
-def plan(
-    network: BlockNetwork | WholeNetwork, canvas: tuple[int, int], *, scale: float, total: int | None = None
+def choose_working_set(
+    network: BlockNetwork | PreparedLegacyNetwork, canvas: tuple[int, int], *, scale: float, total: int | None = None
 ) -> WorkingSet:
     """The working set for canvases (height, width) at the user's ``scale``; ``total``: bytes the device has, by itself
     what it says.
     """
-    if isinstance(network, WholeNetwork):
+    if isinstance(network, PreparedLegacyNetwork):
         return _whole(network, canvas, scale)
     architecture, layout = network.module.architecture, network.layout
     pixels, item = canvas[0] * canvas[1], network.dtype.itemsize
     inputs = chosen().gpu_band if network.device.type == "cuda" else _CPU_BAND
-    convolutions = answers = 0.0
-    for width, reduction, answer in zip(architecture.widths, architecture.scales, layout.answers, strict=True):
+    convolutions = outputs = 0.0
+    for width, reduction, output in zip(architecture.widths, architecture.scales, layout.outputs, strict=True):
         inside = pixels / (reduction / scale) ** 2
         # The first layer's output at a half of the resolution, and three of the trunk's at a quarter.
         convolutions = max(convolutions, item * width * inside * (1 / 8 + 3 / 16))
-        answers += item * answer * inside * (1 if architecture.shuffled else 1 / 4)
+        outputs += item * output * inside * (1 if architecture.shuffled else 1 / 4)
     strips = max(1, -(-int(convolutions) // ((total or total_memory(network.device)) // _SHARE)))
     sources = 2 * pixels * layout.source * network.source_dtype.itemsize
     motion = 0 if network.device.type == "cuda" else 2 * 5 * 4 * pixels
     return WorkingSet(
         band=inputs // (max(layout.inputs) * item),
         strips=strips,
-        needed=int(convolutions / strips + answers + sources + motion + inputs),
+        needed=int(convolutions / strips + outputs + sources + motion + inputs),
     )
 
 
-def _whole(network: WholeNetwork, canvas: tuple[int, int], scale: float) -> WorkingSet:
+def _whole(network: PreparedLegacyNetwork, canvas: tuple[int, int], scale: float) -> WorkingSet:
     """Of a network that is run as it is defined: all of a frame at once."""
     module = network.module
     large = isinstance(module, PaperNet) and module.architecture.large
@@ -98,11 +98,11 @@ def is_out_of_memory(error: BaseException) -> bool:
     """Whether ``error`` is torch's, cupy's or Python's word for memory that could not be had."""
     if isinstance(error, (MemoryError, torch.OutOfMemoryError)):
         return True
-    # Others come as plain errors: of torch on a CPU, of cuDNN, of a driver that cupy asks.
+    # Others come as plain errors: of torch on a CPU, of cuDNN, of a driver that cupy calls.
     return isinstance(error, Exception) and any(text in str(error) for text in _NO_MEMORY)
 
 
-def twice[Result](
+def retry_on_oom[Result](
     attempt: Callable[[], Result], device: torch.device, needed: int, release: Callable[[], None]
 ) -> Result:
     """What ``attempt`` returns; where memory runs out, ``release`` what can be had again and call it once more.
@@ -118,8 +118,8 @@ def twice[Result](
         reason = " ".join(str(error).split())[:160]
     # Outside of the handler: the exception holds the failed attempt's tensors.
     _log.warning("out of memory on %s (%s); cached frames are dropped and the frame is tried again", device, reason)
-    with undisturbed:
-        quiesce(device)  # a lane may still write into the frame that is made anew
+    with capture_lock:
+        synchronize(device)  # a lane may still write into the frame that is made again
         release()
         gc.collect()
         empty(device)
@@ -134,9 +134,9 @@ def twice[Result](
         ) from None
 
 
-def quiesce(device: torch.device) -> None:
-    """Wait for all work on ``device``; where it has failed for good, that is said by the error on its way already. With
-    `streams.undisturbed` held.
+def synchronize(device: torch.device) -> None:
+    """Wait for all work on ``device``; where it has failed for good, the error that is being raised already describes
+    it. With `streams.capture_lock` held.
     """
     if device.type == "cuda":
         with contextlib.suppress(RuntimeError):

@@ -1,7 +1,7 @@
 """A source frame, or the frame to be made, as the engine sees it: planes with a meaning, wherever their memory is.
 
-The engine asks these for tensors on its device and hands its result back to them. It never asks where the planes are;
-these never ask what is done with them. For one frame to be made the order is:
+The engine gets tensors on its device from these and hands its result back to them; where the planes are is hidden here.
+For one frame to be made the order is:
 
 1. `Layer.planes_on` of the sources before anything reads them, on each stream that will, with that stream current.
 2. `Layer.targets_on` of the new frame, with the stream current that will write it. Where that is None, `Layer.receive`
@@ -9,7 +9,7 @@ these never ask what is done with them. For one frame to be made the order is:
 3. `settle`, with a stream current that has followed all others. Then the frames may be given back or handed on.
 
 After an error, or before a second try, `settle` is called without pictures, on each stream that may still have work for
-them: frames in host memory may be let go of then, and whoever lent memory of the GPU waits for it himself.
+them: frames in host memory may be let go of then, and the owner of lent GPU memory waits for it.
 """
 
 from collections.abc import Hashable, Sequence
@@ -22,7 +22,7 @@ from torch import Tensor
 from vsrife.engine.transfer import host
 from vsrife.formats.colour import Colour
 from vsrife.formats.pixel_format import PixelFormat
-from vsrife.formats.rgb import difference, show_alpha, to_rgb
+from vsrife.formats.rgb import difference, show_alpha
 
 __all__ = ["Layer", "Loan", "Picture", "settle"]
 
@@ -41,8 +41,9 @@ class Loan(Protocol):
 class Layer:
     """Planes that belong together: a picture's own, or its alpha.
 
+    is_alpha: whether they are transparency, to which no refine network adds anything.
     views: one tensor [h, w] a plane, over the frame's own memory, samples adjacent and rows of any stride; valid while
-    the frame is held. In host memory, of which `HostPlanes` makes views only where they are asked for, or with a
+    the frame is held. In host memory, of which `HostPlanes` makes views only where they are used, or with a
     ``loan`` in the memory of the engine's device.
     """
 
@@ -50,6 +51,7 @@ class Layer:
     colour: Colour
     views: Sequence[Tensor]
     loan: Loan | None = None
+    is_alpha: bool = False
 
     def lent(self, device: torch.device) -> bool:
         """Whether the planes on ``device`` are the frame's own memory: valid until `settle`, never to be kept."""
@@ -92,44 +94,44 @@ class Layer:
 class Picture:
     """One frame.
 
-    number: its index in the clip. alpha: None where the frame carries none that is used. see_through: whether the
-    network sees the picture by its alpha; of both sources of a new frame, and that itself, or of none.
+    number: its index in the clip. layers: the image and, where the frame carries one that is used, its alpha.
+    see_through: whether the network sees the picture by its alpha; of both sources of a new frame, and that itself, or
+    of none.
     """
 
     number: int
     width: int
     height: int
-    layer: Layer
-    alpha: Layer | None = None
+    layers: tuple[Layer, ...]
     see_through: bool = False
+
+    @property
+    def image(self) -> Layer:
+        """The layer that the network sees."""
+        return self.layers[0]
 
     @property
     def seen(self) -> Hashable:
         """Equal where the network sees a frame in the same way: of one frame, with either of its neighbours, it may not
-        be. The neighbour's colour counts where the frame does not tell its own, and alphas count in pairs.
+        be. The neighbour's colour counts where the frame has no property for its own, and alphas count in pairs.
         """
-        return self.layer.colour, self.alpha is not None, self.see_through
+        return self.image.colour, len(self.layers), self.see_through
 
-    def show_alpha(self, view: Tensor, alpha: Sequence[Tensor] | None) -> None:
+    def show_alpha(self, view: Tensor, layers: Sequence[Sequence[Tensor]]) -> None:
         """Bring the network's view, [1, 3, H, W] of floats, to what the picture's alpha lets be seen, in place, where
-        that counts. alpha: its planes on the view's device, None where there is none.
+        that counts. layers: the planes of each layer on the view's device.
         """
-        if self.see_through and self.alpha is not None and alpha is not None:
-            show_alpha(view, alpha[0], self.alpha.format)
-
-    def rgb(self, planes: Sequence[Tensor], canvas: tuple[int, int]) -> Tensor:
-        """The network's view of ``planes``, which `Layer.planes_on` gave: float32 RGB [1, 3, *canvas] in 0..1."""
-        layer = self.layer
-        return to_rgb(planes, layer.format, layer.colour, width=self.width, height=self.height, pad_to=canvas)
+        if self.see_through and len(layers) > 1:
+            show_alpha(view, layers[1][0], self.layers[1].format)
 
 
 def settle(device: torch.device, *pictures: Picture) -> None:
     """All work on ``pictures`` comes before this point of the current stream: make it safe to let go of their frames.
 
-    Frames in host memory: waits until the stream is here. Frames in GPU memory: tells their owner when it will be, and
-    waits for nothing. Without pictures: waits.
+    Frames in host memory: waits until the stream is here. Frames in GPU memory: notifies their owner when it will be,
+    and waits for nothing. Without pictures: waits.
     """
-    loans = {layer.loan for picture in pictures for layer in (picture.layer, picture.alpha) if layer is not None}
+    loans = {layer.loan for picture in pictures for layer in picture.layers}
     for loan in loans - {None}:
         assert loan is not None
         loan.settle()

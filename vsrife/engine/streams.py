@@ -7,8 +7,8 @@ that it copies into its own memory, and for the last mark, holding neither the G
 CUDA there is one lane, and all marks are empty.
 
 Tensors made on one stream are read on another. torch's allocator learns of it by `record_stream` for what the cache may
-drop; and whoever computes a frame holds what it reads until the host has seen, or the device has been told, that the
-frame is done.
+drop; and the thread that computes a frame holds what it reads until the host has seen, or the device has been notified,
+that the frame is done.
 """
 
 import queue
@@ -21,12 +21,12 @@ import torch
 from vsrife import cuda
 from vsrife.choices import chosen
 
-__all__ = ["Lane", "Mark", "downloading", "lane", "mark", "undisturbed", "uploading"]
+__all__ = ["Lane", "Mark", "capture_lock", "downloading", "lane", "mark", "uploading"]
 
 
-undisturbed = threading.Lock()
+capture_lock = threading.Lock()
 """Held while a graph is captured. To wait for a stream that is being captured, or for the whole device, is an error and
-breaks the capture; so whoever must wait like that, after a failure, holds this."""
+breaks the capture; so a thread that must wait like that, after a failure, holds this."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)

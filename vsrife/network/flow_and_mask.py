@@ -8,11 +8,11 @@ from torch import Tensor
 
 from vsrife.network.warp import backward_warp
 
-__all__ = ["Motion", "blended", "merged"]
+__all__ = ["FlowAndMask", "blended", "merged"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
-class Motion:
+class FlowAndMask:
     """Flow and mask of one new frame for each pair of a batch, on the padded canvas the network saw.
 
     flow: [N, 4, H, W] float32, in pixels of that canvas: (dx, dy) to the left frame, then (dx, dy) to the right one.
@@ -24,7 +24,7 @@ class Motion:
     mask: Tensor
 
 
-def merged(left: Tensor, right: Tensor, motion: Motion) -> Tensor:
+def merged(left: Tensor, right: Tensor, motion: FlowAndMask) -> Tensor:
     """Both frames [N, C, H, W], warped by the flow and weighed by the mask: float32 [N, C, H, W]."""
     warped = backward_warp(left, motion.flow[:, :2]), backward_warp(right, motion.flow[:, 2:])
     return blended(*warped, motion.mask)

@@ -1,6 +1,6 @@
-"""What goes into a network's blocks and what comes out of them, step by step: each corrects what those before it found.
+"""The flow and the mask that the blocks of a network refine one after another, and the frames that a block sees.
 
-All tensors are float32 at the size of the canvas; reducing them is the business of whoever runs a block.
+All tensors are float32 at the size of the canvas; the caller of a block resizes them to the resolution of the block.
 """
 
 from dataclasses import dataclass
@@ -9,19 +9,19 @@ from typing import Self
 import torch
 from torch import Tensor
 
-from vsrife.network.flow_and_mask import Motion
+from vsrife.network.flow_and_mask import FlowAndMask
 from vsrife.network.frames import as_time
 from vsrife.network.warp import backward_warp, resize, swapped
 
-__all__ = ["Pair", "Step", "side", "together"]
+__all__ = ["FlowState", "Pair", "accumulate", "side"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
-class Step:
-    """What one block answers, or what all blocks so far have come to.
+class FlowState:
+    """The flow and mask of one block, or of all blocks so far together.
 
-    flow: [N, 4, H, W], as in Motion.
-    mask: [N, 1, H, W], Motion's before the sigmoid.
+    flow: [N, 4, H, W], as in FlowAndMask.
+    mask: [N, 1, H, W], the mask before the sigmoid.
     hidden: [N, 8, H, W], channels for the next block; None where there are none, or no next block.
     """
 
@@ -30,43 +30,43 @@ class Step:
     hidden: Tensor | None = None
 
     @classmethod
-    def of(cls, answer: Tensor, growth: float) -> Self:
-        """The step that a block without hidden channels has answered.
+    def of(cls, block_output: Tensor, upscale: float) -> Self:
+        """The output of a block without hidden channels, brought to the size of the canvas.
 
-        answer: float32 [N, 5 or more, h, w], flow (4) in pixels of that size, mask (1).
-        growth: how much smaller than the canvas that is.
+        block_output: float32 [N, 5 or more, h, w]: flow (4) in pixels of that size, mask (1).
+        upscale: factor from the resolution of the block's output to that of the canvas.
         """
-        answer = resize(answer, growth)
-        return cls(flow=answer[:, :4] * growth, mask=answer[:, 4:5])
+        resized = resize(block_output, upscale)
+        return cls(flow=resized[:, :4] * upscale, mask=resized[:, 4:5])
 
     @property
-    def motion(self) -> Motion:
-        """The motion, where nothing comes after this step."""
-        return Motion(flow=self.flow, mask=torch.sigmoid(self.mask))
+    def motion(self) -> FlowAndMask:
+        """Flow and mask as the network returns them after its last block."""
+        return FlowAndMask(flow=self.flow, mask=torch.sigmoid(self.mask))
 
     def mirrored(self) -> Self:
-        """The same step where left and right have changed places; without hidden channels, which cannot change."""
+        """The same state for the swapped pair, without hidden channels, which cannot be mirrored."""
         return type(self)(flow=swapped(self.flow), mask=-self.mask)
 
     def mean(self, other: Self) -> Self:
-        """The mean with another one, without hidden channels."""
+        """The mean with another state, without hidden channels."""
         return type(self)(flow=(self.flow + other.flow) / 2, mask=(self.mask + other.mask) / 2)
 
 
-def together(known: Step | None, answer: Step, *, adds_masks: bool = True) -> Step:
-    """What is known after a block, from what was ``known`` before it (None: nothing) and its ``answer``.
+def accumulate(state: FlowState | None, block_output: FlowState, *, adds_masks: bool = True) -> FlowState:
+    """The state after a block, from the ``state`` before it (None before the first block) and the block's output.
 
-    Flows add up; masks do too, or else the last one counts, see `Architecture.adds_masks`.
+    Flows are added. Masks are added too, or else the last one replaces those before, see `Architecture.adds_masks`.
     """
-    if known is None:
-        return answer
-    mask = known.mask + answer.mask if adds_masks else answer.mask
-    return Step(flow=known.flow + answer.flow, mask=mask, hidden=answer.hidden)
+    if state is None:
+        return block_output
+    mask = state.mask + block_output.mask if adds_masks else block_output.mask
+    return FlowState(flow=state.flow + block_output.flow, mask=mask, hidden=block_output.hidden)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class Pair:
-    """What a block sees of both frames, as they are or as a flow warps them, and the time between them.
+    """Both frames as a block sees them, unwarped or warped by a flow, and the time between them.
 
     left, right: the frame [N, 3, H, W] in 0..1 and, in a network that has them, its features [N, E, H, W].
     time: [1 or N, 1, 1, 1]; 0 is left, 1 is right.
@@ -85,7 +85,7 @@ class Pair:
         left_features: Tensor | None = None,
         right_features: Tensor | None = None,
     ) -> Self:
-        """Two frames that are `limited` already, as they are.
+        """Two unwarped frames whose values are in 0..1 already (`limited`).
 
         t: a number, or a tensor [N] or [N, 1, 1, 1].
         left_features, right_features: in any dtype.
@@ -102,16 +102,16 @@ class Pair:
         return self.time.expand(image.shape[0], 1, *image.shape[-2:])
 
     def swapped(self) -> Self:
-        """The right frame first, and the same moment as seen from there."""
+        """The same pair with the right frame first, and the time counted from it."""
         return type(self)(left=self.right, right=self.left, time=1 - self.time)
 
     def warped(self, flow: Tensor) -> Self:
-        """Each side sampled where ``flow``, [N, 4, H, W], says."""
+        """Both frames warped by ``flow``, [N, 4, H, W]."""
         left = tuple(backward_warp(image, flow[:, :2]) for image in self.left)
         right = tuple(backward_warp(image, flow[:, 2:]) for image in self.right)
         return type(self)(left=left, right=right, time=self.time)
 
 
 def side(frame: Tensor, features: Tensor | None) -> tuple[Tensor, ...]:
-    """What there is of one frame, as Pair has it: itself and, where there are any, its features."""
+    """One side of a `Pair`: the frame and, where there are any, its features."""
     return (frame,) if features is None else (frame, features.float())

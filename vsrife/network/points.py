@@ -22,14 +22,14 @@ from vsrife.network.frames import as_time, limited
 from vsrife.network.ifnet import IFNet
 from vsrife.network.warp import resize, sampled
 
-__all__ = ["Frames", "Level", "flow_at_points", "flow_of", "is_taught", "levels_of", "mask_of"]
+__all__ = ["Frames", "Level", "flow_at_points", "flow_of", "is_trained", "levels_of", "mask_of"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class Level:
     """What one block answers, float32, at its own resolution.
 
-    flow: [N, 4, h, w], as in Motion, in pixels of the canvas; to be added to that of the levels before.
+    flow: [N, 4, h, w], as in FlowAndMask, in pixels of the canvas; to be added to that of the levels before.
     mask: [N, 1, h, w], before the sigmoid.
     hidden: [N, 8, h, w], channels for the next block; None where there are none, or no next block.
     scale: pixels of the canvas per pixel of the level.
@@ -123,22 +123,22 @@ def levels_of(
     height, width = frames.rgb.shape[-2:]
     for index, scale in enumerate(architecture.scales[:blocks]):
         x = frames.input(levels, scale, network.dtype, adds_masks=architecture.adds_masks, detached=detached)
-        with torch.set_grad_enabled(torch.is_grad_enabled() and is_taught((height, width), scale, cells)):
+        with torch.set_grad_enabled(torch.is_grad_enabled() and is_trained((height, width), scale, cells)):
             answer: Tensor = network.get_submodule(f"block{index}")(x).float()
-        growth = scale * architecture.answer_scale
+        upscale = scale * architecture.output_scale
         wanted = architecture.hidden > 0 and index < len(architecture.scales) - 1
         levels.append(
             Level(
-                flow=answer[:, :4] * growth,
+                flow=answer[:, :4] * upscale,
                 mask=answer[:, 4:5],
                 hidden=answer[:, 5:] if wanted else None,
-                scale=growth,
+                scale=upscale,
             )
         )
     return tuple(levels)
 
 
-def is_taught(size: tuple[int, int], scale: int, cells: int) -> bool:
+def is_trained(size: tuple[int, int], scale: int, cells: int) -> bool:
     """Whether the trunk of a block at ``scale`` has so many cells each way, on frames of this height and width."""
     return min(size) >= cells * CONV_STRIDE * scale
 
@@ -146,8 +146,8 @@ def is_taught(size: tuple[int, int], scale: int, cells: int) -> bool:
 def flow_of(levels: Sequence[Level], scale: int = 1) -> Tensor:
     """The flow of all levels together, in pixels of the canvas.
 
-    scale: 1 is at every pixel, [N, 4, H, W] as in Motion; another one, not above that of any level, in the middle of
-        each cell of so many pixels, where a level of that scale is what it answers itself.
+    scale: 1 gives the flow at every pixel, [N, 4, H, W] as in FlowAndMask. A larger one, at most that of any level,
+        gives it at the centre of each cell of that many pixels, which is where a level of that scale has its values.
     """
     if scale > 1 or levels[-1].scale == 1:
         return _sum([resize(level.flow, level.scale / scale) for level in levels])

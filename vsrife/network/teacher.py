@@ -12,13 +12,13 @@ from torch import Tensor, nn
 
 from vsrife.network.architecture import Architecture
 from vsrife.network.blocks import IFBlock
-from vsrife.network.flow_state import Pair, Step, side, together
+from vsrife.network.flow_state import FlowState, Pair, accumulate, side
 from vsrife.network.frames import check_canvas, limited
 from vsrife.network.ifnet import IFNet
-from vsrife.network.points import Frames, Level, flow_of, is_taught, levels_of, mask_of
-from vsrife.network.training_output import Lesson, Stage
+from vsrife.network.points import Frames, Level, flow_of, is_trained, levels_of, mask_of
+from vsrife.network.training_output import StageOutput, TrainingOutput
 
-__all__ = ["TEACHER", "Taught", "teacher_block"]
+__all__ = ["TEACHER", "IFNetWithTeacher", "teacher_block"]
 
 TEACHER = "teacher."
 """What the teacher's keys begin with in a checkpoint; a checkpoint that has them still loads for inference."""
@@ -30,7 +30,7 @@ def teacher_block(architecture: Architecture) -> IFBlock:
     return IFBlock(architecture, len(architecture.widths) - 1, inputs=images + 1 + 1 + 4)
 
 
-class Taught(nn.Module):
+class IFNetWithTeacher(nn.Module):
     """A 4.x network and a privileged teacher on top of it, to be trained together.
 
     network: the student, which is what remains.
@@ -53,10 +53,10 @@ class Taught(nn.Module):
         """The number that a canvas' width and height must be multiples of."""
         return self.network.modulus()
 
-    def first_taught(self, size: tuple[int, int]) -> int:
+    def first_trained_block(self, size: tuple[int, int]) -> int:
         """The coarsest block that learns from frames of this height and width, see `levels_of`."""
         scales = self.network.architecture.scales
-        return next((n for n, scale in enumerate(scales) if is_taught(size, scale, self.cells)), len(scales))
+        return next((n for n, scale in enumerate(scales) if is_trained(size, scale, self.cells)), len(scales))
 
     def forward(
         self,
@@ -66,7 +66,7 @@ class Taught(nn.Module):
         truth: Tensor | None = None,
         *,
         blocks: int | None = None,
-    ) -> Lesson:
+    ) -> TrainingOutput:
         """The lesson of frames float32 [N, 3, H, W] in 0..1, as `IFNet.forward` takes them at a scale of 1.
 
         t: a number, or a tensor [N] or [N, 1, 1, 1].
@@ -80,14 +80,14 @@ class Taught(nn.Module):
         frames = self.frames.of(network, left, right, t)
         levels = levels_of(network, frames, blocks=blocks, detached=self.detached, cells=self.cells)
         if blocks is not None:
-            return Lesson(levels=levels)
-        known = (
-            [self._step(levels)] if truth is None else [self._step(levels[:end]) for end in range(1, len(levels) + 1)]
+            return TrainingOutput(levels=levels)
+        states = (
+            [self._state(levels)] if truth is None else [self._state(levels[:end]) for end in range(1, len(levels) + 1)]
         )
-        pairs = [frames.pair(with_features=truth is not None).warped(step.flow) for step in known]
-        stages = tuple(Stage.of(step, pair) for step, pair in zip(known, pairs, strict=True))
-        teacher = None if truth is None else self._corrected(frames, pairs[-1], known[-1], truth)
-        return Lesson(levels=levels, stages=stages, picture=stages[-1].picture, teacher=teacher)
+        pairs = [frames.pair(with_features=truth is not None).warped(state.flow) for state in states]
+        stages = tuple(StageOutput.of(state, pair) for state, pair in zip(states, pairs, strict=True))
+        teacher = None if truth is None else self._corrected(frames, pairs[-1], states[-1], truth)
+        return TrainingOutput(levels=levels, stages=stages, picture=stages[-1].picture, teacher=teacher)
 
     def checkpoint(self) -> dict[str, Tensor]:
         """The weights as a checkpoint holds them: the network's own keys, and the teacher's under `teacher.`."""
@@ -99,15 +99,17 @@ class Taught(nn.Module):
         prefixed = {key if key.startswith(TEACHER) else f"network.{key}": value for key, value in state.items()}
         self.load_state_dict(prefixed, strict=True)
 
-    def _step(self, levels: Sequence[Level]) -> Step:
-        """What levels have come to together, at full resolution."""
-        return Step(flow=flow_of(levels), mask=mask_of(levels, adds_masks=self.network.architecture.adds_masks))
+    def _state(self, levels: Sequence[Level]) -> FlowState:
+        """The flow and mask of all levels together, at full resolution."""
+        return FlowState(flow=flow_of(levels), mask=mask_of(levels, adds_masks=self.network.architecture.adds_masks))
 
-    def _corrected(self, frames: Frames, pair: Pair, student: Step, truth: Tensor) -> Stage:
+    def _corrected(self, frames: Frames, pair: Pair, student: FlowState, truth: Tensor) -> StageOutput:
         """What the teacher makes of the student's answer; ``pair`` is the frames as that warps them."""
         architecture = self.network.architecture
         true = side(limited(truth), self.network.encode(truth))
         x = torch.cat((*pair.images, *true, pair.time_like(truth), student.mask, student.flow), 1)
-        answer = self.teacher(x.to(self.network.dtype)).float()
-        step = together(student, Step.of(answer, architecture.answer_scale), adds_masks=architecture.adds_masks)
-        return Stage.of(step, frames.pair(with_features=False).warped(step.flow))
+        block_output = self.teacher(x.to(self.network.dtype)).float()
+        state = accumulate(
+            student, FlowState.of(block_output, architecture.output_scale), adds_masks=architecture.adds_masks
+        )
+        return StageOutput.of(state, frames.pair(with_features=False).warped(state.flow))

@@ -1,6 +1,6 @@
 """What training learns from: every stage of a network's answer and, where there is one, its teacher's.
 
-Both kinds of networks give it, `Taught` of the 4.x line and `PaperNet`; what is learnt from it is
+Both kinds of networks give it, `IFNetWithTeacher` of the 4.x line and `PaperNet`; what is learnt from it is
 `vsrife.training.distillation`.
 """
 
@@ -9,33 +9,33 @@ from typing import Self
 
 from torch import Tensor
 
-from vsrife.network.flow_and_mask import Motion, blended
-from vsrife.network.flow_state import Pair, Step
+from vsrife.network.flow_and_mask import FlowAndMask, blended
+from vsrife.network.flow_state import FlowState, Pair
 from vsrife.network.points import Level
 
-__all__ = ["Lesson", "Stage"]
+__all__ = ["StageOutput", "TrainingOutput"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
-class Stage:
-    """What is known after one block, float32 on the whole canvas.
+class StageOutput:
+    """What is state after one block, float32 on the whole canvas.
 
     motion: of all blocks so far together.
     picture: [N, 3, H, W], both frames warped and weighed by it.
     """
 
-    motion: Motion
+    motion: FlowAndMask
     picture: Tensor
 
     @classmethod
-    def of(cls, known: Step, pair: Pair) -> Self:
-        """pair: the frames as the flow of ``known`` warps them."""
-        motion = known.motion
+    def of(cls, state: FlowState, pair: Pair) -> Self:
+        """pair: the frames as the flow of ``state`` warps them."""
+        motion = state.motion
         return cls(motion=motion, picture=blended(pair.left[0], pair.right[0], motion.mask))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
-class Lesson:
+class TrainingOutput:
     """Everything about one batch that a loss may ask for, with gradients.
 
     levels: what each block answers at its own resolution, coarse to fine; () in the paper's networks.
@@ -48,9 +48,9 @@ class Lesson:
     """
 
     levels: tuple[Level, ...] = ()
-    stages: tuple[Stage, ...] = ()
+    stages: tuple[StageOutput, ...] = ()
     picture: Tensor | None = None
-    teacher: Stage | None = None
+    teacher: StageOutput | None = None
 
     @property
     def answer(self) -> Tensor:

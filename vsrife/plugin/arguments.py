@@ -66,7 +66,6 @@ class Settings:
     ``pause``: seconds from which a source frame may be a pause; at 0 none is.
     ``retime``: whether held drawings become even motion.
     ``model``: a name or a path; None is the default model.
-    ``variant``: which of two networks of the same shapes it is; None leaves it to the file.
     ``sc_threshold``: score, 0..1, from which a pair is a cut; None is the detector's default, and no score reaches 1.
     ``skip_threshold``: PSNR in decibels, 0..120.
     ``device``, ``matrix_in``, ``range_in``, ``chromaloc_in``: text as passed, not empty; None where not passed.
@@ -81,7 +80,6 @@ class Settings:
     pause: Fraction = DEFAULT_PAUSE
     retime: bool = False
     model: str | None = None
-    variant: str | None = None
     scale: float = 1.0
     ensemble: bool = False
     sc: bool = True
@@ -114,7 +112,6 @@ def parse(raw: Mapping[str, str | bytes | float]) -> Settings:
         pause=_pause(passed),
         retime=passed.switch("retime", default=False),
         model=ncnn_options.own,
-        variant=passed.text("variant", '"large" or "3.6"; leave it out for any other network', None),
         scale=ncnn.UHD_SCALE if ncnn_options.uhd else _scale(passed),
         ensemble=passed.switch("ensemble", default=False),
         sc=sc,

@@ -48,7 +48,7 @@ def _refuse_fork() -> None:
 @functools.cache
 def _stop_at_exit() -> None:
     # Python's exit waits for every frame that was asked for, which may be minutes of work that nobody wants any more.
-    from vsrife.engine.device import stop
+    from vsrife.engine.slots import stop
 
     atexit.register(stop)
 

@@ -1,6 +1,6 @@
 """A constant rate made of source frames that last unequally long: which source frames each output lies between.
 
-Output n is shown from n / rate seconds on, whatever the source does. Knows numbers only; it answers what `Timeline`
+Output n is shown from n / rate seconds on, whatever the source does. Knows numbers only; it answers what `FrameTiming`
 does. docs/timeline.md has the rules.
 """
 
@@ -12,7 +12,7 @@ from itertools import accumulate, chain
 from math import ceil, lcm
 
 from vsrife.errors import ArgumentError
-from vsrife.plugin.timing import MAX_FRAMES, MAX_INT64, Moment, fit_duration
+from vsrife.plugin.timing import MAX_FRAMES, MAX_INT64, InterpolationPoint, fit_duration
 
 __all__ = ["ConstantRate"]
 
@@ -30,7 +30,7 @@ _MOST = 2**62
 
 
 class ConstantRate:
-    """The arithmetic of one call; a source frame takes 8 bytes. The methods are those of `Timeline`."""
+    """The arithmetic of one call; a source frame takes 8 bytes. The methods are those of `FrameTiming`."""
 
     streaming = False
     ratio = None
@@ -58,7 +58,7 @@ class ConstantRate:
         """Output frames per second, as the reduced pair VapourSynth wants."""
         return self._rate.as_integer_ratio()
 
-    def at(self, n: int) -> Moment:
+    def at(self, n: int) -> InterpolationPoint:
         """What output frame ``n`` shows. After the end of the clip, t goes on in the last source frame's durations."""
         time = n * self._ticks / self._rate
         left = min(bisect_right(self._starts, int(time)) - 1, self._frames - 1)
@@ -66,17 +66,17 @@ class ConstantRate:
         since = time - self._starts[left]
         hair = min(_HAIR * self._ticks, own * _HAIR_OF_FRAME)
         if since <= hair:
-            return Moment(left, None, Fraction(0))
+            return InterpolationPoint(left, None, Fraction(0))
         if left + 1 == self._frames:
-            return Moment(left, None, since / own)
+            return InterpolationPoint(left, None, since / own)
         if own - since <= hair:
-            return Moment(left + 1, None, Fraction(0))
-        return Moment(left, left + 1, since / own)
+            return InterpolationPoint(left + 1, None, Fraction(0))
+        return InterpolationPoint(left, left + 1, since / own)
 
     def needs(self, n: int, *, scenes: bool) -> range:
-        """Source frames that output ``n`` must have, see `Timeline.needs`."""
-        moment = self.at(n)
-        first, last = moment.left, moment.left if moment.right is None else moment.right
+        """Source frames that output ``n`` must have, see `FrameTiming.needs`."""
+        point = self.at(n)
+        first, last = point.left, point.left if point.right is None else point.right
         if scenes:
             first = min(first, self.at(max(n - 1, 0)).left)
             if n + 1 < self.length:
@@ -91,7 +91,7 @@ class ConstantRate:
         """The arrivals of n + 1, none for the last output."""
         return self.arrivals(n + 1) if n + 1 < self.length else range(0)
 
-    def duration(self, n: int, length_of: Callable[[int], Fraction | None]) -> Fraction:  # noqa: ARG002 - as Timeline's
+    def duration(self, n: int, length_of: Callable[[int], Fraction | None]) -> Fraction:  # noqa: ARG002 - as FrameTiming's
         """Seconds that output ``n`` is shown: one over the rate, as far as 32 bits hold that."""
         return fit_duration(1 / self._rate)
 

@@ -7,10 +7,11 @@ from collections.abc import Iterable, Mapping
 from fractions import Fraction
 from typing import Any, NamedTuple
 
-from vsrife.engine.device import computing, resolve_device, resolve_precision, why_no_gpu
+from vsrife.engine.device import resolve_device, resolve_precision, why_no_gpu
 from vsrife.engine.interpolator import Interpolator
+from vsrife.engine.loading import load_network
 from vsrife.engine.matcher import Matcher
-from vsrife.engine.networks import load_network
+from vsrife.engine.slots import inference_context
 from vsrife.engine.transfer.interop import Interop
 from vsrife.errors import ArgumentError
 from vsrife.formats import colour
@@ -18,16 +19,17 @@ from vsrife.formats.colour import ColourOverrides
 from vsrife.formats.pixel_format import PixelFormat
 from vsrife.plugin import arguments, ncnn, resolved, vsapi
 from vsrife.plugin.constant_rate import ConstantRate
-from vsrife.plugin.drawings import Drawings
-from vsrife.plugin.gpu.bridge import Exchange, interop_for
-from vsrife.plugin.gpu.vulkan import Gpu, understood
+from vsrife.plugin.frames import GpuReader, HostReader, Reader, format_of
+from vsrife.plugin.gpu.bridge import VulkanCudaBridge, interop_for
+from vsrife.plugin.gpu.vulkan import Gpu, same_api_version
 from vsrife.plugin.interlaced import refuse_fields
+from vsrife.plugin.output_props import OutputProps, RifeKind, interpolated_time
 from vsrife.plugin.pauses import around, share_of, usual_span
-from vsrife.plugin.pictures import HostReader, Reader, ResidentReader, format_of
-from vsrife.plugin.props import Kind, interpolated_time
-from vsrife.plugin.scenes import Cut, Scenes
-from vsrife.plugin.timing import ENDLESS_FRAMES, MissingDurations, Moment, Timeline, simple_ratio
+from vsrife.plugin.scene_frames import SceneFrames
+from vsrife.plugin.timing import ENDLESS_FRAMES, FrameTiming, InterpolationPoint, MissingDurations, simple_ratio
 from vsrife.plugin.vsapi import Core, Frame, Map
+from vsrife.scene.detector import Cut, SceneDetector
+from vsrife.scene.held_drawings import HeldDrawings
 from vsrife.scene.retiming import Run, progress
 from vsrife.scene.signature import signature_size
 
@@ -69,13 +71,13 @@ class Filter:
         overrides = _overrides(settings, fmt)
         fps = Fraction(int(info.fpsNum), int(info.fpsDen)) if info.fpsNum > 0 and info.fpsDen > 0 else None
         self._frames = int(info.numFrames)
-        self._timeline = self._constant_rate(fps) if settings.cfr else self._scaled(fps)
+        self._timing = self._constant_rate(fps) if settings.cfr else self._scaled(fps)
         self._missing_durations = MissingDurations(fps)
         self._asked: dict[int, frozenset[int]] = {}  # by frame in the making, where more was asked for than at first
         self._info = vsapi.ffi().new("VSVideoInfo *", info[0])
-        self._info.numFrames = self._timeline.length
+        self._info.numFrames = self._timing.length
         if fps is not None or settings.cfr:
-            self._info.fpsNum, self._info.fpsDen = self._timeline.output_fps
+            self._info.fpsNum, self._info.fpsDen = self._timing.output_fps
         if settings.notes:
             self._core.inform_once(f"RIFE: {'; '.join(settings.notes)}")
         name = resolved.device_name(self._core, settings)
@@ -90,7 +92,6 @@ class Filter:
             resolved.checkpoint(self._core, settings),
             device,
             resolve_precision(settings.precision, device),
-            variant=settings.variant,
         )
         ensemble = resolved.with_ensemble(self._core, settings, supported=network.module.supports_ensemble)
         self._interpolator = Interpolator(network, width, height, scale=settings.scale, ensemble=ensemble)
@@ -99,26 +100,34 @@ class Filter:
             self._reader = HostReader(self._core, fmt, width, height, overrides)
         else:
             gpu = Gpu(self._core)
-            exchange = Exchange(gpu, interop, inform=self._core.inform_once)
-            self._reader = ResidentReader(self._core, fmt, width, height, overrides, gpu=gpu, exchange=exchange)
+            bridge = VulkanCudaBridge(gpu, interop, inform=self._core.inform_once)
+            self._reader = GpuReader(self._core, fmt, width, height, overrides, gpu=gpu, bridge=bridge)
         self._on_gpu = interop is not None
-        self._scenes = Scenes(self._reader, settings, Matcher(network, *signature_size(height, width)))
-        self._drawings = self._held_drawings(fps) if settings.retime else None
+        frames = SceneFrames(self._reader)
+        self._scenes = SceneDetector(
+            frames,
+            Matcher(network, *signature_size(height, width)),
+            detect=settings.sc,
+            threshold=settings.sc_threshold,
+            skip=settings.skip,
+            skip_threshold=settings.skip_threshold,
+        )
+        self._drawings = self._held_drawings(frames, fps) if settings.retime else None
 
-    def _held_drawings(self, fps: Fraction | None) -> Drawings | None:
-        if not self._timeline.streaming:
-            return Drawings(self._reader, self._frames, fps)
+    def _held_drawings(self, frames: SceneFrames, fps: Fraction | None) -> HeldDrawings[Frame] | None:
+        if not self._timing.streaming:
+            return HeldDrawings(frames.difference, self._frames, fps)
         self._core.inform_once(
             "RIFE: retime does nothing here: it looks some frames back and ahead, and of a player's clip only those "
             "that are shown can be had"
         )
         return None
 
-    def _scaled(self, fps: Fraction | None) -> Timeline:
+    def _scaled(self, fps: Fraction | None) -> FrameTiming:
         """Each source frame's time shared out to so many outputs."""
         asked = arguments.ratio_of(self._settings, fps)
         streaming = self._frames >= ENDLESS_FRAMES
-        return Timeline(
+        return FrameTiming(
             ratio=simple_ratio(asked, None if streaming else self._frames),
             asked=asked,
             source_frames=self._frames,
@@ -147,7 +156,7 @@ class Filter:
         where there is none.
         """
         with self._core.frame(self._node, index) as frame:
-            duration = frame.tags.duration
+            duration = frame.source_props.duration
         if duration is None:
             raise ArgumentError(
                 f"cfr (1) must come with a clip whose frames have durations, and source frame {index} has none "
@@ -159,7 +168,7 @@ class Filter:
     def _read_last_duration(self, others: list[Fraction], usual: Fraction | None) -> Fraction | None:
         """The same of the last one, which files often leave without: then the usual one, or that of the one before."""
         with self._core.frame(self._node, self._frames - 1) as frame:
-            return frame.tags.duration or usual or (others[-1] if others else None)
+            return frame.source_props.duration or usual or (others[-1] if others else None)
 
     def _interop(self, name: str) -> Interop | None:
         """What uses the clip's frames in place where they live on the GPU; None for frames in host memory.
@@ -169,10 +178,10 @@ class Filter:
         """
         if not self._core.on_gpu(self._node):
             return None
-        if understood(self._core):
+        if same_api_version(self._core):
             interop, reason = interop_for(Gpu(self._core).device(), name)
         else:
-            interop, reason = None, "this VapourSynth's GPU side is of another version than the plugin was built for"
+            interop, reason = None, "this VapourSynth has another version of the API than the plugin was built for"
         if interop is None:
             self._core.inform_once(f"RIFE: the clip's frames on the GPU are downloaded: {reason}")
             resident, self._node = self._node, self._core.downloaded(self._node)
@@ -184,17 +193,15 @@ class Filter:
         dependency = vsapi.ffi().new(
             "VSFilterDependency *", {"source": self._node, "requestPattern": vsapi.lib().rpGeneral}
         )
-        api, lib = self._core.api, vsapi.lib()
-        # createVideoFilterEx is of API 4.3, which is there wherever frames live on the GPU.
-        create, flags = (api.createVideoFilterEx, (lib.ffGPUOutput,)) if self._on_gpu else (api.createVideoFilter, ())
-        create(
+        lib = vsapi.lib()
+        self._core.api.createVideoFilterEx(
             result,
             b"RIFE",
             self._info,
             lib.rife_get_frame,
             lib.rife_free,
             lib.fmParallel,
-            *flags,
+            lib.ffGPUOutput if self._on_gpu else 0,
             dependency,
             1,
             vsapi.ffi().cast("void *", self._serial),
@@ -226,7 +233,7 @@ class Filter:
         needed = self._needed(n)
         asked = self._asked.pop(_address(context), frozenset()) if self._asked else frozenset()
         at_hand = sorted(asked.union(needed)) if asked else needed
-        with computing(), self._reader.sources(self._node, at_hand, context) as sources:
+        with inference_context(), self._reader.sources(self._node, at_hand, context) as sources:
             beside, run = self._beside(n, sources)
             if missing := beside.difference(at_hand):
                 self._asked[_address(context)] = asked | missing
@@ -243,9 +250,9 @@ class Filter:
 
     def _needed(self, n: int) -> range:
         """The source frames that are asked for at first."""
-        if self._drawings and self._settings.sc and self._timeline.ratio == 1:
+        if self._drawings and self._settings.sc and self._timing.ratio == 1:
             return range(max(n - 1, 0), min(n + 2, self._frames))  # both pairs that its scene properties tell of
-        return self._timeline.needs(n, scenes=self._settings.sc)
+        return self._timing.needs(n, scenes=self._settings.sc)
 
     def _ask(self, indices: Iterable[int], context: Any) -> None:
         for index in indices:
@@ -255,15 +262,15 @@ class Filter:
         """Source frames that tell how output ``n`` moves, beside those that it needs; and the run of frames of one
         drawing that it lies in, where they are all among ``sources``.
         """
-        moment = self._timeline.at(n)
+        point = self._timing.at(n)
         beside: frozenset[int] = frozenset()
         run = None
         if self._drawings:
             beside, run = self._drawn(n, sources)
-        if moment.right is None or self._timeline.streaming:  # a stream gives none but those that are shown
+        if point.right is None or self._timing.streaming:  # a stream gives none but those that are shown
             return beside, run
-        if self._may_pause(self._source_duration(moment.left, sources[moment.left])):
-            beside = beside.union(around(moment.left, self._frames))
+        if self._may_pause(self._source_duration(point.left, sources[point.left])):
+            beside = beside.union(around(point.left, self._frames))
         return beside, run
 
     def _drawn(self, n: int, sources: Mapping[int, Frame]) -> tuple[frozenset[int], Run | None]:
@@ -271,33 +278,33 @@ class Filter:
         shows; or those of the run that it lies in, and that run.
         """
         assert self._drawings is not None
-        unknown, run = self._drawings.at(self._timeline.at(n).left, sources)
+        unknown, run = self._drawings.at(self._timing.at(n).left, sources)
         return unknown or frozenset(range(run.first, run.after + 1) if run else ()), run
 
     def _may_pause(self, own: Fraction | None) -> bool:
         """Whether a source frame of so many seconds may be a pause. One that lasts 1 / fps is as long as all others."""
         pause = self._settings.pause
-        return own is not None and 0 < pause <= own and own * (self._timeline.fps or 0) != 1
+        return own is not None and 0 < pause <= own and own * (self._timing.fps or 0) != 1
 
-    def _paced(self, moment: Moment, sources: Mapping[int, Frame]) -> Fraction:
-        """How far the motion is at ``moment``: its t, but in a pause (`pauses`), which is held and then moves on."""
-        if moment.right is None:
-            return moment.t
-        own = self._source_duration(moment.left, sources[moment.left])
+    def _paced(self, point: InterpolationPoint, sources: Mapping[int, Frame]) -> Fraction:
+        """How far the motion is at ``point``: its t, but in a pause (`pauses`), which is held and then moves on."""
+        if point.right is None:
+            return point.t
+        own = self._source_duration(point.left, sources[point.left])
         if own is None or not self._may_pause(own):
-            return moment.t
-        near = [index for index in around(moment.left, self._frames) if index != moment.left and index in sources]
+            return point.t
+        near = [index for index in around(point.left, self._frames) if index != point.left and index in sources]
         others = [self._source_duration(index, sources[index]) for index in near]
         span = usual_span(own, [other for other in others if other is not None], self._settings.pause)
-        return moment.t if span is None else share_of(moment.t, own, span)
+        return point.t if span is None else share_of(point.t, own, span)
 
-    def _shown(self, moment: Moment, run: Run | None, sources: Mapping[int, Frame]) -> Shown:
-        """What is seen at ``moment``: between which source frames, and how far on."""
-        first = run is not None and moment.left == run.first and moment.t == 0  # there the drawing is as it is
+    def _shown(self, point: InterpolationPoint, run: Run | None, sources: Mapping[int, Frame]) -> Shown:
+        """What is seen at ``point``: between which source frames, and how far on."""
+        first = run is not None and point.left == run.first and point.t == 0  # there the drawing is as it is
         if run is not None and not first and self._moves_evenly(run, sources):
-            t = progress(run, moment.left, moment.t, lambda index: self._source_duration(index, sources[index]))
+            t = progress(run, point.left, point.t, lambda index: self._source_duration(index, sources[index]))
             return Shown(run.first, run.after, t, run.after - 1)
-        return Shown(moment.left, moment.right, self._paced(moment, sources), moment.left)
+        return Shown(point.left, point.right, self._paced(point, sources), point.left)
 
     def _moves_evenly(self, run: Run, sources: Mapping[int, Frame]) -> bool:
         """Whether a run of frames of one drawing moves on to the next one: not where a cut ends it, where a frame may
@@ -312,46 +319,54 @@ class Filter:
         return not self._scenes.cut(last, sources[last], sources[run.after]).cut
 
     def _made(self, n: int, sources: Mapping[int, Frame], run: Run | None) -> Frame:
-        moment = self._timeline.at(n)
-        shown = self._shown(moment, run, sources)
+        point = self._timing.at(n)
+        shown = self._shown(point, run, sources)
         for index in range(shown.left, shown.right or shown.left + 1):
             refuse_fields(index, sources[index], None if shown.right is None else sources[index + 1])
-        like = sources[moment.left]
+        like = sources[point.left]
         cut = None
         if shown.right is not None:
             cut = self._scenes.cut(shown.pair, sources[shown.pair], sources[shown.pair + 1])
-        kind = self._kind(moment, shown, sources, cut)
+        kind = self._kind(point, shown, sources, cut)
 
         def length_of(index: int) -> Fraction | None:
             return self._source_duration(index, sources[index])
 
-        made = self._interpolate(shown, sources, like=like) if kind is Kind.NEW else like.copy()
+        made = self._interpolate(shown, sources, like=like) if kind is RifeKind.INTERPOLATED else like.copy()
         try:
-            made.stamp(
-                kind,
-                keeps_type=kind is Kind.SOURCE,
-                duration=self._timeline.duration(n, length_of),
-                starts_scene=self._starts_scene(n, sources),
-                ends_scene=self._ends_scene(n, sources),
-                time=interpolated_time(like, sources.get(moment.left + 1), moment.t, length_of(moment.left)),
-                score=None if cut is None else cut.score,
+            made.write_output_props(
+                OutputProps(
+                    kind=kind,
+                    duration=self._timing.duration(n, length_of),
+                    starts_scene=self._starts_scene(n, sources),
+                    ends_scene=self._ends_scene(n, sources),
+                    absolute_time=self._absolute_time(point, sources, length_of(point.left)),
+                    scene_score=None if cut is None else cut.score,
+                )
             )
         except BaseException:
             made.free()
             raise
         return made
 
-    def _kind(self, moment: Moment, shown: Shown, sources: Mapping[int, Frame], cut: Cut | None) -> Kind:
+    def _absolute_time(
+        self, point: InterpolationPoint, sources: Mapping[int, Frame], duration: Fraction | None
+    ) -> float | None:
+        right = sources.get(point.left + 1)
+        times = sources[point.left].absolute_time, None if right is None else right.absolute_time
+        return interpolated_time(*times, point.t, duration)
+
+    def _kind(self, point: InterpolationPoint, shown: Shown, sources: Mapping[int, Frame], cut: Cut | None) -> RifeKind:
         if shown.right is None or cut is None:
-            return Kind.HELD if moment.held else Kind.SOURCE
+            return RifeKind.REPEAT if point.held else RifeKind.SOURCE
         if cut.cut:
-            return Kind.CUT
+            return RifeKind.SCENE_CHANGE
         if shown.t == 0:
-            return Kind.HELD
+            return RifeKind.REPEAT
         if shown.right == shown.left + 1:
-            still = self._scenes.still(shown.left, sources[shown.left], sources[shown.right])
-            return Kind.STILL if still else Kind.NEW
-        return Kind.NEW
+            duplicate = self._scenes.duplicate(shown.left, sources[shown.left], sources[shown.right])
+            return RifeKind.DUPLICATE if duplicate else RifeKind.INTERPOLATED
+        return RifeKind.INTERPOLATED
 
     def _interpolate(self, shown: Shown, sources: Mapping[int, Frame], *, like: Frame) -> Frame:
         left, right, t, _ = shown
@@ -366,17 +381,17 @@ class Filter:
         if not self._settings.sc:
             return None
         if n == 0:
-            return sources[0].tags.starts_scene
-        return self._any_cut(self._timeline.arrivals(n), sources)
+            return sources[0].source_props.starts_scene
+        return self._any_cut(self._timing.arrivals(n), sources)
 
     def _ends_scene(self, n: int, sources: Mapping[int, Frame]) -> bool | None:
         """Whether output ``n`` is the last before a cut; None where nobody knows."""
         if not self._settings.sc:
             return None
-        if n == self._timeline.length - 1:
+        if n == self._timing.length - 1:
             last = sources.get(self._frames - 1)  # below ratio 1 not what is shown, but what follows counts
-            return None if last is None else last.tags.ends_scene
-        return self._any_cut(self._timeline.departures(n), sources)
+            return None if last is None else last.source_props.ends_scene
+        return self._any_cut(self._timing.departures(n), sources)
 
     def _any_cut(self, pairs: range, sources: Mapping[int, Frame]) -> bool | None:
         known = [self._scenes.boundary(k, sources.get(k), sources.get(k + 1)) for k in pairs]
@@ -386,14 +401,14 @@ class Filter:
 
     def _source_duration(self, index: int, frame: Frame) -> Fraction | None:
         """The frame's own duration in seconds; where it has no usable one 1/fps, and None where that is unknown too."""
-        duration = frame.tags.duration
+        duration = frame.source_props.duration
         if line := self._missing_durations.see(index, duration):
             self._core.inform_once(f"RIFE: {line}")
         if duration is None:
-            return None if self._timeline.fps is None else 1 / self._timeline.fps
-        if self._settings.fps is not None and not self._settings.cfr and duration * (self._timeline.fps or 0) != 1:
+            return None if self._timing.fps is None else 1 / self._timing.fps
+        if self._settings.fps is not None and not self._settings.cfr and duration * (self._timing.fps or 0) != 1:
             self._core.inform_once(
-                f"RIFE: {self._settings.cause} became multi={self._timeline.ratio}, by the clip's average rate; its "
+                f"RIFE: {self._settings.cause} became multi={self._timing.ratio}, by the clip's average rate; its "
                 "frames last unequally long and so will those made of them; for a constant rate pass cfr=1 beside it"
             )
         return duration

@@ -14,7 +14,7 @@ def refuse_fields(index: int, left: Frame, right: Frame | None) -> None:
     if right is None:
         return
     _refuse_interlaced(index + 1, right)
-    first, second = left.tags.field, right.tags.field
+    first, second = left.source_props.field, right.source_props.field
     if first is not None and second is not None and first != second:
         raise RifeError(
             f"source frames {index} and {index + 1} are fields of both parities (_Field {first} and {second}), as "
@@ -24,7 +24,7 @@ def refuse_fields(index: int, left: Frame, right: Frame | None) -> None:
 
 
 def _refuse_interlaced(index: int, frame: Frame) -> None:
-    based = frame.tags.field_based
+    based = frame.source_props.field_based
     if based:
         raise RifeError(
             f"source frame {index} is interlaced (_FieldBased {based}), and fields cannot be interpolated as frames; "

@@ -22,10 +22,10 @@ __all__ = [
     "MAX_FRAMES",
     "MAX_INT32",
     "MAX_INT64",
+    "FrameTiming",
+    "InterpolationPoint",
     "MissingDurations",
-    "Moment",
     "Span",
-    "Timeline",
     "fit_duration",
     "simple_ratio",
 ]
@@ -72,7 +72,7 @@ _MANY = 3
 file in a clip joined of a few."""
 
 
-class Moment(NamedTuple):
+class InterpolationPoint(NamedTuple):
     """What output frame shows: source frame ``left``, moved ``t`` of the way towards ``right``.
 
     ``t``: exact, 0 <= t < 1. ``right``: ``left + 1``, or None where nothing is blended: at t = 0 and after the last
@@ -104,7 +104,7 @@ class Span:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Timeline:
+class FrameTiming:
     """The arithmetic of one call. Every method is O(1) for ratios of 1 and above, O(1 / ratio) below.
 
     ``ratio``: output frames per source frame, above 0. ``source_frames``: N, at least 1. ``fps``: the source's rate in
@@ -161,10 +161,10 @@ class Timeline:
         """x(n), where output frame ``n`` begins, in source frames."""
         return n / self.ratio
 
-    def at(self, n: int) -> Moment:
+    def at(self, n: int) -> InterpolationPoint:
         """What output frame ``n`` shows, 0 <= n < length."""
         left, rest = divmod(n * self.ratio.denominator, self.ratio.numerator)
-        return Moment(left=left, right=self._right(left, rest), t=_fraction(rest, self.ratio.numerator))
+        return InterpolationPoint(left=left, right=self._right(left, rest), t=_fraction(rest, self.ratio.numerator))
 
     def spans(self, n: int) -> tuple[Span, ...]:
         """The source time that output frame ``n`` covers, in order; never empty.

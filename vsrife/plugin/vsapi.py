@@ -7,17 +7,14 @@ it on to VapourSynth. What is done with each frame takes one call of native/fram
 import functools
 import threading
 from collections.abc import Callable, Iterable
-from fractions import Fraction
 from types import ModuleType, TracebackType
 from typing import Any, Self
 
 from vsrife.errors import RifeError
-from vsrife.plugin.tags import MEMORY, Tags, tags_of
+from vsrife.plugin.output_props import OutputProps, RifeKind
+from vsrife.plugin.source_props import CACHE_KEY_BYTES, SourceProps, source_props_of
 
 __all__ = ["Core", "Frame", "Frames", "Map", "connect", "connected", "ffi", "lib", "serial_of"]
-
-_GPU_FRAMES = 4 << 16 | 3
-"""The API with frames on the GPU, 4.3."""
 
 _ERROR_BYTES = 1024
 
@@ -71,8 +68,8 @@ class Core:
         return int(self.api.getAPIVersion())
 
     def on_gpu(self, node: Any) -> bool:
-        """Whether the frames of ``node`` live on the GPU; before API 4.3 none do."""
-        return self.version >= _GPU_FRAMES and bool(self.api.getNodeResidency(node) == lib().nrGPU)
+        """Whether the frames of ``node`` are in GPU memory."""
+        return bool(self.api.getNodeResidency(node) == lib().nrGPU)
 
     def downloaded(self, node: Any) -> Any:
         """A new clip of the frames of ``node`` in host memory. The caller frees it, and ``node`` as before."""
@@ -233,22 +230,22 @@ class Map:
 
 
 @functools.cache
-def _tag_names() -> tuple[str, ...]:
-    return tuple(ffi().string(name).decode() for name in lib().rife_names)
+def _source_prop_names() -> tuple[str, ...]:
+    return tuple(ffi().string(name).decode() for name in lib().rife_source_prop_names)
 
 
 class Frame:
     """One reference to a VSFrame."""
 
-    __slots__ = ("_core", "_planes", "_tags", "_time", "pointer")
+    __slots__ = ("_absolute_time", "_core", "_planes", "_source_props", "pointer")
 
     def __init__(self, core: Core, pointer: Any) -> None:
         if not pointer:
             raise RuntimeError("VapourSynth gave no frame where one was promised")
         self._core = core
         self._planes: tuple[int, ...] | None = None
-        self._tags: Tags | None = None
-        self._time: float | None = None
+        self._source_props: SourceProps | None = None
+        self._absolute_time: float | None = None
         self.pointer = pointer
 
     def free(self) -> None:
@@ -271,45 +268,31 @@ class Frame:
         return pointer
 
     @property
-    def tags(self) -> Tags:
-        """What the properties of a source frame tell; they are read the first time that this or `time` is asked for."""
-        return self._tags or self._read()
+    def source_props(self) -> SourceProps:
+        """The properties of a source frame. They are read when this or `absolute_time` is used for the first time."""
+        return self._source_props or self._read()
 
     @property
-    def time(self) -> float | None:
+    def absolute_time(self) -> float | None:
         """`_AbsoluteTime` in seconds, of a float or an integer."""
-        if self._tags is None:
+        if self._source_props is None:
             self._read()
-        return self._time
+        return self._absolute_time
 
-    def _read(self) -> Tags:
-        found = ffi().new("RifeTags *")
-        lib().rife_read_tags(self.pointer, found, self._core.api)
-        self._time = found.time if found.has_time else None
-        self._tags = tags_of(_tag_names(), ffi().buffer(found, MEMORY)[:])
-        return self._tags
+    def _read(self) -> SourceProps:
+        found = ffi().new("RifeSourceProps *")
+        lib().rife_read_source_props(self.pointer, found, self._core.api)
+        self._absolute_time = found.time if found.has_time else None
+        self._source_props = source_props_of(_source_prop_names(), ffi().buffer(found, CACHE_KEY_BYTES)[:])
+        return self._source_props
 
-    def stamp(
-        self,
-        kind: str,
-        *,
-        keeps_type: bool,
-        duration: Fraction | None,
-        starts_scene: bool | None,
-        ends_scene: bool | None,
-        time: float | None,
-        score: float | None,
-    ) -> None:
-        """Turn the properties of a source frame into those of an output frame; only of one that nobody else has seen.
-
-        keeps_type: whether `_PictType` stays. duration: in seconds, above 0. starts_scene, ends_scene: on the output's
-        own timeline. time: in seconds. score: the detector's, of the pair that the frame lies between. None leaves a
-        property away, but `_AbsoluteTime` as it is.
-        """
-        numerator, denominator = (0, 1) if duration is None else duration.as_integer_ratio()
-        starts, ends = (-1 if each is None else each for each in (starts_scene, ends_scene))
-        lib().rife_write_tags(
-            self.pointer, kind.encode(), keeps_type, numerator, denominator, starts, ends,
+    def write_output_props(self, output: OutputProps) -> None:
+        """Replace the properties of a source frame by those of an output frame. The frame must not be shared."""
+        duration = (0, 1) if output.duration is None else output.duration.as_integer_ratio()
+        starts, ends = (-1 if value is None else value for value in (output.starts_scene, output.ends_scene))
+        time, score = output.absolute_time, output.scene_score
+        lib().rife_write_output_props(
+            self.pointer, output.kind.encode(), output.kind == RifeKind.SOURCE, *duration, starts, ends,
             time is not None, time or 0.0, score is not None, score or 0.0, self._core.api,
         )  # fmt: skip
 

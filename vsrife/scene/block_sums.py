@@ -1,6 +1,6 @@
 """Integer sums over the blocks of a plane, the same on every device.
 
-The scene-cut signature and the still measure both rest on these. Sums of integers have one right answer in any order,
+The signature and the comparison of duplicates both use these. Sums of integers have one correct value in any order,
 so a CPU, a GPU and any number of threads agree to the last bit. Planes are walked in bands of rows, so that a 4K plane
 never grows a whole-picture copy in a wider type.
 """
@@ -51,7 +51,7 @@ def as_integers(samples: torch.Tensor) -> torch.Tensor:
 
 
 def bands(plane: torch.Tensor, block: int) -> Iterator[slice]:
-    """Slices of rows that cover the plane from the top; each is a multiple of ``block`` high but for the last."""
+    """Slices of rows that cover the plane from the top; each is a multiple of ``block`` high except for the last."""
     height, width = plane.shape
     budget = _BAND_ON_CPU if plane.device.type == "cpu" else _BAND_ELSEWHERE
     rows = max(1, budget // (block * width)) * block

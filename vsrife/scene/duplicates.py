@@ -1,7 +1,7 @@
 """Still pairs: two frames so alike that the frame between them is a copy of the left one; and how much others differ.
 
 Decided by the worst block, not by the mean of the picture: a small object that moves slowly changes few pixels, but
-changes its own block a lot. All arithmetic is on integers, so every device gives the same answer.
+changes its own block a lot. All arithmetic is on integers, so every device gives the same result.
 """
 
 from collections.abc import Iterable, Sequence

@@ -5,7 +5,7 @@ parted into blocks, and each block with texture is correlated with its like: as 
 match, moved as the whole picture moves (`shifted`); and if that does not either, after both frames were warped to the
 middle between them by the motion that the network finds (`warped`).
 The share of blocks that do not match, of those that do not simply stand still, is what a cut is decided by: a caption
-or a panel that stays over a cut says nothing about the rest.
+or a panel that stays over a cut shows nothing about the rest.
 
 Two lines of text look alike to a plain correlation, since the lines and the gaps between them agree. So each block is
 also correlated without the means of its rows and columns, which leaves the letters; the worse of the two counts.
@@ -92,7 +92,7 @@ def score_of(share: float) -> float:
 def in_place(left: Signature, right: Signature) -> float:
     """The share of blocks that do not match as the frames lie, of those that do not stand still: 0 to below 1.
 
-    Both signatures must come from frames of one size (else ValueError). Symmetric but for rounding; 0 where neither
+    Both signatures must come from frames of one size (else ValueError). Symmetric except for rounding; 0 where neither
     has any texture. No share that motion leaves unexplained counts for more than this one.
     """
     a, b = _sides(left, right)
@@ -207,7 +207,7 @@ def _energy(a: _Blocks, b: _Blocks) -> _Energy:
 
 
 def _alike(a: _Energy, b: _Energy, ab: _Energy, gain_a: float = 1.0, gain_b: float = 1.0) -> Tensor:
-    """The correlation of blocks, -1 to 1, which heeds how strong they are too; the gains are squared, of contrast."""
+    """The correlation of blocks, -1 to 1, which depends on their strength too; the gains are squared, of contrast."""
     gain = 2.0 * (sqrt(gain_a) * sqrt(gain_b))
     power = gain_a * a.whole + gain_b * b.whole
     inner_power = gain_a * a.inner + gain_b * b.inner
@@ -269,7 +269,7 @@ def _textures(a: Tensor, b: Tensor, floors: tuple[float, float], lone: tuple[flo
 
 
 def _sides(left: Signature, right: Signature) -> tuple[_Side, _Side]:
-    """Both frames at one contrast, smoothed as often as their noise asks for."""
+    """Both frames at one contrast, smoothed as often as their noise requires."""
     if left.shape != right.shape:
         raise ValueError(f"signatures of one size are needed, not {left.shape} and {right.shape}")
     cells = [torch.from_numpy(np.ascontiguousarray(side)) for side in (left, right)]

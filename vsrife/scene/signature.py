@@ -1,6 +1,6 @@
 """A frame's signature: a small picture of its luma in integers, which the decision on scene cuts is made from.
 
-It is the same on every device and machine, with any number of threads: sums of integers have one right answer.
+It is the same on every device and machine, with any number of threads: sums of integers have one correct value.
 """
 
 from collections.abc import Sequence

@@ -1,9 +1,8 @@
 """What of a configuration does not go together with the network it asks for, or with the processes there are."""
 
 from vsrife.errors import ArgumentError
-from vsrife.network import Architecture
-from vsrife.network.architecture import CONV_STRIDE
-from vsrife.network.points import is_taught
+from vsrife.network.architecture import CONV_STRIDE, Architecture
+from vsrife.network.points import is_trained
 from vsrife.training.config import Also, Config
 from vsrife.training.networks import Pupil
 from vsrife.training.parallel import Group
@@ -64,7 +63,7 @@ def _check_also(asked: Also, config: Config, pupil: Pupil, group: Group) -> None
     if not config.loss.flow:
         raise ArgumentError(f"data.also.blocks ({asked.blocks}) must be 0 without loss.flow; set that above 0")
     cells, scales = config.network.cells, pupil.architecture.scales[: asked.blocks]
-    if not any(is_taught((asked.crop[0], asked.crop[1]), scale, cells) for scale in scales):
+    if not any(is_trained((asked.crop[0], asked.crop[1]), scale, cells) for scale in scales):
         raise ArgumentError(
             f"data.also.blocks ({asked.blocks}) must be such that a block learns from crops of {list(asked.crop)}, and "
             f"with network.cells ({cells}) none of the first {asked.blocks} does; ask more blocks, or a larger crop"
@@ -94,7 +93,7 @@ def _check_cells(config: Config, pupil: Pupil) -> None:
     crops += [(each.crop, each.blocks or len(architecture.widths)) for each in config.data.also]
     for index, scale in enumerate(architecture.scales):
         least = cells * CONV_STRIDE * scale
-        if not any(is_taught((crop[0], crop[1]), scale, cells) and index < blocks for crop, blocks in crops):
+        if not any(is_trained((crop[0], crop[1]), scale, cells) and index < blocks for crop, blocks in crops):
             raise ArgumentError(
                 f"network.cells ({cells}) must be such that each block learns somewhere, and that of scale {scale} "
                 f"needs a crop of {least}x{least}; add it to data.also, or lower network.cells"

@@ -106,7 +106,7 @@ NUMBERS: Final = ("widths", "scales", "groups", "outputs", "trunk", "head", "hea
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Network:
-    """preset: see `networks.PRESETS`. Those of `NUMBERS` take the place of one number of it.
+    """preset: see `vsrife.network.families.PRESETS`. Those of `NUMBERS` take the place of one number of it.
 
     contrast: see `initial.look_for_contrast`, 0 for torch's own random weights.
     detached, cells: see `points.levels_of`. teacher: whether there is a privileged teacher. privileged: whether it sees

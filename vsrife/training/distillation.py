@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from vsrife.errors import ArgumentError
-from vsrife.network import Lesson, Stage
+from vsrife.network.training_output import StageOutput, TrainingOutput
 from vsrife.training.losses import laplacian
 
 __all__ = ["Reconstruction", "privileged"]
@@ -37,12 +37,12 @@ class Losses:
     total: Tensor
 
 
-def student_reconstruction(lesson: Lesson, truth: Tensor, distance: Reconstruction = laplacian) -> Tensor:
+def student_reconstruction(lesson: TrainingOutput, truth: Tensor, distance: Reconstruction = laplacian) -> Tensor:
     """How far the student's answer is from the true frame [N, 3, H, W]."""
     return distance(lesson.answer, truth)
 
 
-def teacher_reconstruction(lesson: Lesson, truth: Tensor, distance: Reconstruction = laplacian) -> Tensor:
+def teacher_reconstruction(lesson: TrainingOutput, truth: Tensor, distance: Reconstruction = laplacian) -> Tensor:
     """How far the teacher's picture is from the true frame. Its gradient reaches the student, whose flow it corrects.
 
     Raises ArgumentError for a lesson without a teacher.
@@ -50,7 +50,7 @@ def teacher_reconstruction(lesson: Lesson, truth: Tensor, distance: Reconstructi
     return distance(_teacher_of(lesson).picture, truth)
 
 
-def masked_distillation(lesson: Lesson, truth: Tensor, margin: float = MARGIN) -> Tensor:
+def masked_distillation(lesson: TrainingOutput, truth: Tensor, margin: float = MARGIN) -> Tensor:
     """The sum over the student's stages of the mean, over all pixels, of what their flow differs from the teacher's by
     (root of the mean square of its four numbers), where the stage's picture is off by ``margin`` more than the
     teacher's (mean of the absolute differences of the channels), and 0 elsewhere.
@@ -71,7 +71,7 @@ def masked_distillation(lesson: Lesson, truth: Tensor, margin: float = MARGIN) -
 
 
 def privileged(
-    lesson: Lesson, truth: Tensor, *, weight: float = WEIGHT, distance: Reconstruction = laplacian
+    lesson: TrainingOutput, truth: Tensor, *, weight: float = WEIGHT, distance: Reconstruction = laplacian
 ) -> Losses:
     """The paper's loss: both reconstructions, and ``weight`` times the masked distillation.
 
@@ -88,12 +88,12 @@ def privileged(
     return Losses(student=student, teacher=teacher, distillation=distilled, total=total)
 
 
-def _teacher_of(lesson: Lesson) -> Stage:
+def _teacher_of(lesson: TrainingOutput) -> StageOutput:
     if lesson.teacher is None:
         raise ArgumentError("lesson must have a teacher; give the network the true frame")
     return lesson.teacher
 
 
-def _error(stage: Stage, truth: Tensor) -> Tensor:
+def _error(stage: StageOutput, truth: Tensor) -> Tensor:
     """[N, 1, H, W]: how far a stage's picture is off, for choosing pixels alone."""
     return (stage.picture.detach() - truth).abs().mean(1, keepdim=True)

@@ -14,7 +14,7 @@ from torch import Tensor
 import vsrife
 from vsrife.errors import RifeError
 from vsrife.models.metadata import metadata_of
-from vsrife.network import PaperArchitecture
+from vsrife.network.legacy.architecture import PaperArchitecture
 from vsrife.training.config import Config
 from vsrife.training.networks import Pupil
 

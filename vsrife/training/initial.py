@@ -10,7 +10,8 @@ from typing import Final
 import torch
 from torch import Tensor
 
-from vsrife.network import Head, IFNet
+from vsrife.network.architecture import Head
+from vsrife.network.ifnet import IFNet
 
 __all__ = ["CONTRAST", "blind_to_even", "look_for_contrast"]
 

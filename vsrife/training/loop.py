@@ -21,7 +21,8 @@ from vsrife.datasets.batch import Batch
 from vsrife.datasets.labels import digest_of
 from vsrife.datasets.samples import Samples
 from vsrife.errors import ArgumentError, RifeError
-from vsrife.network import Lesson, Taught
+from vsrife.network.teacher import IFNetWithTeacher
+from vsrife.network.training_output import TrainingOutput
 from vsrife.training.arithmetic import exact_arithmetic, untried
 from vsrife.training.block_errors import BlockErrors, idle
 from vsrife.training.checks import check
@@ -142,7 +143,7 @@ class Trainer:
         self.record.close()
         return self._end()
 
-    def learn(self, batches: Batches) -> Lesson:
+    def learn(self, batches: Batches) -> TrainingOutput:
         """One step; its numbers are read later."""
         self.pupil.module.train()
         lesson, parts = self.teach(batches)
@@ -162,7 +163,7 @@ class Trainer:
         self._unread.append((self.step, told, event))
         return lesson
 
-    def teach(self, batches: Batches) -> tuple[Lesson, Tensor]:
+    def teach(self, batches: Batches) -> tuple[TrainingOutput, Tensor]:
         """Forward and backward: the gradient is in the row. Returns the first batch's lesson and the PARTS of the loss,
         without gradients.
 
@@ -174,11 +175,11 @@ class Trainer:
             self._phase = flow_alone, self._teaching(flow_alone)
         return self._phase[1](batches)
 
-    def launched(self, batches: Batches, *, flow_alone: bool = False) -> tuple[Lesson, Tensor]:
+    def launched(self, batches: Batches, *, flow_alone: bool = False) -> tuple[TrainingOutput, Tensor]:
         """As `teach`, each operation launched: the gradient of all batches together; the total is of all of them, each
         other number that of the first.
         """
-        first: tuple[Lesson, Tensor] | None = None
+        first: tuple[TrainingOutput, Tensor] | None = None
         losses = []
         module = self.weights.cast()
         for batch, blocks in zip(batches, self._blocks, strict=True):
@@ -193,7 +194,7 @@ class Trainer:
         lesson, parts = first
         return lesson, torch.cat((total.detach()[None], parts[1:]))
 
-    def _lesson(self, module: Callable[..., Lesson], batch: Batch, blocks: int | None) -> Lesson:
+    def _lesson(self, module: Callable[..., TrainingOutput], batch: Batch, blocks: int | None) -> TrainingOutput:
         t = batch.t if self.pupil.any_time else 0.5
         if blocks is None:
             return module(batch.left, batch.right, t, self.pupil.seen_by_teacher(batch.truth))
@@ -207,9 +208,11 @@ class Trainer:
         """The frame at a time, by the averaged weights: float32 [N, 3, H, W], and its flow."""
         self.pupil.module.eval()
         with torch.inference_mode():
-            lesson: Lesson = self.weights.call_with(self.descent.average, left, right, t)
+            lesson: TrainingOutput = self.weights.call_with(self.descent.average, left, right, t)
         motion = lesson.stages[-1].motion
-        drawn = not isinstance(self.pupil.module, Taught)  # the paper's networks draw what warping cannot bring
+        drawn = not isinstance(
+            self.pupil.module, IFNetWithTeacher
+        )  # the paper's networks draw what warping cannot bring
         return Answer(lesson.answer, motion.flow, None if drawn else motion.mask)
 
     def block_errors(self) -> list[BlockErrors]:
@@ -218,18 +221,18 @@ class Trainer:
         Nothing for a network whose blocks answer at full resolution, and where no flow is known.
         """
         module, count = self.pupil.module, len(self.pupil.architecture.widths)
-        if not isinstance(module, Taught) or self._newest is None:
+        if not isinstance(module, IFNetWithTeacher) or self._newest is None:
             return []
         module.eval()
         found = []
         for name, batch, blocks in zip(self._part_names, self._newest, self._blocks, strict=True):
             t = batch.t if self.pupil.any_time else 0.5
             with torch.no_grad():
-                lesson: Lesson = self.weights.call_with(
+                lesson: TrainingOutput = self.weights.call_with(
                     self.descent.average, batch.left, batch.right, t, blocks=blocks or count
                 )
             height, width = batch.left.shape[-2:]
-            first = module.first_taught((height, width))
+            first = module.first_trained_block((height, width))
             errors = BlockErrors.of(lesson.levels, batch.flow, batch.visible * batch.known, name=name, first=first)
             if errors is not None and errors.taught:
                 found.append(errors)
@@ -348,7 +351,7 @@ class Trainer:
 
     def _choose_frames(self) -> None:
         module = self.pupil.module
-        if not isinstance(module, Taught):
+        if not isinstance(module, IFNetWithTeacher):
             return
         module.frames, reason = resolve(self.device, module.network.architecture.features)
         if reason and self.device.type == "cpu":
@@ -449,7 +452,7 @@ class Trainer:
             f"{1 / each:.2f} steps/s  waiting {100 * values['waited']:.0f}%  {left} left"
         )
 
-    def _shown(self, batch: Batch, lesson: Lesson) -> None:
+    def _shown(self, batch: Batch, lesson: TrainingOutput) -> None:
         every = self.config.log.pictures
         if every and self.step % every == 0 and self.record.shows_pictures and lesson.picture is not None:
             self.record.pictures(self.step, batch, lesson)
@@ -477,7 +480,7 @@ class Trainer:
 
     def keep(self, batches: Batches) -> None:
         """Of the newest step, for `block_errors`; where nothing is measured, none."""
-        if self.held_out and isinstance(self.pupil.module, Taught):
+        if self.held_out and isinstance(self.pupil.module, IFNetWithTeacher):
             self._newest = batches
 
     def _validate(self) -> None:

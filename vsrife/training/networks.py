@@ -1,51 +1,27 @@
 """The network that a configuration asks for: a known one by name, in whole or with other numbers, and its teacher."""
 
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
-from types import MappingProxyType
 from typing import Any, Final, override
 
 import torch
 from torch import Tensor, nn
 
 from vsrife.errors import ArgumentError, RifeError
-from vsrife.models.checkpoint import network_of
+from vsrife.models.detection import detect_network
 from vsrife.models.metadata import metadata_of
-from vsrife.network import Architecture, Head, IFNet, PaperArchitecture, PaperNet, Taught, Trunk
+from vsrife.network.architecture import Architecture, Head, Trunk
+from vsrife.network.families import PRESETS
+from vsrife.network.ifnet import IFNet
+from vsrife.network.legacy.architecture import PaperArchitecture
+from vsrife.network.legacy.paper import PaperNet
+from vsrife.network.teacher import IFNetWithTeacher
 from vsrife.training.config import NUMBERS, Network
 from vsrife.training.initial import look_for_contrast
 
-__all__ = ["PRESETS", "Pupil", "build_pupil"]
+__all__ = ["Pupil", "build_pupil"]
 
 _IN_BLOCK: Final = re.compile(r"(network\.)?block(\d|_tea)|teacher\.")
-_FOUR: Final = (8, 4, 2, 1)
-_FIVE: Final = (16, 8, 4, 2, 1)
-_WIDE: Final = (192, 128, 96, 64)
-_SLIM: Final = (128, 96, 64, 48)
-
-
-def _features(width: int, features: int) -> dict[str, Any]:
-    return {"trunk": Trunk.RESIDUAL, "head": Head.CLAMPED, "head_width": width, "features": features}
-
-
-PRESETS: Final[Mapping[str, Architecture | PaperArchitecture]] = MappingProxyType(
-    {
-        "RIFE": PaperArchitecture(),
-        "RIFE-m": PaperArchitecture(timed=True),
-        "RIFE-Large": PaperArchitecture(large=True),
-        "4.0": Architecture(widths=_WIDE, scales=_FOUR, trunk=Trunk.PRELU, outputs=5),
-        "4.6": Architecture(widths=_WIDE, scales=_FOUR, trunk=Trunk.RESIDUAL, outputs=24),
-        "4.15": Architecture(widths=_WIDE, scales=_FOUR, outputs=24, **_features(32, 8)),
-        "4.15.lite": Architecture(widths=_SLIM, scales=_FOUR, outputs=24, **_features(16, 4)),
-        "4.22": Architecture(widths=(256, 192, 96, 48), scales=_FOUR, outputs=52, **_features(32, 8)),
-        "4.22.lite": Architecture(widths=(192, 128, 64, 32), scales=_FOUR, outputs=52, **_features(16, 4)),
-        "4.26": Architecture(widths=(*_WIDE, 32), scales=_FIVE, outputs=52, **_features(16, 4)),
-        "4.25.lite": Architecture(widths=(*_WIDE, 24), scales=(32, 16, 8, 4, 1), outputs=52, **_features(16, 4)),
-        "slim": Architecture(widths=(128, 96, 64, 48, 32), scales=_FIVE, outputs=52, **_features(16, 4)),
-    }
-)
-"""Networks by name: the paper's, one of each kind of the 4.x line, and `slim`, 4.26 with two thirds of its channels."""
 
 
 class NormedConv(nn.Conv2d):
@@ -84,12 +60,12 @@ class NormedConv(nn.Conv2d):
 class Pupil:
     """A network in training.
 
-    module: called as (left, right, t, truth), it answers a Lesson; its parameters that take gradients are learnt.
+    module: called as (left, right, t, truth), it returns a TrainingOutput; its parameters with gradients are trained.
     architecture: of the network without teacher.
     teacher, privileged: whether the module has a teacher, and whether that sees the true frame.
     """
 
-    module: Taught | PaperNet
+    module: IFNetWithTeacher | PaperNet
     architecture: Architecture | PaperArchitecture
     teacher: bool
     privileged: bool
@@ -107,7 +83,7 @@ class Pupil:
 
     def weights(self) -> dict[str, Tensor]:
         """The network alone, as its checkpoint has it: float32, without teacher, normalisations folded."""
-        module = self.module.network if isinstance(self.module, Taught) else self.module
+        module = self.module.network if isinstance(self.module, IFNetWithTeacher) else self.module
         state = {key: value for key, value in module.state_dict().items() if not key.startswith("block_tea.")}
         for name, part in module.named_modules():
             if isinstance(part, NormedConv) and not name.startswith("block_tea."):
@@ -123,7 +99,7 @@ def build_pupil(asked: Network) -> Pupil:
     be told to be.
     """
     architecture = _architecture(asked)
-    module: Taught | PaperNet
+    module: IFNetWithTeacher | PaperNet
     if isinstance(architecture, PaperArchitecture):
         for name in ("contrast", "detached", "cells"):
             if getattr(asked, name):
@@ -133,7 +109,7 @@ def build_pupil(asked: Network) -> Pupil:
         network = IFNet(architecture)
         if asked.contrast:
             look_for_contrast(network, asked.contrast)
-        module = Taught(network, detached=asked.detached, cells=asked.cells)
+        module = IFNetWithTeacher(network, detached=asked.detached, cells=asked.cells)
         if not asked.teacher:
             module.teacher.requires_grad_(False)
     if asked.batch_norm:
@@ -168,7 +144,7 @@ def _check_readable(pupil: Pupil) -> None:
     """Raise ArgumentError where the weights would be read as another network."""
     architecture = pupil.architecture
     try:
-        found = network_of(pupil.weights(), metadata_of(architecture) or {})
+        found = detect_network(pupil.weights(), metadata_of(architecture) or {})
     except RifeError as error:
         raise ArgumentError(f"network.widths ({architecture.widths}) must make a network that loads: {error}") from None
     if found != architecture:

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from vsrife.datasets.batch import Batch
-from vsrife.network import Lesson
+from vsrife.network.training_output import TrainingOutput
 from vsrife.training.config import Loss
 from vsrife.training.distillation import Reconstruction, privileged
 from vsrife.training.known_flow import known_flow
@@ -24,7 +24,7 @@ _DISTANCES: Final[Mapping[str, Reconstruction]] = MappingProxyType(
 )
 
 
-def objective(lesson: Lesson, batch: Batch, asked: Loss, *, flow_alone: bool = False) -> Tensor:
+def objective(lesson: TrainingOutput, batch: Batch, asked: Loss, *, flow_alone: bool = False) -> Tensor:
     """Each of PARTS, float32 [7]; gradients flow from the first one. What has no weight is 0 and is not computed.
 
     flow_alone: leave all but the known flow out, which counts fully then; so it is for a lesson without a picture.
@@ -46,13 +46,13 @@ def objective(lesson: Lesson, batch: Batch, asked: Loss, *, flow_alone: bool = F
     return torch.stack((total, losses.student, losses.teacher, losses.distillation, *extra))
 
 
-def _of_flow_alone(lesson: Lesson, batch: Batch, weight: float) -> Tensor:
+def _of_flow_alone(lesson: TrainingOutput, batch: Batch, weight: float) -> Tensor:
     error = _flow(lesson, batch)
     nothing = torch.zeros_like(error)
     return torch.stack([{"total": weight * error, "flow": error}.get(name, nothing) for name in PARTS])
 
 
-def _flow(lesson: Lesson, batch: Batch) -> Tensor:
+def _flow(lesson: TrainingOutput, batch: Batch) -> Tensor:
     """Of every block that answers at a resolution of its own; else of the last stage."""
     weight = batch.visible * batch.known
     if lesson.levels:

@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 
 import torch
 
-from vsrife.network import Taught
 from vsrife.network.points import Frames
+from vsrife.network.teacher import IFNetWithTeacher
 from vsrife.training.loop import Trainer
 from vsrife.training.traffic import counted
 
@@ -112,7 +112,7 @@ def profile(trainer: Trainer, steps: int) -> Profile:
         for action in (teach, make, update):
             found.setdefault(action, []).append(timed(action))
     step, waiting = min(found[whole_step])
-    if isinstance(trainer.pupil.module, Taught):
+    if isinstance(trainer.pupil.module, IFNetWithTeacher):
         # What a GPU would do: the C module of a CPU is not seen by what counts.
         trainer.pupil.module.frames = Frames
     traffic = counted(lambda: trainer.launched(kept))

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from vsrife.datasets.batch import Batch
-from vsrife.network import Lesson
+from vsrife.network.training_output import TrainingOutput
 
 __all__ = ["Record", "flow_picture", "spoken"]
 
@@ -65,7 +65,7 @@ class Record:
                 self._board.add_scalar(f"{kind}/{name}", value, step)
 
     @torch.no_grad()
-    def pictures(self, step: int, batch: Batch, lesson: Lesson) -> None:
+    def pictures(self, step: int, batch: Batch, lesson: TrainingOutput) -> None:
         """Prediction, truth, flow, mask and, where there is one, the teacher's picture and flow."""
         if self._board is None:
             return

@@ -13,13 +13,13 @@ from torch import Tensor
 
 from vsrife import cuda
 from vsrife.datasets.batch import Batch
-from vsrife.network import Lesson
+from vsrife.network.training_output import TrainingOutput
 
 __all__ = ["Batches", "Replay", "Teach"]
 
 Batches = tuple[Batch, ...]
 
-Teach = Callable[[Batches], tuple[Lesson, Tensor]]
+Teach = Callable[[Batches], tuple[TrainingOutput, Tensor]]
 """Forward and backward of a step's batches: gradients are in the row's `grad`; the first one's lesson, numbers."""
 
 _WARM: Final = 3
@@ -39,10 +39,10 @@ class Replay:
         self._teach, self._row, self._report = teach, row, report
         self._inputs: Batches | None = None
         self._stream: torch.cuda.Stream | None = None
-        self._graph: tuple[Callable[[], None], tuple[Lesson, Tensor, Tensor]] | None = None
+        self._graph: tuple[Callable[[], None], tuple[TrainingOutput, Tensor, Tensor]] | None = None
         self._retries = cuda.Retries()
 
-    def __call__(self, batches: Batches) -> tuple[Lesson, Tensor]:
+    def __call__(self, batches: Batches) -> tuple[TrainingOutput, Tensor]:
         """As `Teach`."""
         if self._graph is None and self._retries.due():
             self._capture(batches)
@@ -77,7 +77,7 @@ class Replay:
             later = ", and it is tried again later" if self._retries.failed() else ""
             self._report(f"no CUDA graph ({reason}); steps are launched one operation at a time{later}")
 
-    def _work(self) -> tuple[Lesson, Tensor, Tensor]:
+    def _work(self) -> tuple[TrainingOutput, Tensor, Tensor]:
         assert self._inputs is not None
         lesson, numbers = self._teach(self._inputs)
         gradient = self._row.grad

@@ -13,7 +13,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from vsrife.errors import ArgumentError
-from vsrife.network import Taught
+from vsrife.network.teacher import IFNetWithTeacher
 from vsrife.training.config import Config
 from vsrife.training.state import Snapshot, largest_state, read_carry, read_state
 from vsrife.training.weights import Weights
@@ -106,7 +106,7 @@ def _take_file(path: Path, weights: Weights, blocks: Sequence[int]) -> str:
         given = load_file(path)
     except (OSError, SafetensorError) as error:
         raise ArgumentError(f"run.start ({path}) must be a .safetensors file: {error}") from None
-    prefix = "network." if isinstance(weights.module, Taught) else ""
+    prefix = "network." if isinstance(weights.module, IFNetWithTeacher) else ""
     own = weights.views(weights.row)
     there = {name: name.removeprefix(prefix) for name in own}
     if blocks:

@@ -19,7 +19,7 @@ from vsrife.datasets.packing import open_pack
 from vsrife.evaluation.clips import skip_frame
 from vsrife.evaluation.metrics import Picture, psnr
 from vsrife.evaluation.samples import pictures
-from vsrife.network.flow_and_mask import Motion, merged
+from vsrife.network.flow_and_mask import FlowAndMask, merged
 from vsrife.training.config import Config, Validation
 from vsrife.training.growth import Size
 
@@ -32,10 +32,10 @@ SCENES: Final = "scenes"
 
 
 class Answer(NamedTuple):
-    """What a network makes of a pair. picture: [1, 3, H, W] in 0..1; flow: [1, 4, H, W] in pixels, as in Motion.
+    """What a network makes of a pair. picture: [1, 3, H, W] in 0..1; flow: [1, 4, H, W] in pixels, as in FlowAndMask.
 
-    mask: [1, 1, H, W], as in Motion, of a network that draws nothing but what flow and mask tell; its picture is made
-    of them as the filter makes it, which takes the picture's edge where the flow leads into the padding. Else None.
+    mask: [1, 1, H, W], as in FlowAndMask, of a network that draws nothing but what flow and mask tell; its picture is
+    made of them as the filter makes it, which takes the picture's edge where the flow leads into the padding; or None.
     """
 
     picture: Tensor
@@ -137,7 +137,7 @@ class HeldOut:
             flow, shown = (each[..., :height, :width] for each in (answer.flow, answer.picture))
             if answer.mask is not None:
                 left, right = (each[..., :height, :width] for each in frames)
-                shown = merged(left, right, Motion(flow=flow, mask=answer.mask[..., :height, :width]))
+                shown = merged(left, right, FlowAndMask(flow=flow, mask=answer.mask[..., :height, :width]))
             picture: Picture = (shown[0].clamp(0, 1) * 255).round().to(torch.uint8).cpu().numpy()
             return picture, float(torch.linalg.vector_norm(flow[0].reshape(2, 2, height, width), dim=1).mean())
 

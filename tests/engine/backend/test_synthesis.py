@@ -12,7 +12,7 @@ from vsrife.engine.backend.synthesis import synthesize
 from vsrife.engine.transfer.host import dtype_of
 from vsrife.formats.colour import ChromaLocation
 from vsrife.formats.pixel_format import Family, PixelFormat
-from vsrife.network.flow_and_mask import Motion
+from vsrife.network.flow_and_mask import FlowAndMask
 from vsrife.network.warp import backward_warp
 
 GRAY8 = PixelFormat(family=Family.GRAY, float_samples=False, bits=8)
@@ -48,9 +48,9 @@ def noise(fmt: PixelFormat, width: int, height: int, seed: int) -> list[torch.Te
 
 def uniform(
     width: int, height: int, flow: Sequence[float], mask: float, canvas: tuple[int, int] | None = None
-) -> Motion:
+) -> FlowAndMask:
     canvas_height, canvas_width = canvas or (height, width)
-    motion = Motion(
+    motion = FlowAndMask(
         flow=torch.full((1, 4, canvas_height, canvas_width), 1e3),
         mask=torch.full((1, 1, canvas_height, canvas_width), 0.3),
     )
@@ -59,10 +59,10 @@ def uniform(
     return motion
 
 
-def random_motion(width: int, height: int, seed: int, reach: float = 4.0) -> Motion:
+def random_motion(width: int, height: int, seed: int, reach: float = 4.0) -> FlowAndMask:
     generator = torch.Generator().manual_seed(seed)
     flow = torch.randn((1, 4, height, width), generator=generator) * reach
-    return Motion(flow=flow, mask=torch.rand((1, 1, height, width), generator=generator))
+    return FlowAndMask(flow=flow, mask=torch.rand((1, 1, height, width), generator=generator))
 
 
 def equal(one: Sequence[torch.Tensor], other: Sequence[torch.Tensor]) -> bool:
@@ -258,7 +258,7 @@ def test_chroma_reads_flow_and_mask_where_its_samples_are(
     fmt = yuv(*subsampling, bits=32, float_samples=True)
     width, height = 6 << subsampling[0], 5 << subsampling[1]
     slope = (torch.arange(width)[None] / width + torch.arange(height)[:, None] / height) / 2
-    motion = Motion(flow=torch.zeros(1, 4, height, width), mask=slope[None, None])
+    motion = FlowAndMask(flow=torch.zeros(1, 4, height, width), mask=slope[None, None])
     ones = [torch.ones(fmt.plane_size(plane, width, height)[::-1]) for plane in range(3)]
     zeros = [torch.zeros_like(plane) for plane in ones]
     result = synthesize(ones, zeros, motion, fmt, chroma=location, width=width, height=height)

@@ -140,7 +140,7 @@ def pictures(loan, count=3):
         picture.Layer(format=fmt, colour=colour, views=(torch.full((3, 5), n, dtype=torch.uint8),), loan=loan)
         for n in range(count)
     ]
-    return [picture.Picture(number=n, width=5, height=3, layer=layer) for n, layer in enumerate(layers)]
+    return [picture.Picture(number=n, width=5, height=3, layers=(layer,)) for n, layer in enumerate(layers)]
 
 
 class TestLayers:
@@ -149,22 +149,22 @@ class TestLayers:
     def test_lent_planes_are_the_frame_s_own_memory_once_the_owner_was_asked(self):
         loan = Loan()
         left, right, into = pictures(loan)
-        assert left.layer.lent(self.cpu)
+        assert left.image.lent(self.cpu)
         assert loan.asked == []
-        assert left.layer.planes_on(self.cpu)[0].data_ptr() == left.layer.views[0].data_ptr()
+        assert left.image.planes_on(self.cpu)[0].data_ptr() == left.image.views[0].data_ptr()
         assert loan.asked == ["begin"]
-        (target,) = into.layer.targets_on(self.cpu)
+        (target,) = into.image.targets_on(self.cpu)
         assert loan.asked == ["begin", "begin"]
         target.fill_(9)
-        assert int(into.layer.views[0].min()) == 9
-        into.layer.receive(right.layer.views)
-        assert int(into.layer.views[0].max()) == 1
+        assert int(into.image.views[0].min()) == 9
+        into.image.receive(right.image.views)
+        assert int(into.image.views[0].max()) == 1
 
     def test_memory_elsewhere_is_not_lent_and_cannot_be_written(self):
         (one,) = pictures(None, 1)
         meta = torch.device("meta")
-        assert not one.layer.lent(meta)
-        assert one.layer.targets_on(meta) is None
+        assert not one.image.lent(meta)
+        assert one.image.targets_on(meta) is None
 
     @pytest.mark.parametrize(("owners", "waits"), [("none", True), ("one", False), ("mixed", True), ("nothing", True)])
     def test_settling_waits_for_host_memory_only(self, monkeypatch, owners, waits):

@@ -1,4 +1,4 @@
-"""Frames on the GPU. First against a table of functions that stands for VapourSynth's GPU side and a stream that only
+"""Frames on the GPU. First against a table of functions that stands for VapourSynth's Vulkan API and a stream that only
 writes down what is queued; then, where a software driver for Vulkan 1.4 is installed, in VapourSynth itself.
 """
 
@@ -29,8 +29,8 @@ from vsrife.errors import ArgumentError, RifeError
 from vsrife.formats.pixel_format import PixelFormat
 from vsrife.plugin import vsapi
 from vsrife.plugin.gpu import bridge, vulkan
-from vsrife.plugin.gpu.bridge import Exchange
-from vsrife.plugin.signature import HOST_SIGNATURE, SIGNATURE
+from vsrife.plugin.gpu.bridge import VulkanCudaBridge
+from vsrife.plugin.signature import SIGNATURE
 
 core = vs.core
 GRAY = PixelFormat.from_vs_id(vs.GRAY8)
@@ -105,7 +105,7 @@ class Stream(Interop):
 
 
 class Table:
-    """VapourSynth's GPU side in a few dictionaries. Frames are numbers; all of them share one allocation."""
+    """VapourSynth's Vulkan API in a few dictionaries. Frames are numbers; all of them share one allocation."""
 
     def __init__(self, timelines=True):
         self.log = []
@@ -232,7 +232,7 @@ def open_allocations():
 
 @pytest.fixture
 def made():
-    """Makes a table, a stream and an exchange between them; nothing of it may be left at the end."""
+    """Makes a table, a stream and a bridge between them; nothing of it may be left at the end."""
     if not hasattr(os, "memfd_create"):
         pytest.skip("handles are file descriptors of Linux")
     all_made = []
@@ -241,13 +241,13 @@ def made():
         table = Table(**options)
         stream = Stream(table)
         told = []
-        exchange = Exchange(vulkan.Gpu(table.core), stream, inform=told.append)
-        all_made.append((table, exchange))
-        return types.SimpleNamespace(table=table, stream=stream, exchange=exchange, log=table.log, told=told)
+        bridge = VulkanCudaBridge(vulkan.Gpu(table.core), stream, inform=told.append)
+        all_made.append((table, bridge))
+        return types.SimpleNamespace(table=table, stream=stream, bridge=bridge, log=table.log, told=told)
 
     yield make
-    for table, exchange in all_made:
-        exchange.close()
+    for table, made_bridge in all_made:
+        made_bridge.close()
         assert not any(table.references.values()), "frames are still held"
         log = table.log
         assert log.count(("unmap",)) == sum(entry[0] == "map" for entry in log)
@@ -259,14 +259,14 @@ def made():
 
 def work(made, sources, target, *, fmt=YUV, settle=True):
     """One frame between two, as the plugin makes it."""
-    with made.exchange.loan() as loan:
+    with made.bridge.lease() as lease:
         frames = [made.table.take(n) for n in sources]
         target = made.table.take(target)
         try:
-            planes = [loan.read(frame, fmt) for frame in frames], loan.write(target, fmt)
-            loan.begin()
+            planes = [lease.read(frame, fmt) for frame in frames], lease.write(target, fmt)
+            lease.begin()
             if settle:
-                loan.settle()
+                lease.settle()
         finally:
             for frame in (*frames, target):
                 frame.free()
@@ -280,7 +280,7 @@ class Closing:
         self.it, self.close = frame, frame.free
 
 
-class TestExchange:
+class TestVulkanCudaBridge:
     def test_waits_come_before_the_work_and_the_signal_before_it_is_announced(self, made):
         made = made()
         made.table.producers = {(1, 0): (11, 5), (1, 1): (11, 7), (1, 2): (12, 1), (2, 0): (11, 6)}
@@ -314,9 +314,9 @@ class TestExchange:
         assert made.table.references == {1: 1, 2: 1, 3: 0}
         work(made, [2, 4], 5)
         assert made.table.references == {1: 1, 2: 2, 3: 0, 4: 1, 5: 0}
-        (timeline,) = {entry.timeline for entry in made.exchange._held}
+        (timeline,) = {entry.timeline for entry in made.bridge._held}
         made.table.reached[timeline.semaphore] = 1
-        made.exchange.sweep()
+        made.bridge.sweep()
         assert made.table.references == {1: 0, 2: 1, 3: 0, 4: 1, 5: 0}
         assert not made.table._names("host wait")
 
@@ -333,7 +333,7 @@ class TestExchange:
         made.table.producers = {(1, 0): (11, 5)}
         work(made, [1, 2], 3)
         del made.log[:]
-        made.exchange.close()
+        made.bridge.close()
         assert made.log[0] == ("host wait", 1)
         assert sorted(made.log[1:]) == [
             ("close",),
@@ -357,7 +357,7 @@ class TestExchange:
 
         monkeypatch.setattr(made.stream, "unmap", fail)
         with pytest.raises(RifeError, match="the GPU is lost"):
-            made.exchange.close()
+            made.bridge.close()
         monkeypatch.undo()
         assert made.table._names("close", "free timeline", "release reservation") == [
             ("close",),
@@ -369,11 +369,11 @@ class TestExchange:
         made = made()
 
         def fail():
-            with made.exchange.loan() as loan, contextlib.closing(Closing(made.table.take(1))) as frame:
-                loan.read(frame.it, GRAY)
+            with made.bridge.lease() as lease, contextlib.closing(Closing(made.table.take(1))) as frame:
+                lease.read(frame.it, GRAY)
                 for stream in (4, 5, 4):
                     made.stream.current = stream
-                    loan.begin()
+                    lease.begin()
                 made.stream.current = 1  # the failing engine has left its streams
                 raise RuntimeError("in the middle")
 
@@ -384,27 +384,27 @@ class TestExchange:
 
     def test_the_signal_is_queued_where_the_work_ends(self, made):
         made = made()
-        with made.exchange.loan() as loan, contextlib.closing(Closing(made.table.take(1))) as frame:
-            loan.read(frame.it, GRAY)
+        with made.bridge.lease() as lease, contextlib.closing(Closing(made.table.take(1))) as frame:
+            lease.read(frame.it, GRAY)
             for stream in (4, 5):
                 made.stream.current = stream
-                loan.begin()
+                lease.begin()
             made.stream.current = 6
-            loan.settle()
+            lease.settle()
             made.stream.current = 1
-            loan.settle()
+            lease.settle()
         assert made.table._names("finish", "signal") == [("signal", 1, 6)]
 
     def test_nothing_begins_on_what_was_given_back(self, made):
         made = made()
-        with made.exchange.loan() as loan, contextlib.closing(Closing(made.table.take(1))) as frame:
-            loan.read(frame.it, GRAY)
-            loan.begin()
-            loan.settle()
-            with pytest.raises(RuntimeError, match="after it had been given back"):
-                loan.begin()
+        with made.bridge.lease() as lease, contextlib.closing(Closing(made.table.take(1))) as frame:
+            lease.read(frame.it, GRAY)
+            lease.begin()
+            lease.settle()
+            with pytest.raises(RuntimeError, match="after it had been released"):
+                lease.begin()
 
-    def test_work_that_was_not_settled_is_waited_for(self, made):
+    def test_work_that_was_not_finished_is_waited_for(self, made):
         made = made()
         work(made, [1], 3, settle=False)
         assert made.table._names("finish", "signal", "publish") == [("finish", 1)]
@@ -414,8 +414,8 @@ class TestExchange:
         made = made()
 
         def fail():
-            with made.exchange.loan() as loan, contextlib.closing(Closing(made.table.take(1))) as frame:
-                loan.read(frame.it, GRAY)
+            with made.bridge.lease() as lease, contextlib.closing(Closing(made.table.take(1))) as frame:
+                lease.read(frame.it, GRAY)
                 raise RuntimeError("before the first use")
 
         with pytest.raises(RuntimeError, match="before the first use"):
@@ -425,17 +425,17 @@ class TestExchange:
 
     def test_a_plane_that_cannot_be_exported_names_the_reason_on_one_line(self, made):
         made = made()
-        with pytest.raises(RifeError, match=r"^the GPU side of VapourSynth failed: not exportable$"):
+        with pytest.raises(RifeError, match=r"^VapourSynth's Vulkan API failed: not exportable$"):
             work(made, [1], 404)
         assert made.table.references == {1: 0, 404: 0}
 
     def test_measuring_has_a_stream_of_its_own_and_holds_nothing(self, made):
         made = made()
         made.table.producers = {(1, 0): (11, 5)}
-        with made.exchange.look() as loan:
+        with made.bridge.lease_for_measuring() as lease:
             frame = made.table.take(1)
-            loan.read(frame, GRAY)
-            loan.begin()
+            lease.read(frame, GRAY)
+            lease.begin()
             frame.free()
             assert made.table.references == {1: 1}
         assert made.table._names("wait", "finish", "signal") == [("wait", 5, 9), ("finish", 9)]
@@ -468,7 +468,7 @@ class TestExchange:
 
     def test_memory_is_declared_once_a_core(self, made):
         first = made()
-        second = Exchange(vulkan.Gpu(first.table.core), first.stream, inform=print)
+        second = VulkanCudaBridge(vulkan.Gpu(first.table.core), first.stream, inform=print)
         assert first.table._names("reserve", "declare") == [("reserve", 0), ("declare", 1000)]
         first.stream.held = 3000
         for n in range(1, 65):
@@ -476,19 +476,19 @@ class TestExchange:
         assert first.table._names("declare")[1:] == [("declare", 3000)], "now and then, and where it has changed"
         second.close()
         assert not first.table._names("release reservation")
-        first.exchange.close()
-        first.exchange.close()
+        first.bridge.close()
+        first.bridge.close()
         assert first.table._names("release reservation") == [("release reservation",)]
 
     def test_imports_are_declared_where_the_system_charges_them_again(self, made, monkeypatch):
         made = made()
         work(made, [1], 3)
-        reservation = made.exchange._reservation
+        reservation = made.bridge._reservation
         charged = 1 << 16 if vsapi.lib().VS_GPU_IMPORT_CHARGED_AGAIN else 0
-        reservation.update(made.exchange, allocated=5, imported=1 << 16)
+        reservation.update(made.bridge, allocated=5, imported=1 << 16)
         assert made.table._names("declare")[-1] == ("declare", 5 + charged)
         monkeypatch.setattr(vulkan, "lib", lambda: types.SimpleNamespace(VS_GPU_IMPORT_CHARGED_AGAIN=1))
-        reservation.update(made.exchange, allocated=6, imported=1 << 16)
+        reservation.update(made.bridge, allocated=6, imported=1 << 16)
         assert made.table._names("declare")[-1] == ("declare", 6 + (1 << 16))
 
 
@@ -499,7 +499,7 @@ class TestSource:
         gpu = vulkan.Gpu(table.core)
         with gpu.frames(None, [3, 4], None) as sources:
             assert table.references == {3: 1, 4: 1}
-            assert sources[3].handed_over() is sources[3].handed_over()
+            assert sources[3].exportable() is sources[3].exportable()
             assert table._names("take") == [("take", 3)]
             assert table.references == {3: 1, 4: 1, 503: 1}
         assert not any(table.references.values())
@@ -553,27 +553,25 @@ class TestDevice:
             bridge.interop_for(elsewhere, "cuda:0")
         assert bridge.interop_for(elsewhere, "auto") == (
             None,
-            "they are on Chip C, which is no CUDA device of this process",
+            "they are on Chip C, which is not a CUDA device of this process",
         )
 
     def test_a_driver_that_shares_no_memory(self):
         closed = vulkan.Device(name="Card A", uuid=bytes(range(16)), exports_memory=False, exports_timelines=False)
-        assert bridge.interop_for(closed, "auto") == (None, "the driver of Card A shares no memory")
+        assert bridge.interop_for(closed, "auto") == (None, "the driver of Card A exports no memory")
 
 
 def test_the_function_takes_and_gives_both_kinds_of_frames():
     assert core.rife.RIFE.signature == SIGNATURE
     assert core.rife.RIFE.return_signature == "clip:vnode:all;"
-    assert "clip:vnode;" + SIGNATURE.partition(";")[2] == HOST_SIGNATURE
 
 
-def test_other_versions_of_the_gpu_side_are_not_touched():
+def test_the_vulkan_api_of_other_versions_is_not_used():
     def a_core(version):
         return vsapi.Core(types.SimpleNamespace(getAPIVersion=lambda: version), vsapi.ffi().NULL)
 
-    assert vulkan.understood(a_core(4 << 16 | 3))
-    assert not vulkan.understood(a_core(4 << 16 | 4))
-    assert not a_core(4 << 16 | 2).on_gpu(None), "asks nothing that such a core does not have"
+    assert vulkan.same_api_version(a_core(4 << 16 | 3))
+    assert not vulkan.same_api_version(a_core(4 << 16 | 4))
 
 
 # ---- In VapourSynth itself, on a software driver. Its memory is the host's, so the CPU can be the device. ----
@@ -759,7 +757,7 @@ class TestInVapourSynth:
 
     def test_many_frames_at_once_behind_a_slow_device(self, on_software, average_model, monkeypatch):
         interop = on_software(timelines=True, late=0.003)
-        write = bridge.Loan.write
+        write = bridge.FrameLease.write
 
         def write_late(self, frame, fmt):
             real = write(self, frame, fmt)
@@ -769,7 +767,7 @@ class TestInVapourSynth:
             return scratch
 
         # The frame's memory is written when the signal comes, so whoever does not wait for it sees an empty frame.
-        monkeypatch.setattr(bridge.Loan, "write", write_late)
+        monkeypatch.setattr(bridge.FrameLease, "write", write_late)
         clip = textured(30, 64, 32)
         out = rife(clip.std.GPUUpload(), average_model, multi=2)
         here, there = rife(clip, average_model, multi=2), out.std.GPUDownload()
@@ -806,7 +804,7 @@ class TestInVapourSynth:
         out = rife(clip.std.GPUUpload(), average_model, **options).std.GPUDownload()
         here = rife(clip, average_model, **options)
         kinds = [frame.props["RifeKind"] for frame in out.frames(close=True)]
-        assert {"cut", "still", "new"} < set(kinds)
+        assert {"scenechange", "duplicate", "interpolated"} < set(kinds)
         for a, b in zip(here.frames(close=True), out.frames(close=True), strict=True):
             assert dict(a.props) == dict(b.props)
             assert same(a, b)
@@ -844,7 +842,7 @@ class TestInVapourSynth:
         inner = Interpolator.interpolate
 
         def interpolate(self, left, right, t, into):
-            left.layer.planes_on(self.device)
+            left.image.planes_on(self.device)
             if left.number == 1:
                 raise RuntimeError("in the middle")
             inner(self, left, right, t, into)
@@ -863,18 +861,18 @@ class TestInVapourSynth:
         gpu = clip.std.GPUUpload().std.ClipToProp(alpha.std.GPUUpload(), prop="_Alpha")
         out = rife(gpu, average_model)
         made = out.get_frame(3)
-        assert made.props["RifeKind"] == "new"
+        assert made.props["RifeKind"] == "interpolated"
         with pytest.raises(vs.Error):  # still on the GPU
             made.props["_Alpha"][0]
         assert any("alpha of frames on the GPU" in line for line in logged)
 
     def test_a_gpu_side_of_another_version_is_left_alone(self, software, average_model, logged, monkeypatch):
-        monkeypatch.setattr("vsrife.plugin.filter.understood", lambda core: False)
+        monkeypatch.setattr("vsrife.plugin.filter.same_api_version", lambda core: False)
         monkeypatch.setattr(vulkan, "Gpu", None)
         out = rife(numbered(3).std.GPUUpload(), average_model)
         assert not out.gpu_resident
         assert int(samples(out.get_frame(3))[0][0, 0]) == 15
-        assert [line for line in logged if "are downloaded: this VapourSynth's GPU side is of another version" in line]
+        assert [line for line in logged if "are downloaded: this VapourSynth has another version of the API" in line]
 
     CORES = (
         POLICY

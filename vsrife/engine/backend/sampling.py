@@ -1,93 +1,22 @@
 """What each block of a network reads, at the block's own resolution, in plain torch: the twin of the gather kernel.
 
 `interpolate(scale_factor=1/s)` of a factor s = 2, 4, 8, ... is the mean of the 2x2 pixels at the centre of each s x s
-cell. So a block needs the warped sources at those pixels alone, and the flow there and nowhere else. The answer is that
+cell. So a block needs the warped sources at those pixels alone, and the flow there and nowhere else. The output is that
 of vsrife.network.ifnet, which warps, joins and reduces whole pictures; only sums are taken in another order.
 
 Rows are made a band at a time, so that what lies between the steps stays in a CPU's cache.
 """
 
 from collections.abc import Iterable, Sequence
-from functools import cached_property
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
-from vsrife.network.flow_and_mask import Motion
+from vsrife.engine.backend.level import FLOW, MASK, Level, upsampled, widened
+from vsrife.network.flow_and_mask import FlowAndMask
 
-__all__ = ["FLOW", "MASK", "Gather", "Level", "motion_of", "upsampled"]
-
-FLOW, MASK = 4, 5
-"""Where the flow and the mask of an answer end: channels 0..3 and 4."""
-
-
-class Level:
-    """What one block answered, at its own resolution.
-
-    raw: [1, S * P, h, w] channels-last, as `convolutions.Block.rest` gives it: flow in pixels of this resolution
-        (dx, dy to left, dx, dy to right), mask before the sigmoid, hidden channels where there are any, zeros.
-    side: pixels of the answer along each side of one of ``raw``; S is its square.
-    scale: pixels of the canvas per pixel of the answer, 1, 2, 4, ... 64.
-    """
-
-    def __init__(self, raw: Tensor, *, side: int, channels: int, scale: int) -> None:
-        """channels: of each pixel's P, those in use."""
-        self.raw = raw
-        self.side = side
-        self.channels = channels
-        self.scale = scale
-
-    def of(self, raw: Tensor) -> "Level":
-        """A level like this one, with nothing derived from ``raw`` yet."""
-        return Level(raw, side=self.side, channels=self.channels, scale=self.scale)
-
-    @property
-    def _pixels(self) -> Tensor:
-        """[h, w, S, P], a view."""
-        rows = self.raw[0].permute(1, 2, 0)
-        return rows.view(*rows.shape[:2], self.side * self.side, -1)
-
-    @cached_property
-    def planes(self) -> Tensor:
-        """Float32 [1, channels, H, W], the pixel shuffle done."""
-        height, width = self.raw.shape[2:]
-        pixels = self._pixels.view(height, width, self.side, self.side, -1)[..., : self.channels]
-        planes = pixels.permute(4, 0, 2, 1, 3).reshape(1, self.channels, height * self.side, width * self.side)
-        return planes.float()
-
-    def mirrored(self) -> "Level":
-        """The level as seen by a pair whose left and right change places. Only where there are no hidden channels."""
-        seen = self.of(self.raw.clone())
-        seen._pixels[..., 0:2] = self._pixels[..., 2:4]
-        seen._pixels[..., 2:4] = self._pixels[..., 0:2]
-        seen._pixels[..., FLOW] = -self._pixels[..., FLOW]
-        return seen
-
-    def mean(self, other: "Level") -> "Level":
-        """The mean of two levels of one resolution."""
-        return self.of((self.raw + other.raw) / 2)
-
-    @cached_property
-    def wide_flow(self) -> Tensor:
-        """Flow in canvas pixels at the canvas' width, `_widened`."""
-        return _widened(self.planes[:, :FLOW], self.scale) * self.scale
-
-
-def upsampled(planes: Tensor, factor: int) -> Tensor:
-    """[1, C, h, w] brought to ``factor`` times its height and width, bilinearly; at 1 the tensor itself."""
-    return planes if factor == 1 else functional.interpolate(planes, scale_factor=factor, mode="bilinear")
-
-
-def _widened(planes: Tensor, factor: int) -> Tensor:
-    """[1, C, h, w] brought to ``factor`` times its width: [C, h + 2, w * factor], first and last row repeated. What is
-    left to do is a mix of two neighbouring rows, `_between`.
-    """
-    padded = functional.pad(planes, (0, 0, 1, 1), mode="replicate")
-    if factor == 1:
-        return padded[0]
-    height, width = padded.shape[2:]
-    return functional.interpolate(padded, size=(height, width * factor), mode="bilinear")[0]
+__all__ = ["Gather", "motion_of"]
 
 
 def _fractions(factor: int, device: torch.device) -> Tensor:
@@ -96,7 +25,7 @@ def _fractions(factor: int, device: torch.device) -> Tensor:
 
 
 def _between(padded: Tensor, fractions: Tensor, first: int, count: int) -> Tensor:
-    """``count`` rows of a finer grid, from ``first`` on: [C, count, w] of `_widened` [C, h + 2, w].
+    """``count`` rows of a finer grid, from ``first`` on: [C, count, w] of `level.widened` [C, h + 2, w].
 
     fractions: of the finer rows that lie between two coarse ones, [P]; half of as many lie before the first one. One of
         them alone: both grids are one.
@@ -227,7 +156,7 @@ class Gather:
         resolution gives the means of the canvas' pixels, exactly.
         """
         factor = level.scale // self._scale
-        return _widened(level.planes[:, channels], factor), _fractions(factor, level.planes.device)
+        return widened(level.planes[:, channels], factor), _fractions(factor, level.planes.device)
 
 
 def _total(parts: Iterable[Tensor]) -> Tensor:
@@ -238,7 +167,7 @@ def _total(parts: Iterable[Tensor]) -> Tensor:
     return first
 
 
-def motion_of(levels: Sequence[Level], *, adds_masks: bool, band: int, before: Tensor | None = None) -> Motion:
+def motion_of(levels: Sequence[Level], *, adds_masks: bool, band: int, before: Tensor | None = None) -> FlowAndMask:
     """The flow and the mask at every pixel of the canvas, made about ``band`` pixels at a time.
 
     before: `Gather.total` of all levels but the last, if it is known; the flow is made in its memory.
@@ -255,4 +184,4 @@ def motion_of(levels: Sequence[Level], *, adds_masks: bool, band: int, before: T
         last = levels[-1]
         flow = before[None].add_(upsampled(last.planes[:, :FLOW], last.scale), alpha=last.scale)
     masks = [upsampled(level.planes[:, FLOW:MASK], level.scale) for level in (levels if adds_masks else levels[-1:])]
-    return Motion(flow=flow, mask=torch.sigmoid(masks[0] if len(masks) == 1 else torch.stack(masks).sum(0)))
+    return FlowAndMask(flow=flow, mask=torch.sigmoid(masks[0] if len(masks) == 1 else torch.stack(masks).sum(0)))

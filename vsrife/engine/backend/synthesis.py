@@ -2,8 +2,7 @@
 
 The formula is linear in the samples, so it needs no RGB: each plane is warped at its own size and depth, in float32,
 and rounded once. What a network draws on top, in RGB, is brought to the planes as a difference, so that where it draws
-nothing they stay as they are. This is the plain torch definition of right; it knows nothing of networks, caches or
-frames.
+nothing they stay as they are. This is the definition, in plain torch.
 """
 
 from collections.abc import Iterator, Sequence
@@ -15,7 +14,7 @@ from torch import Tensor
 
 from vsrife.formats.colour import ChromaLocation
 from vsrife.formats.pixel_format import PixelFormat
-from vsrife.network.flow_and_mask import Motion
+from vsrife.network.flow_and_mask import FlowAndMask
 
 __all__ = ["Part", "synthesize", "synthesize_mean"]
 
@@ -35,14 +34,14 @@ class Part:
         None for nothing.
     """
 
-    motion: Motion
+    motion: FlowAndMask
     added: Tensor | None = None
 
 
 def synthesize(
     left: Sequence[Tensor],
     right: Sequence[Tensor],
-    motion: Motion,
+    motion: FlowAndMask,
     fmt: PixelFormat,
     *,
     chroma: ChromaLocation = ChromaLocation.LEFT,

@@ -1,7 +1,7 @@
 """Planes in host memory <-> tensors.
 
 On a CPU a plane is a view of the frame's own memory. On a CUDA device one 2D copy per plane, queued by cupy, moves it
-between the frame's memory and torch's; the host stages, stacks and converts nothing, unless `Choices.pinned` asks for
+between the frame's memory and torch's; the host stages, stacks and converts nothing, unless `Choices.pinned` is set for
 pinned memory between the two.
 
 Every copy is queued on torch's current stream of the device, in order with the work queued there before and after it.
@@ -72,7 +72,7 @@ def plane_view(pointer: int, stride: int, width: int, height: int, fmt: PixelFor
 
 @functools.cache
 def _bytes_type(count: int) -> type[ctypes.Array[ctypes.c_ubyte]]:
-    """The type of so many bytes, which ctypes would make anew for each frame."""
+    """The type of so many bytes, which ctypes would make again for each frame."""
     return ctypes.c_ubyte * count
 
 
@@ -93,7 +93,7 @@ def layout_of(fmt: PixelFormat, width: int, height: int) -> HostLayout:
 class HostPlanes(Sequence[Tensor]):
     """A frame's planes in host memory: where they are, and views of them.
 
-    Both are found when they are first asked for. Neither is where the engine has the planes already, and no view is
+    Both are found at their first use. Neither is where the engine has the planes already, and no view is
     where addresses will do. Valid while the frame is held.
     """
 
@@ -149,7 +149,7 @@ def upload(view: Tensor, device: torch.device) -> Tensor:
     """A host plane on `device`: [h, w], same type.
 
     CPU: `view` itself; clone it to keep it longer than the frame. CUDA: a new contiguous tensor, its copy queued. Its
-    memory is torch's: whoever reads it on another stream calls `record_stream`. Without cupy, and on other devices:
+    memory is torch's: a reader on another stream calls `record_stream`. Without cupy, and on other devices:
     torch's own copy, done on return.
     """
     if device.type == "cpu":
@@ -256,7 +256,7 @@ def _pitch(plane: Tensor) -> int:
 
 
 def _cupy_for(device_type: str) -> ModuleType | None:
-    """The cupy module if it can move planes to this type of device; else None, and the first time a log line says
+    """The cupy module if it can move planes to this type of device; else None, and the first time a log line states
     so.
     """
     with _resolving:

@@ -2,7 +2,7 @@
 
 `Interop` is what a device must be able to do for that; `Cuda` does it with NVIDIA's runtime: an allocation is imported
 and mapped once, cupy wraps the mapping, DLPack hands it to torch, and a plane is a view of it. `Imports` keeps the
-allocations that were used last. Nothing here knows VapourSynth, nor which filter asks.
+allocations that were used last. This module is independent of VapourSynth and of filters.
 """
 
 import ctypes
@@ -146,7 +146,7 @@ def plane_of(block: Block, offset: int, stride: int, width: int, height: int, fm
 
 
 def close_handle(handle: int) -> None:
-    """Close a handle of an export that nobody has taken over."""
+    """Close a handle of an export that has not been imported."""
     if os.name == "nt":
         ctypes.WinDLL("kernel32").CloseHandle(ctypes.c_void_p(handle))  # type: ignore[attr-defined, unused-ignore]
     elif handle >= 0:
@@ -160,7 +160,7 @@ class Cuda(Interop):
         self.device = device
         self._runtime = runtime
         self._cupy = cupy
-        # Before the kernels of frames that are already queued: it has little to do, and a frame waits for its answer.
+        # Before the kernels of frames that are already queued: it has little to do, and a frame waits for its result.
         self._aside = own_stream(device, priority=-1)
 
     @override
@@ -257,11 +257,11 @@ class Cuda(Interop):
         return made
 
     def _call(self, call: Any, *arguments: Any) -> Any:
-        error, *answer = call(*arguments)
+        error, *result = call(*arguments)
         if int(error) != 0:
             _, text = self._runtime.cudaGetErrorString(error)
             raise RifeError(f"{call.__name__} failed: {text.decode()}")
-        return answer[0] if answer else None
+        return result[0] if result else None
 
     def _tensor(self, address: int, size: int) -> Tensor:
         cupy = self._cupy.cuda

@@ -2,7 +2,7 @@
 
 torch's own convolution is already at what the processor can multiply, so only fewer multiplications are faster:
 F(4x4, 3x3) takes 36 where the direct way takes 144 ("Fast Algorithms for Convolutional Neural Networks", Lavin and
-Gray, CVPR 2016). In float32 the answer differs by some 1e-5 of its size. The plain twin that defines it is
+Gray, CVPR 2016). In float32 the result differs by some 1e-5 of its size. The definition is
 `torch.nn.functional.conv2d` with a leaky ReLU behind it.
 """
 
@@ -58,9 +58,9 @@ class Winograd:
 
     def __init__(self, weight: Tensor, bias: Tensor, slopes: Tensor | float, *, lanes: int | None = None) -> None:
         """weight: [outputs, inputs, 3, 3], bias: of as many, both float32 on the CPU. slopes: of the leaky ReLU, for
-        each output or for all. lanes: of a register, where fewer are wanted than `resolve` answers; 16 or 8.
+        each output or for all. lanes: of a register, where fewer are wanted than `resolve` returns; 16 or 8.
 
-        Raises RuntimeError where `resolve` answers 0.
+        Raises RuntimeError where `resolve` returns 0.
         """
         module, reason = _compiled()
         if module is None:

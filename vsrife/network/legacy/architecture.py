@@ -9,7 +9,7 @@ from enum import StrEnum
 from vsrife.errors import ArgumentError
 from vsrife.network.architecture import CONV_STRIDE, modulus_at
 
-__all__ = ["FRAMES", "LEAST_MODULUS", "HDArchitecture", "HDVersion", "PaperArchitecture"]
+__all__ = ["FRAMES", "LEAST_MODULUS", "PaperArchitecture", "V3Architecture", "V3Version"]
 
 FRAMES = 2 * 3
 """Channels of both frames."""
@@ -45,7 +45,7 @@ class PaperArchitecture:
             raise ArgumentError(f"context ({self.context}) must be 0, for no refine network, or more")
 
     @property
-    def answer_scale(self) -> int:
+    def output_scale(self) -> int:
         """How much coarser a block's answer is than its input: half the size, or as large in RIFE-Large."""
         return 1 if self.large else 2
 
@@ -64,29 +64,27 @@ class PaperArchitecture:
         return modulus_at(scale, max(LEAST_MODULUS, CONV_STRIDE * max(self.scales)))
 
 
-class HDVersion(StrEnum):
+class V3Version(StrEnum):
     """The networks between the paper and 4.0, which know the middle alone."""
 
     V31 = "3.1"
     """Half-resolution flow, a fusion network that makes mask and residual; three files."""
     V35 = "3.5"
     """Blocks give flow and mask; each sees the swapped pair too; the user's scale resizes the frames."""
-    V36 = "3.6"
-    """Two layers behind each trunk; each block sees the swapped pair too."""
     V38 = "3.8"
-    """As 3.6, but a first look at a coarser scale may double all scales, and the swapped pair is on request."""
+    """Two layers behind each trunk; the output of block 0 at a coarser scale may double all scales."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class HDArchitecture:
+class V3Architecture:
     """A network of the 3.x line.
 
-    version: see HDVersion; 3.6 and 3.8 have the same shapes.
+    version: see V3Version.
     width: channels of every block's trunk, an even number.
     context: channels of the first features of 3.1's fusion network, 0 in the others, which have none.
     """
 
-    version: HDVersion
+    version: V3Version
     width: int = 90
     context: int = 0
 
@@ -94,28 +92,28 @@ class HDArchitecture:
         """Raises ArgumentError where the numbers contradict each other."""
         if self.width < 2 or self.width % 2:
             raise ArgumentError(f"width ({self.width}) must be an even number above 0")
-        if self.context < 0 or (self.context > 0) != (self.version is HDVersion.V31):
+        if self.context < 0 or (self.context > 0) != (self.version is V3Version.V31):
             raise ArgumentError(f"context ({self.context}) must be above 0 for 3.1, and 0 for all others")
 
     @property
     def deep(self) -> bool:
-        """Whether two layers follow the trunk, up to the resolution that the block was given (3.6, 3.8)."""
-        return self.version in (HDVersion.V36, HDVersion.V38)
+        """Whether two layers follow the trunk, up to the resolution that the block was given (3.8)."""
+        return self.version is V3Version.V38
 
     @property
-    def answer_scale(self) -> int:
+    def output_scale(self) -> int:
         """How much coarser a block's answer is than its input: half the size, or as large in a deep one."""
         return 1 if self.deep else 2
 
     @property
     def mirrored(self) -> bool:
-        """Whether every block always runs on the swapped pair too (3.5, 3.6)."""
-        return self.version in (HDVersion.V35, HDVersion.V36)
+        """Whether every block always runs on the swapped pair too (3.5)."""
+        return self.version is V3Version.V35
 
     @property
     def probes(self) -> bool:
         """Whether the data decide the scales (3.8): the host must wait, and a CUDA graph cannot hold it."""
-        return self.version is HDVersion.V38
+        return self.version is V3Version.V38
 
     def modulus(self, scale: float = 1.0) -> int:
         """The number that a canvas' width and height must be multiples of at the user's ``scale``."""

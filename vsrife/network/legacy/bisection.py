@@ -3,14 +3,14 @@
 from fractions import Fraction
 from typing import NamedTuple
 
-__all__ = ["NEAR_ENOUGH", "Halving", "halvings"]
+__all__ = ["TIME_TOLERANCE", "Bisection", "bisections"]
 
-NEAR_ENOUGH = Fraction(1, 64)
-"""How far a made frame's time may be from the one asked for: less than this. At most six halvings get there, and
+TIME_TOLERANCE = Fraction(1, 64)
+"""How far a made frame's time may be from the one asked for: less than this. At most six bisections get there, and
 64ths (so 2x, 4x ... 64x) are met exactly."""
 
 
-class Halving(NamedTuple):
+class Bisection(NamedTuple):
     """One run of the network: the frames at ``low`` and ``high`` give the one at ``middle``, (low + high) / 2."""
 
     low: Fraction
@@ -18,7 +18,7 @@ class Halving(NamedTuple):
     high: Fraction
 
 
-def halvings(t: Fraction | float, within: Fraction = NEAR_ENOUGH) -> tuple[Halving, ...]:
+def bisections(t: Fraction | float, within: Fraction = TIME_TOLERANCE) -> tuple[Bisection, ...]:
     """The runs, in their order, that make the frame at time ``t``, 0 < t < 1; the last one's middle is the answer.
 
     The sources are at 0 and 1; every other end is the middle of an earlier run, mostly of the one before, and no frame
@@ -29,7 +29,7 @@ def halvings(t: Fraction | float, within: Fraction = NEAR_ENOUGH) -> tuple[Halvi
     runs = []
     while True:
         middle = (low + high) / 2
-        runs.append(Halving(low, middle, high))
+        runs.append(Bisection(low, middle, high))
         if abs(middle - wanted) < within:
             return tuple(runs)
         low, high = (low, middle) if wanted < middle else (middle, high)

@@ -13,12 +13,12 @@ from torch import Tensor, nn
 from vsrife.errors import ArgumentError
 from vsrife.network.architecture import Architecture, Trunk
 from vsrife.network.blocks import IFBlock
-from vsrife.network.flow_state import Pair, Step, together
+from vsrife.network.flow_state import FlowState, Pair, accumulate
 from vsrife.network.frames import limited
 from vsrife.network.legacy.architecture import FRAMES, PaperArchitecture
-from vsrife.network.legacy.pair import MIDDLE, PairNetwork, Prediction, refined, turned
+from vsrife.network.legacy.base import MIDDLE, LegacyNetwork, Prediction, refined, turned
 from vsrife.network.legacy.refine import ContextNet, RefineNet, as_residual
-from vsrife.network.training_output import Lesson, Stage
+from vsrife.network.training_output import StageOutput, TrainingOutput
 from vsrife.network.warp import resize, resize_flow
 
 __all__ = ["PaperNet"]
@@ -30,19 +30,19 @@ def _block(width: int, inputs: int, *, stride: int) -> IFBlock:
     return IFBlock(prelu, 0, inputs=inputs, stride=stride)
 
 
-class _State(NamedTuple):
-    """What is known after a block, and the frames as its flow warps them."""
+class _BlockState(NamedTuple):
+    """Flow and mask after a block, and the frames warped by that flow."""
 
-    step: Step
+    state: FlowState
     pair: Pair
 
     @property
-    def stage(self) -> Stage:
-        return Stage.of(self.step, self.pair)
+    def stage(self) -> StageOutput:
+        return StageOutput.of(self.state, self.pair)
 
 
-class PaperNet(PairNetwork):
-    """A network of the paper, built with random weights; see PairNetwork for frames and canvases.
+class PaperNet(LegacyNetwork):
+    """A network of the paper, built with random weights; see LegacyNetwork for frames and canvases.
 
     ``ensemble`` averages with the picture made from both frames turned by 180 degrees: the paper's 2T.
 
@@ -70,7 +70,7 @@ class PaperNet(PairNetwork):
     def predictions(
         self, left: Tensor, right: Tensor, t: float | Tensor, *, scale: float, ensemble: bool
     ) -> tuple[Prediction, ...]:
-        """See PairNetwork."""
+        """See LegacyNetwork."""
         made = [self._prediction(Pair.of(left, right, t), scale)]
         if ensemble:
             made.append(self._prediction(Pair.of(turned(left), turned(right), t), scale).turned())
@@ -84,7 +84,7 @@ class PaperNet(PairNetwork):
         truth: Tensor | None = None,
         *,
         scale: float = 1.0,
-    ) -> Lesson:
+    ) -> TrainingOutput:
         """What training wants to know; `interpolate` is for inference.
 
         truth: the true frame at ``t``, for a network built with a teacher; None leaves the teacher out.
@@ -102,23 +102,23 @@ class PaperNet(PairNetwork):
             assert self.block_tea is not None
             teacher = self._after(self.block_tea, frames, states[-1], 1.0, limited(truth)).stage
         picture = refined(stages[-1].picture, self._residual(frames, states[-1]))
-        return Lesson(stages=stages, picture=picture, teacher=teacher)
+        return TrainingOutput(stages=stages, picture=picture, teacher=teacher)
 
     def _prediction(self, frames: Pair, scale: float) -> Prediction:
         last = self._states(frames, scale)[-1]
-        return Prediction(motion=last.step.motion, residual=self._residual(frames, last))
+        return Prediction(motion=last.state.motion, residual=self._residual(frames, last))
 
-    def _states(self, frames: Pair, scale: float) -> list[_State]:
+    def _states(self, frames: Pair, scale: float) -> list[_BlockState]:
         """What is known after each block."""
-        states: list[_State] = []
+        states: list[_BlockState] = []
         for index, reduction in enumerate(self.architecture.scales):
             block, before = self.get_submodule(f"block{index}"), states[-1] if states else None
             states.append(self._after(block, frames, before, reduction / scale))
         return states
 
     def _after(
-        self, block: nn.Module, frames: Pair, before: _State | None, reduction: float, truth: Tensor | None = None
-    ) -> _State:
+        self, block: nn.Module, frames: Pair, before: _BlockState | None, reduction: float, truth: Tensor | None = None
+    ) -> _BlockState:
         """What is known after ``block``, whose input is reduced by ``reduction`` and whose answer is brought back.
 
         truth: the true frame, for the teacher.
@@ -127,24 +127,24 @@ class PaperNet(PairNetwork):
         if self.architecture.timed:
             seen.append(frames.time_like(frames.left[0]))
         if before is not None:
-            seen += [*before.pair.images, before.step.mask]
+            seen += [*before.pair.images, before.state.mask]
         if truth is not None:
             seen.append(truth)
         small = [resize(torch.cat(seen, 1), 1 / reduction)]
         if before is not None:
-            small.append(resize_flow(before.step.flow, 1 / reduction))
-        answer: Tensor = block(torch.cat(small, 1).to(self.dtype)).float()
-        correction = Step.of(answer, reduction * self.architecture.answer_scale)
-        step = together(None if before is None else before.step, correction)
-        return _State(step, frames.warped(step.flow))
+            small.append(resize_flow(before.state.flow, 1 / reduction))
+        block_output: Tensor = block(torch.cat(small, 1).to(self.dtype)).float()
+        correction = FlowState.of(block_output, reduction * self.architecture.output_scale)
+        state = accumulate(None if before is None else before.state, correction)
+        return _BlockState(state, frames.warped(state.flow))
 
-    def _residual(self, frames: Pair, last: _State) -> Tensor | None:
+    def _residual(self, frames: Pair, last: _BlockState) -> Tensor | None:
         """What the refine network draws; None without one."""
         if not self.architecture.context:
             return None
         left, right = frames.images
-        step = last.step
-        from_left = self.contextnet(left.to(self.dtype), step.flow[:, :2])
-        from_right = self.contextnet(right.to(self.dtype), step.flow[:, 2:])
-        x = torch.cat((left, right, *last.pair.images, step.mask, step.flow), 1)
+        flow, mask = last.state.flow, last.state.mask
+        from_left = self.contextnet(left.to(self.dtype), flow[:, :2])
+        from_right = self.contextnet(right.to(self.dtype), flow[:, 2:])
+        x = torch.cat((left, right, *last.pair.images, mask, flow), 1)
         return as_residual(self.unet(x.to(self.dtype), from_left, from_right))

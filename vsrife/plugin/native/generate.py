@@ -1,8 +1,8 @@
-"""Writes what the native library is compiled from: its C file, and the Vulkan types that VapourSynth's header includes.
+"""Writes the sources of the native library: one C file, and the Vulkan types that VapourSynth's header includes.
 
-Run by CMake as ``python generate.py OUTPUT.c VSVULKAN4_H``; needs cffi and nothing of vsrife installed. The C file is
-cffi's glue for interface.h, then bridge.c, frames.c and measures.c. The types are vulkan.h, as vulkan/vulkan_core.h
-beside it.
+CMake runs it as ``python generate.py OUTPUT.c VSVULKAN4_H``. It needs cffi; vsrife need not be installed. The C file
+consists of cffi's code for interface.h, bridge.c, frames.c and measures.c. The types are vulkan.h, written as
+vulkan/vulkan_core.h beside it.
 """
 
 import json
@@ -28,23 +28,20 @@ PRELUDE = """
 def main(output: Path, vapoursynth_vulkan: Path) -> None:
     """Write the C source to ``output`` and the Vulkan types beside it, creating the folders.
 
-    vapoursynth_vulkan: VapourSynth's header of the GPU side, whose table of functions says which types it names.
+    vapoursynth_vulkan: VapourSynth's header VSVulkan4.h, whose table of functions names the types that it needs.
     """
     types = output.parent / "vulkan/vulkan_core.h"
     types.parent.mkdir(parents=True, exist_ok=True)
     types.write_text(_vulkan_types(vapoursynth_vulkan.read_text(encoding="utf-8")))
-    major, minor, *_ = _version().split(".")
-    names = runpy.run_path(str(HERE.parent / "signature.py"))
+    signature = runpy.run_path(str(HERE.parent / "signature.py"))["SIGNATURE"]
     builder = FFI()
     cdef = re.sub(r"/\*.*?\*/", "", (HERE / "interface.h").read_text(), flags=re.DOTALL)
     builder.cdef(cdef)
-    signatures = "".join(
-        f"#define {macro} {json.dumps(names[name])}\n"
-        for macro, name in (("RIFE_SIGNATURE", "SIGNATURE"), ("RIFE_HOST_SIGNATURE", "HOST_SIGNATURE"))
-    )
-    version = f"#define RIFE_VERSION VS_MAKE_VERSION({major}, {minor})\n"
-    ours = version + signatures + "".join((HERE / name).read_text() for name in ("bridge.c", "frames.c", "measures.c"))
-    builder.set_source("_rife", PRELUDE + ours, py_limited_api=True)
+    sources = [(HERE / name).read_text() for name in ("bridge.c", "frames.c", "measures.c")]
+    major, minor, *_ = _version().split(".")
+    define = f"#define RIFE_VERSION VS_MAKE_VERSION({major}, {minor})\n"
+    define += f"#define RIFE_SIGNATURE {json.dumps(signature)}\n"
+    builder.set_source("_rife", "".join((PRELUDE, define, *sources)), py_limited_api=True)
     builder.emit_c_code(str(output))
 
 

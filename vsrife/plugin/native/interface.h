@@ -1,7 +1,5 @@
-/* What Python sees of VapourSynth's API 4, of frames.c and of measures.c, read by generate.py (a cffi cdef, not a C header).
- *
- * What API 4.0 has of it is in every VapourSynth 4. What came later stands under its version and may be touched only where
- * getAPIVersion says that it is there.
+/* What Python uses of VapourSynth's API 4.3, of frames.c and of measures.c, read by generate.py (a cffi cdef, not a C
+ * header).
  *
  * Structures that end in "...;" are declared in part: the C compiler fills in sizes and offsets from
  * the real headers and refuses a field whose type differs. */
@@ -49,7 +47,7 @@ typedef const VSFrame *(*VSFilterGetFrame)(int n, int activationReason, void *in
                                            VSFrameContext *frameCtx, VSCore *core, const struct VSAPI *vsapi);
 typedef void (*VSFilterFree)(void *instanceData, VSCore *core, const struct VSAPI *vsapi);
 
-/* ---- VSVulkan4.h, API 4.3 ---- */
+/* ---- VSVulkan4.h ---- */
 
 typedef struct VSVulkanCoreHandles {
     VkDevice device;
@@ -121,9 +119,6 @@ typedef struct VSVULKANAPI {
 /* ---- VapourSynth4.h ---- */
 
 typedef struct VSAPI {
-    void (*createVideoFilter)(VSMap *out, const char *name, const VSVideoInfo *vi, VSFilterGetFrame getFrame,
-                              VSFilterFree free, int filterMode, const VSFilterDependency *dependencies, int numDeps,
-                              void *instanceData, VSCore *core);
     void (*freeNode)(VSNode *node);
     const VSVideoInfo *(*getVideoInfo)(VSNode *node);
 
@@ -170,7 +165,6 @@ typedef struct VSAPI {
     int (*getAPIVersion)(void);
     void (*logMessage)(int msgType, const char *msg, VSCore *core);
 
-    /* API 4.3 */
     void (*createVideoFilterEx)(VSMap *out, const char *name, const VSVideoInfo *vi, VSFilterGetFrame getFrame,
                                 VSFilterFree free, int filterMode, int flags, const VSFilterDependency *dependencies,
                                 int numDeps, void *instanceData, VSCore *core);
@@ -211,19 +205,20 @@ double rife_worst_block(const uintptr_t *left, const uintptr_t *right, int count
 int rife_is_still(const uintptr_t *left, const uintptr_t *right, int count, const int *sizes, int type,
                   const int64_t *limits);
 
-/* Defined in frames.c, called by vsrife/plugin/vsapi.py. found: bit i is set where integers[i] is there. */
-#define RIFE_NAMES ...
-typedef struct RifeTags {
+/* Defined in frames.c, called by vsrife/plugin/vsapi.py. */
+#define RIFE_SOURCE_PROPS ...
+typedef struct RifeSourceProps {
     int64_t integers[...];
-    uint32_t found;
+    uint32_t present;
     uint32_t has_alpha;
     double time;
     int has_time;
-} RifeTags;
+} RifeSourceProps;
 
-static const char *const rife_names[...];
-int rife_read_tags(const VSFrame *frame, RifeTags *tags, const VSAPI *vsapi);
-int rife_write_tags(VSFrame *frame, const char *kind, int keeps_type, int64_t numerator, int64_t denominator, int starts,
-                    int ends, int has_time, double time, int has_score, double score, const VSAPI *vsapi);
+static const char *const rife_source_prop_names[...];
+int rife_read_source_props(const VSFrame *frame, RifeSourceProps *found, const VSAPI *vsapi);
+int rife_write_output_props(VSFrame *frame, const char *kind, int keeps_type, int64_t numerator, int64_t denominator,
+                            int starts, int ends, int has_time, double time, int has_score, double score,
+                            const VSAPI *vsapi);
 VSFrame *rife_blank_like(const VSFrame *frame, VSCore *core, const VSAPI *vsapi);
 int rife_planes(const VSFrame *frame, int write, uintptr_t *planes, const VSAPI *vsapi);

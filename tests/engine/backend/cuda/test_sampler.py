@@ -18,14 +18,17 @@ from tests.network.small import ARCHITECTURES, OWN, frames, infer, network
 from vsrife import cuda
 from vsrife.engine import interpolator as interpolators
 from vsrife.engine.backend.cuda import graphs
+from vsrife.engine.backend.cuda.backend import CudaBackend
 from vsrife.engine.backend.cuda.sampler import FusedSampler
-from vsrife.engine.estimator import Estimator
+from vsrife.engine.backend.torch_backend import TORCH
+from vsrife.engine.block_estimator import BlockEstimator
 from vsrife.engine.interpolator import Interpolator
 from vsrife.engine.networks import Network
 from vsrife.engine.picture import Layer, Picture
 from vsrife.engine.streams import Lane, Mark
 from vsrife.formats.colour import ChromaLocation, Colour, Matrix
 from vsrife.formats.pixel_format import Family, PixelFormat
+from vsrife.formats.rgb import to_rgb
 
 __all__ = ["host", "kernels"]  # fixtures
 
@@ -53,9 +56,9 @@ def estimated(kernels, name, t=0.5, *, scale=1.0, ensemble=False, motion=1.0, **
     height, width = canvas_of(name, scale)
     left, right = frames(height, width)
     plain = infer(network(name, motion=motion), left, right, t, scale=scale, ensemble=ensemble)
-    net = Network.of(network(name, motion=motion), CPU, torch.float32, kernels)
+    net = Network.of(network(name, motion=motion), CPU, torch.float32, CudaBackend(kernels))
     with torch.inference_mode():
-        estimator = Estimator(net, (height, width), scale=scale, ensemble=ensemble, **options)
+        estimator = BlockEstimator(net, (height, width), scale=scale, ensemble=ensemble, **options)
         sampler = FusedSampler(net, (height, width), kernels)
         fast = estimator.field(estimator.pack(left), estimator.pack(right), t, sampler).motion
     return plain, fast
@@ -88,10 +91,10 @@ def test_the_second_start_of_group_a(kernels):
 def test_encoders(kernels, name, dtype):
     height, width = canvas_of(name)
     rgb, _ = frames(height, width)
-    net = Network.of(network(name), CPU, dtype, kernels)
+    net = Network.of(network(name), CPU, dtype, CudaBackend(kernels))
     with torch.inference_mode():
         expected = network(name).to(dtype).encode(rgb.to(dtype)).float()
-        packed = Estimator(net, (height, width)).pack(rgb)
+        packed = BlockEstimator(net, (height, width)).pack(rgb)
     features = packed[:, 3 : 3 + expected.shape[1]].float()
     rounding = 2e-6 if dtype is torch.float32 else 2.0**-7
     assert (features - expected).abs().max() <= rounding * expected.abs().max()
@@ -121,7 +124,7 @@ def picture(fmt, width, height, number, shift, *, write=False):
     matrix = Matrix.BT709 if fmt.family is Family.YUV else Matrix.RGB
     colour = Colour(matrix=matrix, full_range=fmt.float_samples, chroma=ChromaLocation.LEFT)
     layer = Layer(format=fmt, colour=colour, views=tuple(planes))
-    return Picture(number=number, width=width, height=height, layer=layer)
+    return Picture(number=number, width=width, height=height, layers=(layer,))
 
 
 def made(net, fmt, width, height, times, *, scale=1.0):
@@ -133,7 +136,7 @@ def made(net, fmt, width, height, times, *, scale=1.0):
         for index, t in enumerate(times):
             into = picture(fmt, width, height, 9, 0.0, write=True)
             interpolator.interpolate(pictures[index % 2], pictures[index % 2 + 1], t, into)
-            results.append([plane.clone() for plane in into.layer.views])
+            results.append([plane.clone() for plane in into.image.views])
     interpolator.close()
     return results
 
@@ -173,7 +176,7 @@ TIMES = [Fraction(1, 2), Fraction(1, 3), Fraction(3, 4), Fraction(1, 2), Fractio
 def test_whole_frames(kernels, replays, name, fmt):
     width, height = 150, 98
     plain = made(Network.of(network(name), CPU, torch.float32), fmt, width, height, TIMES)
-    fused = made(Network.of(network(name), CPU, torch.float32, kernels), fmt, width, height, TIMES)
+    fused = made(Network.of(network(name), CPU, torch.float32, CudaBackend(kernels)), fmt, width, height, TIMES)
     step = 2e-5 if fmt.float_samples else 1
     for one, other in zip(plain, fused, strict=True):
         for a, b in zip(one, other, strict=True):
@@ -185,8 +188,8 @@ def test_whole_frames(kernels, replays, name, fmt):
 
 def with_alpha(source, alpha_format, *, see_through):
     """The same picture with an alpha of waves across it that does not move with it."""
-    beside = picture(alpha_format, source.width, source.height, source.number, -6.0 * source.number).layer
-    return replace(source, alpha=beside, see_through=see_through)
+    beside = picture(alpha_format, source.width, source.height, source.number, -6.0 * source.number).image
+    return replace(source, layers=(source.image, beside), see_through=see_through)
 
 
 @pytest.mark.parametrize("alpha_format", [GRAY16, GRAY8], ids=lambda fmt: fmt.name)
@@ -194,20 +197,21 @@ def with_alpha(source, alpha_format, *, see_through):
 def test_what_an_alpha_lets_through_is_seen_the_same_way_with_kernels(kernels, name, alpha_format):
     """What is kept of a source: the kernels' view, and the definition's of the picture laid over black."""
     width, height = 150, 98
-    plain, fused = (Network.of(network(name), CPU, torch.float32, with_) for with_ in (None, kernels))
+    plain, fused = (Network.of(network(name), CPU, torch.float32, backend) for backend in (TORCH, CudaBackend(kernels)))
     source = with_alpha(picture(YUV420P8, width, height, 1, 4.0), alpha_format, see_through=True)
-    planes, alpha = source.layer.views, source.alpha.views
+    planes, alpha = source.image.views, source.layers[1].views
     packed = []
     for net in (plain, fused):
         interpolator = Interpolator(net, width, height, scale=1.0, ensemble=False)
         with torch.inference_mode():
-            packed.append(interpolator.pack(source, planes, alpha))
-            untouched = interpolator.pack(replace(source, see_through=False), planes, alpha)
-            assert torch.equal(untouched, interpolator.pack(source, planes))
+            packed.append(interpolator.pack(source, (planes, alpha)))
+            untouched = interpolator.pack(replace(source, see_through=False), (planes, alpha))
+            assert torch.equal(untouched, interpolator.pack(source, (planes,)))
     view, kept = packed[0][:, :3], packed[1][:, :3]
     assert (view - kept).abs().max() < 1e-6
     weight = alpha[0].double() / alpha_format.peak
-    expected = (0.25 + 0.75 * source.rgb(planes, (height, width))[0].double()) * weight
+    rgb = to_rgb(planes, YUV420P8, source.image.colour, width=width, height=height)
+    expected = (0.25 + 0.75 * rgb[0].double()) * weight
     assert (view[0, :, :height, :width] - expected).abs().max() < 1e-6
     assert not view[..., height:, :].any()
     assert not view[..., width:].any()
@@ -219,7 +223,7 @@ def test_the_arguments_of_a_format_are_laid_out_once_a_graph(kernels, replays, m
     monkeypatch.setattr(
         kernels, "synthesis", lambda *args, **rest: laid_out.append(args[1]) or synthesis(*args, **rest)
     )
-    net = Network.of(network("J"), CPU, torch.float32, kernels)
+    net = Network.of(network("J"), CPU, torch.float32, CudaBackend(kernels))
     for fmt in (YUV420P8, GRAY16, YUV420P8):
         made(net, fmt, 150, 98, TIMES)
     assert laid_out == [YUV420P8, GRAY16]
@@ -228,15 +232,17 @@ def test_the_arguments_of_a_format_are_laid_out_once_a_graph(kernels, replays, m
 
 def test_a_scale_that_has_no_fast_way(kernels, replays):
     plain = made(Network.of(network("J"), CPU, torch.float32), YUV420P8, 150, 98, TIMES[:2], scale=2.0)
-    fused = made(Network.of(network("J"), CPU, torch.float32, kernels), YUV420P8, 150, 98, TIMES[:2], scale=2.0)
+    fused = made(
+        Network.of(network("J"), CPU, torch.float32, CudaBackend(kernels)), YUV420P8, 150, 98, TIMES[:2], scale=2.0
+    )
     assert largest_step(plain, fused) == 0
     assert replays == []
 
 
 def test_a_field_is_not_seen_through_the_one_before(kernels, replays):
-    net = Network.of(network("J"), CPU, torch.float32, kernels)
+    net = Network.of(network("J"), CPU, torch.float32, CudaBackend(kernels))
     height, width = canvas_of("J")
-    estimator = Estimator(net, (height, width))
+    estimator = BlockEstimator(net, (height, width))
     with torch.inference_mode():
         a, b = (estimator.pack(frame) for frame in frames(height, width))
         for t in (0.2, 0.5, 0.8):
@@ -249,17 +255,17 @@ def test_a_field_is_not_seen_through_the_one_before(kernels, replays):
 
 
 def test_graphs_are_shared_by_filters_and_the_least_recently_used_are_dropped(kernels, replays):
-    net = Network.of(network("J"), CPU, torch.float32, kernels)
+    net = Network.of(network("J"), CPU, torch.float32, CudaBackend(kernels))
     height, width = canvas_of("J")
     with torch.inference_mode():
-        a, b = (Estimator(net, (height, width)).pack(frame) for frame in frames(height, width))
+        a, b = (BlockEstimator(net, (height, width)).pack(frame) for frame in frames(height, width))
         for _ in range(3):  # a script that is evaluated again makes an estimator of its own
-            graphs.field_in(LANE, Estimator(net, (height, width)), kernels, a, b, 0.5)
+            graphs.field_in(LANE, BlockEstimator(net, (height, width)), kernels, a, b, 0.5)
         assert replays == [3]
-        graphs.field_in(Lane(index=1), Estimator(net, (height, width)), kernels, a, b, 0.5)
+        graphs.field_in(Lane(index=1), BlockEstimator(net, (height, width)), kernels, a, b, 0.5)
         assert len(graphs._replays) == 2  # each lane has its own memory
         for strips in range(2, 2 + graphs.most_graphs()):
-            graphs.field_in(LANE, Estimator(net, (height, width), strips=strips), kernels, a, b, 0.5)
+            graphs.field_in(LANE, BlockEstimator(net, (height, width), strips=strips), kernels, a, b, 0.5)
         assert len(graphs._replays) == graphs.most_graphs()
         graphs.drop_all()
         assert len(graphs._replays) == 0
@@ -272,7 +278,7 @@ def test_a_capture_that_fails_is_one_warning_and_the_plain_path(kernels, replays
     monkeypatch.setattr(graphs, "_captured", refuse)
     plain = made(Network.of(network("J"), CPU, torch.float32), YUV420P8, 150, 98, TIMES)
     with caplog.at_level("WARNING", "vsrife"):
-        fused = made(Network.of(network("J"), CPU, torch.float32, kernels), YUV420P8, 150, 98, TIMES)
+        fused = made(Network.of(network("J"), CPU, torch.float32, CudaBackend(kernels)), YUV420P8, 150, 98, TIMES)
     (said,) = [record.message for record in caplog.records]
     assert said.startswith("a CUDA graph could not be captured (operation not permitted when stream is capturing);")
     assert largest_step(plain, fused) <= 1
@@ -290,7 +296,7 @@ def test_a_capture_that_failed_is_tried_again_later(kernels, replays, monkeypatc
     monkeypatch.setattr(cuda, "_PAUSES", (2, 5))
     plain = made(Network.of(network("J"), CPU, torch.float32), YUV420P8, 150, 98, TIMES)
     with caplog.at_level("WARNING", "vsrife"):
-        fused = made(Network.of(network("J"), CPU, torch.float32, kernels), YUV420P8, 150, 98, TIMES)
+        fused = made(Network.of(network("J"), CPU, torch.float32, CudaBackend(kernels)), YUV420P8, 150, 98, TIMES)
     (said,) = [record.message for record in caplog.records]
     assert said.endswith("frames are launched step by step, and it is tried again later")
     assert replays == [len(TIMES) - 3]  # the first frame and two more were launched step by step
@@ -308,7 +314,7 @@ def test_memory_that_runs_out_in_a_capture_is_no_reason_to_go_without_a_graph(ke
     monkeypatch.setattr(graphs, "_captured", fail_first)
     plain = made(Network.of(network("J"), CPU, torch.float32), YUV420P8, 150, 98, TIMES)
     with caplog.at_level("WARNING", "vsrife"):
-        fused = made(Network.of(network("J"), CPU, torch.float32, kernels), YUV420P8, 150, 98, TIMES)
+        fused = made(Network.of(network("J"), CPU, torch.float32, CudaBackend(kernels)), YUV420P8, 150, 98, TIMES)
     (said,) = [record.message for record in caplog.records]
     assert said.startswith("out of memory on cpu")
     assert replays == [len(TIMES)]
@@ -335,7 +341,7 @@ def test_the_frame_is_waited_for_before_its_planes_are_copied(monkeypatch, elsew
 
 
 def test_many_threads_get_the_right_frames(kernels, replays):
-    net = Network.of(network("J"), CPU, torch.float32, kernels)
+    net = Network.of(network("J"), CPU, torch.float32, CudaBackend(kernels))
     pictures = [picture(YUV420P8, 150, 98, number, 4.0 * number) for number in range(4)]
     interpolator = Interpolator(net, 150, 98, scale=1.0, ensemble=False)
     one_at_a_time = threading.Lock()  # there is one lane on a CPU, and its holder is not waited for
@@ -345,7 +351,7 @@ def test_many_threads_get_the_right_frames(kernels, replays):
         into = picture(YUV420P8, 150, 98, 9, 0.0, write=True)
         with torch.inference_mode(), one_at_a_time:
             interpolator.interpolate(pictures[pair], pictures[pair + 1], t, into)
-        return [plane.clone() for plane in into.layer.views]
+        return [plane.clone() for plane in into.image.views]
 
     jobs = [(pair, Fraction(k, 4)) for pair in range(3) for k in (1, 2, 3)]
     in_order = [make(job) for job in jobs]

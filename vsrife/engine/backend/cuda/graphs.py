@@ -1,7 +1,7 @@
 """CUDA graphs: a network's hundred launches for one canvas size, captured once and then replayed by one call.
 
 A graph belongs to a lane: it has its own memory, and is replayed on that lane's stream alone. Graphs are kept for the
-process, not for a filter, since a player evaluates its script anew at every seek; the least recently used are dropped.
+process, not for a filter, since a player evaluates its script again at every seek; the least recently used are dropped.
 """
 
 import functools
@@ -17,9 +17,10 @@ from vsrife.choices import chosen
 from vsrife.cuda import Retries, captured
 from vsrife.engine.backend.cuda.kernels import Kernels
 from vsrife.engine.backend.cuda.sampler import FusedSampler
-from vsrife.engine.estimator import Estimator, Field
+from vsrife.engine.block_estimator import BlockEstimator
+from vsrife.engine.field import Field
 from vsrife.engine.memory import is_out_of_memory
-from vsrife.engine.streams import Lane, undisturbed
+from vsrife.engine.streams import Lane, capture_lock
 
 __all__ = ["drop_all", "field_in", "most_graphs"]
 
@@ -34,9 +35,9 @@ def most_graphs() -> int:
 
 
 class _Replay:
-    """One estimator in one lane, from its first frame on. Used by whoever holds the lane."""
+    """One estimator in one lane, from its first frame on. Used by the thread that holds the lane."""
 
-    def __init__(self, estimator: Estimator, lane: Lane, kernels: Kernels) -> None:
+    def __init__(self, estimator: BlockEstimator, lane: Lane, kernels: Kernels) -> None:
         self._estimator = estimator
         self._lane = lane
         self._kernels = kernels
@@ -44,9 +45,7 @@ class _Replay:
         self._retries = Retries()
 
     def field(self, left: Tensor, right: Tensor, time: float) -> Field:
-        """The first call works it out launch by launch and captures the same; every call replays that, so that all
-        frames come to be in one way.
-        """
+        """The first call runs eagerly, then captures a CUDA graph; this and all later calls replay it."""
         if self._graph is None and self._estimator.capturable and self._retries.due():
             self._capture(left, right)
         if self._graph is None:
@@ -79,7 +78,7 @@ class _Replay:
 def _captured(work: Callable[[], Field], lane: Lane) -> tuple[Callable[[], None], Field]:
     """What replays ``work``, which is queued on the lane's stream, and where its results will lie each time."""
     assert lane.stream is not None
-    with undisturbed:  # one capture at a time
+    with capture_lock:  # one capture at a time
         return captured(work, lane.stream)
 
 
@@ -88,8 +87,10 @@ _replays: OrderedDict[tuple[object, ...], _Replay] = OrderedDict()
 _replays_lock = threading.Lock()
 
 
-def field_in(lane: Lane, estimator: Estimator, kernels: Kernels, left: Tensor, right: Tensor, time: float) -> Field:
-    """`Estimator.field`, by the kernels and, where it can be, a graph. It is valid until the lane is given back."""
+def field_in(
+    lane: Lane, estimator: BlockEstimator, kernels: Kernels, left: Tensor, right: Tensor, time: float
+) -> Field:
+    """`BlockEstimator.field`, by the kernels and, where it can be, a graph; valid until the lane is given back."""
     key = (*estimator.key, lane)
     with _replays_lock:
         replay = _replays.get(key)

@@ -1,18 +1,15 @@
-"""The estimator's steps by the CUDA kernels: what `sampling` and `synthesis` do in plain torch, in fewer passes."""
+"""The estimator's steps by the CUDA kernels: what `sampling` does in plain torch, in fewer passes."""
 
 import copy
 from collections.abc import Sequence
 
 from torch import Tensor
 
-from vsrife.engine.backend.cuda.kernels import Kernels, PairMemory, RawLevel, new_pair
-from vsrife.engine.backend.sampling import Level
-from vsrife.engine.estimator import Field
+from vsrife.engine.backend.cuda.kernels import Kernels, PairMemory, new_pair
+from vsrife.engine.backend.level import Level
 from vsrife.engine.networks import BlockNetwork
-from vsrife.formats.colour import ChromaLocation
-from vsrife.formats.pixel_format import PixelFormat
 
-__all__ = ["FusedSampler", "synthesize"]
+__all__ = ["FusedSampler"]
 
 
 class FusedSampler:
@@ -56,11 +53,10 @@ class FusedSampler:
         """See `estimator.Sampler`."""
         if not self._bound:
             self.set_pair(left, right, time, swapped=swapped)
-        raw = [_raw(level) for level in levels]
-        return _FusedGather(self, self._pairs[swapped], raw, scale=scale, adds_masks=adds_masks)
+        return _FusedGather(self, self._pairs[swapped], levels, scale=scale, adds_masks=adds_masks)
 
     def gather(
-        self, pair: PairMemory, levels: Sequence[RawLevel], scale: int, out: Tensor, first: int, *, adds_masks: bool
+        self, pair: PairMemory, levels: Sequence[Level], scale: int, out: Tensor, first: int, *, adds_masks: bool
     ) -> None:
         """Rows of a block's input, from ``first`` on, into ``out``."""
         self._kernels.gather(
@@ -80,7 +76,7 @@ class _FusedGather:
     total: Tensor | None = None  # the levels are read where they lie, by the synthesis too
 
     def __init__(
-        self, sampler: FusedSampler, pair: PairMemory, levels: Sequence[RawLevel], *, scale: int, adds_masks: bool
+        self, sampler: FusedSampler, pair: PairMemory, levels: Sequence[Level], *, scale: int, adds_masks: bool
     ) -> None:
         self._sampler = sampler
         self._pair = pair
@@ -91,34 +87,3 @@ class _FusedGather:
     def into(self, out: Tensor, first: int, above: Tensor | None = None) -> None:  # noqa: ARG002 - it is made anew
         """See `estimator.Gather`. To make the row above once more costs less than to launch its copy."""
         self._sampler.gather(self._pair, self._levels, self._scale, out, first, adds_masks=self._adds_masks)
-
-
-def synthesize(
-    kernels: Kernels,
-    left: Sequence[Tensor],
-    right: Sequence[Tensor],
-    field: Field,
-    fmt: PixelFormat,
-    *,
-    chroma: ChromaLocation,
-    width: int,
-    height: int,
-    out: Sequence[Tensor],
-) -> None:
-    """As `synthesis.synthesize`, into ``out``, from the levels of a field: its motion is never made."""
-    key = fmt, chroma, width, height
-    synthesis = field.kept.get(key)
-    if synthesis is None:
-        synthesis = field.kept[key] = kernels.synthesis(
-            [_raw(level) for level in field.levels],
-            fmt,
-            chroma=chroma,
-            width=width,
-            height=height,
-            adds_masks=field.adds_masks,
-        )
-    synthesis(left, right, out)
-
-
-def _raw(level: Level) -> RawLevel:
-    return RawLevel(raw=level.raw, scale=level.scale, shuffled=level.side == 2)

@@ -13,13 +13,14 @@ import pytest
 import torch
 from torch import Tensor
 
-from vsrife.engine.backend.cuda.kernels import Kernels, PlacedPlanes, RawLevel, new_pair
+from vsrife.engine.backend.cuda.kernels import Kernels, PlacedPlanes, new_pair
+from vsrife.engine.backend.level import Level
 from vsrife.engine.backend.synthesis import synthesize
 from vsrife.engine.transfer.host import dtype_of
 from vsrife.formats.colour import ChromaLocation, Colour, Matrix
 from vsrife.formats.pixel_format import Family, PixelFormat
 from vsrife.formats.rgb import to_rgb
-from vsrife.network.flow_and_mask import Motion
+from vsrife.network.flow_and_mask import FlowAndMask
 from vsrife.network.warp import backward_warp
 from vsrife.scene import duplicates
 from vsrife.scene import signature as signatures
@@ -181,7 +182,7 @@ def check_gather(kernels: Kernels, device: torch.device, case: Gather) -> None:
 
 
 def expected_input(
-    left: Tensor, right: Tensor, time: float, levels: Sequence[RawLevel], case: Gather, hidden: int
+    left: Tensor, right: Tensor, time: float, levels: Sequence[Level], case: Gather, hidden: int
 ) -> Tensor:
     """As IFNet.step has it, with channels in the order of `Kernels.gather`."""
     scale = (case.scales or case.net.scales)[case.block]
@@ -251,7 +252,7 @@ def check_synthesis(kernels: Kernels, device: torch.device, case: Synthesis) -> 
         adds_masks=net.adds_masks, out=out,
     )  # fmt: skip
     whole = step_of(levels, net, 0)
-    motion = Motion(flow=whole.flow, mask=torch.sigmoid(whole.mask))
+    motion = FlowAndMask(flow=whole.flow, mask=torch.sigmoid(whole.mask))
     expected = synthesize(left, right, motion, fmt, chroma=case.chroma, width=width, height=height)
     # A flow is off by its own rounding, so is the sample; a whole number at a half may then fall to either side.
     moved = 4 * ROUNDING[FLOAT] * min(case.reach * 8, 65536.0)
@@ -283,7 +284,7 @@ def check_stillness(kernels: Kernels, device: torch.device, fmt: PixelFormat, fi
         raw[..., 0:4:2] = dx << fmt.subsampling_w
         raw[..., 1:4:2] = dy << fmt.subsampling_h
         raw[..., 4] = 200.0 if first else -200.0
-        level = RawLevel(raw=raw.view(1, *raw.shape[:2], 32).to(device).permute(0, 3, 1, 2), scale=1, shuffled=True)
+        level = Level(raw=raw.view(1, *raw.shape[:2], 32).to(device).permute(0, 3, 1, 2), scale=1, side=2, channels=5)
         out = on(device, [torch.zeros_like(plane) for plane in left])
         kernels.synthesize(
             [level], on(device, left), on(device, right), fmt, width=width, height=height, adds_masks=False, out=out
@@ -300,7 +301,7 @@ def check_placed(kernels: Kernels, device: torch.device, fmt: PixelFormat) -> No
     width, height = 34, 18
     raw = torch.zeros((1, 10, 18, 32), device=device)
     raw.view(1, 10, 18, 4, 8)[..., 4] = 200.0  # all of the left frame
-    level = RawLevel(raw=raw.permute(0, 3, 1, 2), scale=1, shuffled=True)
+    level = Level(raw=raw.permute(0, 3, 1, 2), scale=1, side=2, channels=5)
     synthesis = kernels.synthesis([level], fmt, width=width, height=height, adds_masks=False)
     sources = [PlacedPlanes(on(device, planes_of(fmt, width, height, side, bad=False))) for side in range(2)]
     out = on(device, [torch.zeros_like(plane) for plane in sources[0]])
@@ -324,7 +325,7 @@ def check_halves(kernels: Kernels, device: torch.device) -> None:
     right[0][1] = torch.tensor([255, 3, 2, 1], dtype=torch.uint8)
     raw = torch.zeros((1, 2, 4, 8), device=device).view(1, 1, 2, 32).permute(0, 3, 1, 2)
     out = [torch.zeros_like(left[0])]
-    level = RawLevel(raw=raw, scale=1, shuffled=True)
+    level = Level(raw=raw, scale=1, side=2, channels=5)
     kernels.synthesize([level], left, right, gray(), width=4, height=2, adds_masks=False, out=out)
     assert out[0].tolist() == [[0, 2, 4, 254], [255, 2, 2, 0]]
 

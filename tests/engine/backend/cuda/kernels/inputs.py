@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from vsrife.engine.backend.cuda.kernels import RawLevel
+from vsrife.engine.backend.level import Level
 from vsrife.engine.transfer.host import dtype_of
 from vsrife.formats.pixel_format import Family, PixelFormat
 
@@ -108,7 +108,7 @@ NETS = {
 def level_of(
     scale: int, canvas: tuple[int, int], net: Net, reach: float, seed: object, *, hidden: int, device: torch.device,
     nan: float = 0.0,
-) -> RawLevel:  # fmt: skip
+) -> Level:  # fmt: skip
     """An answer whose flow is about `reach` canvas pixels; NaN are a share `nan` of it and of the mask, and all that
     nobody may look at.
 
@@ -124,13 +124,13 @@ def level_of(
     values[2:, 2:, :, :5][torch.rand(values[2:, 2:, :, :5].shape, generator=generator) < nan] = math.nan
     values[..., 5 + hidden :] = math.nan
     raw = values.view(1, height, width, -1).to(net.dtype).to(device).permute(0, 3, 1, 2)
-    return RawLevel(raw=raw, scale=scale, shuffled=net.shuffled)
+    return Level(raw=raw, scale=scale, side=side, channels=5 + hidden)
 
 
-def planes_of_level(level: RawLevel) -> Tensor:
+def planes_of_level(level: Level) -> Tensor:
     """[1, P, h, w] float32 on the CPU: a pixel shuffle for channels that lie pixel by pixel."""
     raw = level.raw.cpu().float()
-    if not level.shuffled:
+    if level.side == 1:
         return raw
     _, channels, height, width = raw.shape
     pixels = raw.view(1, 2, 2, channels // 4, height, width)
@@ -150,7 +150,7 @@ class Step:
     hidden: Tensor | None
 
 
-def step_of(levels: Sequence[RawLevel], net: Net, hidden: int) -> Step:
+def step_of(levels: Sequence[Level], net: Net, hidden: int) -> Step:
     flow = mask = None
     for level in levels:
         planes = planes_of_level(level)

@@ -76,7 +76,7 @@ inline unsigned __float_as_uint(float value)
     return bits;
 }
 
-struct Half;
+struct f16;
 
 inline float float_of_half(unsigned short bits)
 {

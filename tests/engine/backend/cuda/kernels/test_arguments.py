@@ -5,8 +5,9 @@ from collections.abc import Callable
 import pytest
 import torch
 
-from vsrife.engine.backend.cuda.kernels import Kernels, RawLevel, new_pair
+from vsrife.engine.backend.cuda.kernels import Kernels, new_pair
 from vsrife.engine.backend.cuda.kernels.launch import Launch, plane_of
+from vsrife.engine.backend.level import Level
 from vsrife.formats.colour import ChromaLocation, Colour, Matrix
 
 from .inputs import channels_last, gray, yuv
@@ -26,16 +27,16 @@ def source(channels: int = 8, height: int = 16, width: int = 16) -> torch.Tensor
     return channels_last(channels, height, width, torch.float32, CPU)
 
 
-def level(scale: int, size: int = 16, stride: int = 8) -> RawLevel:
-    return RawLevel(raw=source(4 * stride, size // scale // 2, size // scale // 2), scale=scale, shuffled=True)
+def level(scale: int, size: int = 16, stride: int = 8) -> Level:
+    return Level(raw=source(4 * stride, size // scale // 2, size // scale // 2), scale=scale, side=2, channels=5)
 
 
-def gather(levels: list[RawLevel], scale: int, out: torch.Tensor, **changed: object) -> None:
+def gather(levels: list[Level], scale: int, out: torch.Tensor, **changed: object) -> None:
     options = {"canvas": (16, 16), "channels": 8, "adds_masks": False, "hidden": 0, **changed}
     KERNELS.gather(new_pair(CPU), levels, scale, out, **options)
 
 
-def synthesize(levels: list[RawLevel], width: int, height: int, **changed: list[torch.Tensor]) -> None:
+def synthesize(levels: list[Level], width: int, height: int, **changed: list[torch.Tensor]) -> None:
     planes = [torch.zeros((height, width), dtype=torch.uint8)]
     chosen = {"left": planes, "right": planes, "out": planes, **changed}
     KERNELS.synthesize(

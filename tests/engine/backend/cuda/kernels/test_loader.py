@@ -97,8 +97,8 @@ def test_variants_differ_in_their_text_and_not_in_options(cupy):
     assert {options for _, options in cupy.compiled} == {("-std=c++17",)}
     codes = [code for code, _ in cupy.compiled]
     assert [code.splitlines()[0] for code in codes] == [
-        *["#define SAMPLE Byte"] * 2,
-        *["#define SAMPLE Half"] * 2,
+        *["#define SAMPLE u8"] * 2,
+        *["#define SAMPLE f16"] * 2,
         "#define CHANNELS 8",
     ]
     assert made.registers(Variant.measures(torch.uint8)) == {"signature_sums": (32, 0), "still": (32, 0)}

@@ -179,7 +179,7 @@ def includes(text: str) -> Iterator[str]:
 def test_a_source_is_whole_and_needs_no_header_of_cuda(source):
     text = Variant(source=source).code
     assert list(includes(text)) == ['#include "shim.h"'], "the one for the host alone"
-    assert text.count("void widen(unsigned word, Brain") == 1, "each header once"
+    assert text.count("void widen(unsigned word, bf16") == 1, "each header once"
 
 
 def test_what_stands_twice_agrees():

@@ -1,4 +1,4 @@
-// What every kernel begins with: the words it is written in, its types of numbers, and reads and writes of vectors.
+// Shared header of the kernels: portability macros, number types, loads and stores of vectors.
 //
 // These sources are C++17 that a compiler of the host takes as well. A kernel is a row of phases: EACH_THREAD { ... }
 // is run by every thread of the block, `continue` leaves it, BARRIER between two of them waits for all threads, and
@@ -17,17 +17,17 @@
 #include "shim.h"
 #endif
 
-typedef unsigned char Byte;
-typedef unsigned short Word;
-typedef long long Wide;
-typedef unsigned long long WideUnsigned;
+typedef unsigned char u8;
+typedef unsigned short u16;
+typedef long long i64;
+typedef unsigned long long u64;
 
-struct Half
+struct f16
 {
     unsigned short bits;
 };
 
-struct Brain
+struct bf16
 {
     unsigned short bits;
 };
@@ -38,14 +38,14 @@ constexpr float LARGEST_HALF = 65504.0f;
 // Two numbers of 16 bits in a word, the first one in its lower half.
 
 #ifdef __CUDACC_RTC__
-INLINE void widen(unsigned word, Half, float &first, float &second)
+INLINE void widen(unsigned word, f16, float &first, float &second)
 {
     asm("{ .reg .b16 low, high; mov.b32 {low, high}, %2; cvt.f32.f16 %0, low; cvt.f32.f16 %1, high; }"
         : "=f"(first), "=f"(second)
         : "r"(word));
 }
 
-INLINE unsigned narrow(Half, float first, float second)
+INLINE unsigned narrow(f16, float first, float second)
 {
     unsigned word;
 #if __CUDA_ARCH__ >= 800
@@ -59,25 +59,25 @@ INLINE unsigned narrow(Half, float first, float second)
 }
 #endif
 
-INLINE void widen(unsigned word, Brain, float &first, float &second)
+INLINE void widen(unsigned word, bf16, float &first, float &second)
 {
     first = __uint_as_float(word << 16);
     second = __uint_as_float(word & 0xffff0000u);
 }
 
 // To nearest, halves to even; NaN stays NaN.
-INLINE unsigned rounded_brain(float value)
+INLINE unsigned rounded_bf16(float value)
 {
     const unsigned bits = __float_as_uint(value);
     return value != value ? 0x7fc0u : (bits + 0x7fffu + (bits >> 16 & 1u)) >> 16;
 }
 
-INLINE unsigned narrow(Brain, float first, float second)
+INLINE unsigned narrow(bf16, float first, float second)
 {
-    return rounded_brain(first) | rounded_brain(second) << 16;
+    return rounded_bf16(first) | rounded_bf16(second) << 16;
 }
 
-INLINE float widened(Half number)
+INLINE float widened(f16 number)
 {
     float value, other;
     widen(number.bits, number, value, other);
@@ -96,7 +96,7 @@ INLINE float between(float first, float second, float weight)
 }
 
 // A movement as whole samples and the rest of one. NaN is no movement; farther than FARTHEST is beyond any picture.
-struct Step
+struct SplitOffset
 {
     int whole;
     float rest;
@@ -104,11 +104,11 @@ struct Step
 
 constexpr float FARTHEST = 65536.0f;
 
-INLINE Step step_of(float flow)
+INLINE SplitOffset split_offset(float flow)
 {
     flow = flow != flow ? 0.0f : fminf(fmaxf(flow, -FARTHEST), FARTHEST);
     const float whole = floorf(flow);
-    return Step{static_cast<int>(whole), flow - whole};
+    return SplitOffset{static_cast<int>(whole), flow - whole};
 }
 
 // NaN counts as 0, infinity as the largest half.
@@ -119,7 +119,7 @@ INLINE float finite(float value)
     return value > LARGEST_FLOAT ? LARGEST_HALF : value < -LARGEST_FLOAT ? -LARGEST_HALF : value;
 }
 
-#ifdef NUMBER // Half, Brain or float: what the network computes in.
+#ifdef NUMBER // f16, bf16 or float: what the network computes in.
 
 typedef NUMBER Number;
 
@@ -222,7 +222,7 @@ struct Plane
     unsigned pitch;
 };
 
-#ifdef SAMPLE // Byte, Word, Half or float: what a plane holds.
+#ifdef SAMPLE // u8, u16, f16 or float: what a plane holds.
 
 typedef SAMPLE Sample;
 
@@ -233,17 +233,17 @@ INLINE Sample *sample_at(const Plane &plane, int x, int y)
     return reinterpret_cast<Sample *>(static_cast<char *>(plane.data) + offset);
 }
 
-INLINE float number_of(Byte sample)
+INLINE float number_of(u8 sample)
 {
     return static_cast<float>(sample);
 }
 
-INLINE float number_of(Word sample)
+INLINE float number_of(u16 sample)
 {
     return static_cast<float>(sample);
 }
 
-INLINE float number_of(Half sample)
+INLINE float number_of(f16 sample)
 {
     return finite(widened(sample));
 }
@@ -253,19 +253,19 @@ INLINE float number_of(float sample)
     return finite(sample);
 }
 
-INLINE Byte read(const Byte *sample)
+INLINE u8 read(const u8 *sample)
 {
     return __ldg(sample);
 }
 
-INLINE Word read(const Word *sample)
+INLINE u16 read(const u16 *sample)
 {
     return __ldg(sample);
 }
 
-INLINE Half read(const Half *sample)
+INLINE f16 read(const f16 *sample)
 {
-    return Half{__ldg(&sample->bits)};
+    return f16{__ldg(&sample->bits)};
 }
 
 INLINE float read(const float *sample)

@@ -97,11 +97,11 @@ template <int LEVEL = 0> INLINE void move_points(const Level *levels, int x, int
     static_assert(scale >= 2 * SCALE, "a block is finer than the levels before it");
     within_patch<scale, FLOW, 2>(
         Rows<scale>(levels[LEVEL], place<scale>(y, 0.5f)), place<scale>(x, 0.5f),
-        [&](int point, const auto &answer) {
+        [&](int point, const auto &output) {
 #pragma unroll
             for (int channel = 0; channel < FLOW; ++channel)
             {
-                const float moved = answer[channel] * scale;
+                const float moved = output[channel] * scale;
                 flow[point][channel] = LEVEL == 0 ? moved : flow[point][channel] + moved;
             }
         });
@@ -115,7 +115,7 @@ template <int LEVEL = 0> INLINE void know_centre(const Level *levels, int x, int
     constexpr int scale = scale_of(LEVEL);
     within_patch<scale, fetched(used_of(LEVEL)), 1>(
         Rows<scale>(levels[LEVEL], place<scale>(y, 0.0f)), place<scale>(x, 0.0f),
-        [&](int, const auto &answer) { add_level<LEVEL>(answer, known); });
+        [&](int, const auto &output) { add_level<LEVEL>(output, known); });
     if constexpr (LEVEL + 1 < LEVELS)
         know_centre<LEVEL + 1>(levels, x, y, known);
 }
@@ -180,7 +180,7 @@ INLINE void add_pixel(const Number *pixel, float weight, float (&sum)[CHANNELS])
 INLINE void add_sample(const Number *source, const GatherArguments &a, int x, int y, float2 flow,
                        float (&sum)[CHANNELS])
 {
-    const Step across = step_of(flow.x), down = step_of(flow.y);
+    const SplitOffset across = split_offset(flow.x), down = split_offset(flow.y);
     const unsigned left = column_of(a, x + across.whole), right = column_of(a, x + across.whole + 1);
     const unsigned upper = row_of(a, y + down.whole), lower = row_of(a, y + down.whole + 1);
     add_pixel(source + (upper + left), (1.0f - across.rest) * (1.0f - down.rest), sum);

@@ -1,7 +1,7 @@
 """The kernels as functions of tensors: what they take, checked, and turned into launches.
 
-How a launch is run is not known here: `loader` runs it on a GPU, the tests run the same sources on the host. Each
-kernel has a plain torch twin that defines what is right; nothing here is more than another way to it.
+`loader` runs a launch on a GPU; the tests run the same sources on the host. Each kernel has a definition in plain
+torch.
 
 Every tensor is on the launcher's device, and work is queued on torch's current stream of it. Nothing is allocated and
 nothing waits, so that launches may be captured into a CUDA graph; but the first launch of a variant compiles and loads
@@ -12,9 +12,6 @@ up on the same stream. Wrong shapes, types and layouts raise ValueError.
 import ctypes
 import functools
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from functools import cached_property
-from itertools import zip_longest
 from typing import Final
 
 import torch
@@ -23,25 +20,20 @@ from torch import Tensor
 from vsrife.engine.backend.cuda.kernels import formulas
 from vsrife.engine.backend.cuda.kernels import launch as values
 from vsrife.engine.backend.cuda.kernels.launch import Launch, plane_of
+from vsrife.engine.backend.cuda.kernels.pair import PairMemory
+from vsrife.engine.backend.cuda.kernels.planes import PlaneWriter, plane_sizes, sample_type
 from vsrife.engine.backend.cuda.kernels.variants import Blocks, Variant
+from vsrife.engine.backend.level import Level
 from vsrife.formats.colour import ChromaLocation, Colour
 from vsrife.formats.pixel_format import PixelFormat
 
-__all__ = ["CELL_WEIGHTS", "SLOPE", "Kernels", "PairMemory", "PlacedPlanes", "RawLevel", "Synthesis", "new_pair"]
+__all__ = ["CELL_WEIGHTS", "SLOPE", "Kernels", "Synthesis"]
 
 SLOPE: Final = 0.2
 """Of leaky ReLU."""
 
 CELL_WEIGHTS: Final = (2, 5, 1)
 """Of R, G and B in `signature_sums`."""
-
-_SAMPLE_TYPES: Final = {
-    (False, 1): torch.uint8,
-    (False, 2): torch.uint16,
-    (True, 2): torch.float16,
-    (True, 4): torch.float32,
-}
-"""Of a plane: whether samples are floats, and their bytes."""
 
 _SYNTHESIS_TILE = 64, 16
 _STILL_BLOCK = 8
@@ -66,63 +58,30 @@ def _tiles(size: int, tile: int) -> int:
     return -(-size // tile)
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
-class RawLevel:
-    """What one block answered, as its last convolution left it.
-
-    raw: [1, S * P, h, w] channels-last, S = 4 where `shuffled` (channels s * P on are pixel (2 y + s // 2, 2 x + s %
-        2)), else 1. P is 8 or 16: flow (4, in pixels of this level), mask, 8 hidden channels or none, anything.
-    scale: canvas pixels per pixel of the answer, a power of two.
-    """
-
-    raw: Tensor
-    scale: int
-    shuffled: bool
-
-    @cached_property
-    def argument(self) -> values.Level:
-        """As the kernels see it."""
-        _dense(self.raw, "a level")
-        _, channels, height, width = self.raw.shape
-        side = 2 if self.shuffled else 1
-        stride, rest = divmod(channels, side * side)
-        _need(stride % 8 == 0 and rest == 0, f"a level's channels ({channels}) must be {side * side} times 8 or 16")
-        return values.Level(self.raw.data_ptr(), width * side, height * side, stride)
+def _argument(level: Level) -> values.Level:
+    """A level as the kernels see it."""
+    _dense(level.raw, "a level")
+    _, channels, height, width = level.raw.shape
+    stride, rest = divmod(channels, level.side * level.side)
+    _need(
+        stride % 8 == 0 and rest == 0,
+        f"a level's channels ({channels}) must be {level.side * level.side} times 8 or 16",
+    )
+    return values.Level(level.raw.data_ptr(), width * level.side, height * level.side, stride)
 
 
-def _blocks(levels: Sequence[RawLevel], *, adds_masks: bool, hidden: int) -> Blocks:
-    _need(len({(level.shuffled, level.raw.dtype) for level in levels}) <= 1, "levels must be of one network")
+def _blocks(levels: Sequence[Level], *, adds_masks: bool, hidden: int) -> Blocks:
+    _need(len({(level.side, level.raw.dtype) for level in levels}) <= 1, "levels must be of one network")
     _need(hidden in (0, 8), f"hidden ({hidden}) must be 0 or 8")
     if levels and hidden:
-        last = levels[-1].argument
+        last = _argument(levels[-1])
         _need(last.stride >= 16, f"the last level has {last.stride} numbers a pixel, and no hidden channels")
     return Blocks(
         scales=tuple(level.scale for level in levels),
-        shuffled=bool(levels) and levels[0].shuffled,
+        shuffled=bool(levels) and levels[0].side == 2,
         adds_masks=adds_masks,
         hidden=hidden,
     )
-
-
-class PairMemory:
-    """What `Kernels.set_pair` writes and `Kernels.gather` reads, for work that is queued on one stream.
-
-    memory: on the device. launch: the one that writes there, kept, since but three of its numbers change; so one thread
-    at a time may set a pair. pair: these numbers.
-    """
-
-    def __init__(self, device: torch.device) -> None:
-        self.memory = torch.zeros(3, dtype=torch.int64, device=device)
-        arguments = values.PairArguments(self.memory.data_ptr())
-        self.pair: values.Pair = arguments.pair
-        self.launch = Launch(
-            variant=Variant.pair(), function="set_pair", grid=(1, 1, 1), block=(1, 1, 1), arguments=arguments
-        )
-
-
-def new_pair(device: torch.device) -> PairMemory:
-    """Memory for what `Kernels.set_pair` writes."""
-    return PairMemory(device)
 
 
 class Kernels:
@@ -154,7 +113,7 @@ class Kernels:
             raise ValueError(f"channels ({channels}) must be a multiple of 4")
         arguments = values.ConvertArguments.from_buffer_copy(_conversion(fmt, colour, width, height))
         arguments.out, arguments.canvas_width, arguments.canvas_height = out.data_ptr(), canvas_width, canvas_height
-        _PlaneWriter(fmt, _plane_sizes(fmt, width, height), arguments, "planes")(planes)
+        PlaneWriter(fmt, plane_sizes(fmt, width, height), arguments, "planes")(planes)
         across, down = 64, _THREADS // 64
         self._launch(
             Launch(
@@ -171,14 +130,14 @@ class Kernels:
         for source in (left, right):
             _dense(source, "a packed source")
         _need(left.shape == right.shape and left.dtype is right.dtype, "both sources must be of one shape and type")
-        told = pair.pair
-        told.left, told.right, told.time = left.data_ptr(), right.data_ptr(), time
+        values_of_pair = pair.pair
+        values_of_pair.left, values_of_pair.right, values_of_pair.time = left.data_ptr(), right.data_ptr(), time
         self._launch(pair.launch)
 
     def gather(
         self,
         pair: PairMemory,
-        levels: Sequence[RawLevel],
+        levels: Sequence[Level],
         scale: int,
         out: Tensor,
         *,
@@ -214,7 +173,7 @@ class Kernels:
         runs = bool(levels) and scale == 1
         tile_width, tile_height = (64, 16) if runs else (16, 4)
         arguments = values.gather_arguments(
-            [level.argument for level in levels], pair=pair.memory.data_ptr(), out=out.data_ptr(), canvas_width=width,
+            [_argument(level) for level in levels], pair=pair.memory.data_ptr(), out=out.data_ptr(), canvas_width=width,
             canvas_height=height, width=out.shape[3], first_row=first_row, rows=rows,
         )  # fmt: skip
         self._launch(
@@ -229,7 +188,7 @@ class Kernels:
 
     def synthesize(
         self,
-        levels: Sequence[RawLevel],
+        levels: Sequence[Level],
         left: Sequence[Tensor],
         right: Sequence[Tensor],
         fmt: PixelFormat,
@@ -245,7 +204,7 @@ class Kernels:
 
     def synthesis(
         self,
-        levels: Sequence[RawLevel],
+        levels: Sequence[Level],
         fmt: PixelFormat,
         *,
         chroma: ChromaLocation = ChromaLocation.LEFT,
@@ -258,7 +217,7 @@ class Kernels:
         levels: of all blocks, on a canvas at least `width` x `height`.
         """
         _need(bool(levels), "levels must not be empty")
-        finest = levels[-1].argument
+        finest = _argument(levels[-1])
         canvas = finest.height * levels[-1].scale, finest.width * levels[-1].scale
         for level in levels:
             _check_level(level, canvas, levels[-1].raw.dtype)
@@ -269,7 +228,7 @@ class Kernels:
             for log2, site in zip(subsampling, chroma.offset(*subsampling), strict=True)
         )
         arguments = values.synthesis_arguments(
-            [level.argument for level in levels], fmt.planes,
+            [_argument(level) for level in levels], fmt.planes,
             width=width, height=height, peak=fmt.peak, across=across, down=down,
         )  # fmt: skip
         blocks = _blocks(levels, adds_masks=adds_masks, hidden=0)
@@ -277,7 +236,7 @@ class Kernels:
         launch = Launch(
             variant=Variant.synthesis(
                 levels[0].raw.dtype,
-                _SAMPLE_TYPES[fmt.float_samples, fmt.bytes_per_sample],
+                sample_type(fmt),
                 fmt.planes,
                 subsampling,
                 blocks,
@@ -301,8 +260,8 @@ class Kernels:
 
         y, residual: [1, C, h, w] channels-last of one shape and type, not the same memory.
         bias: [C] of that type. slopes: [C] of that type, PReLU's instead of 0.2.
-        parts: where there are any, their rows from top to bottom are taken for y, which is written only; like y but for
-            their heights, which are one but for the last, no higher one.
+        parts: where there are any, their rows from top to bottom are taken for y, which is written only; like y except
+            for their heights, which are equal except for the last, which is at most as high.
         """
         _dense(y, "y")
         channels = y.shape[1]
@@ -443,8 +402,8 @@ class Synthesis:
     ) -> None:
         self._launcher = launcher
         self._launch = launch
-        sizes = _plane_sizes(fmt, width, height)
-        self._writers = [_PlaneWriter(fmt, sizes, launch.arguments, field) for field in ("left", "right", "out")]
+        sizes = plane_sizes(fmt, width, height)
+        self._writers = [PlaneWriter(fmt, sizes, launch.arguments, field) for field in ("left", "right", "out")]
 
     def __call__(self, left: Sequence[Tensor], right: Sequence[Tensor], out: Sequence[Tensor]) -> None:
         """left, right, out: `PixelFormat.planes` tensors [h, w] of the format's own type and sizes, rows of any stride;
@@ -455,54 +414,8 @@ class Synthesis:
         self._launcher(self._launch)
 
 
-def _plane_sizes(fmt: PixelFormat, width: int, height: int) -> list[tuple[int, int]]:
-    return [fmt.plane_size(plane, width, height)[::-1] for plane in range(fmt.planes)]
-
-
-class PlacedPlanes(tuple[Tensor, ...]):
-    """Planes of one frame that are kept, and where they are: checked and written out by the first kernel that reads
-    them, for frames of one format and size.
-    """
-
-    places: bytes | None = None
-
-
-class _PlaneWriter:
-    """Writes where a frame's planes are into one field of a kernel's arguments, an array of `values.Plane`."""
-
-    def __init__(
-        self, fmt: PixelFormat, sizes: Sequence[tuple[int, int]], arguments: ctypes.Structure, field: str
-    ) -> None:
-        """sizes: of each plane, (height, width)."""
-        self._format = fmt
-        self._sizes = sizes
-        self._kind = _SAMPLE_TYPES[fmt.float_samples, fmt.bytes_per_sample]
-        self._packing = values.PLANES[len(sizes)]
-        offset = getattr(type(arguments), field).offset
-        self._field = memoryview(arguments).cast("B")[offset : offset + self._packing.size]
-
-    def __call__(self, planes: Sequence[Tensor]) -> None:
-        """Raises ValueError for planes of another number, size, type or layout."""
-        if not isinstance(planes, PlacedPlanes):
-            self._field[:] = self._places(planes)
-            return
-        if planes.places is None:
-            planes.places = self._places(planes)
-        self._field[:] = planes.places
-
-    def _places(self, planes: Sequence[Tensor]) -> bytes:
-        places: list[int] = []
-        for plane, size in zip_longest(planes, self._sizes):
-            if plane is None or plane.shape != size:
-                raise ValueError(f"planes must be {self._sizes}, not {[tuple(each.shape) for each in planes]}")
-            if plane.dtype is not self._kind:
-                raise ValueError(f"planes must be of {self._format.name}'s own type, not {plane.dtype}")
-            places += plane.data_ptr(), values.pitch_of(plane.shape, plane.stride(), plane.itemsize)
-        return self._packing.pack(*places)
-
-
-def _check_level(level: RawLevel, canvas: tuple[int, int], dtype: torch.dtype) -> None:
-    argument = level.argument
+def _check_level(level: Level, canvas: tuple[int, int], dtype: torch.dtype) -> None:
+    argument = _argument(level)
     size = argument.height * level.scale, argument.width * level.scale
     _need(size == canvas, f"a level at scale {level.scale} covers {size}, not the canvas {canvas}")
     _need(level.raw.dtype is dtype, f"a level must be {dtype}, not {level.raw.dtype}")

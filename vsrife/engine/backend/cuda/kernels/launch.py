@@ -73,7 +73,7 @@ PLANES: Final = {count: struct.Struct("@" + count * "PI4x") for count in (1, 3)}
 
 
 class Level(ctypes.Structure):
-    """A block's answer: its first number, its size in pixels, numbers per pixel."""
+    """A block's output: its first number, its size in pixels, numbers per pixel."""
 
     _fields_: ClassVar[_Fields] = [
         ("raw", ctypes.c_void_p),

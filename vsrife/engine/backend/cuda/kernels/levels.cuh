@@ -1,6 +1,6 @@
-// The answers of the blocks so far, read where they lie: no flow exists at the canvas' resolution.
+// The outputs of the blocks so far, read where they lie: no flow exists at the canvas' resolution.
 //
-// From outside: SCALES, the canvas pixels per pixel of each answer, coarse to fine, powers of two; LEVELS, how many;
+// From outside: SCALES, the canvas pixels per pixel of each output, coarse to fine, powers of two; LEVELS, how many;
 // SHUFFLED, whether four neighbours lie together (pixel (2 y + i, 2 x + j) at [y, x, 2 i + j]) or rows are plain;
 // ADDS_MASKS, whether the mask is the sum of the levels' or the last one's; HIDDEN, channels after the mask.
 //
@@ -147,7 +147,7 @@ template <int S, int COUNT, class Take> INLINE void along_run(const Level &level
 #pragma unroll
             for (int point = 0; point < RUN; ++point)
             {
-                // x is a multiple of S: only the point tells between which columns it lies.
+                // x is a multiple of S: only the point determines between which columns it lies.
                 const int shifted = point + S - S / 2;
                 if (S == 1 && column == point)
                     take(point, here);
@@ -164,26 +164,26 @@ template <int S, int COUNT, class Take> INLINE void along_run(const Level &level
     }
 }
 
-// What the levels so far say of one canvas pixel: flow in canvas pixels, mask before the sigmoid, hidden channels.
+// The sum of the levels so far at one canvas pixel: flow in canvas pixels, mask before the sigmoid, hidden channels.
 struct Known
 {
     float channels[KNOWN];
 };
 
-template <int LEVEL, int COUNT> INLINE void add_level(const float (&answer)[COUNT], Known &known)
+template <int LEVEL, int COUNT> INLINE void add_level(const float (&output)[COUNT], Known &known)
 {
     constexpr int used = used_of(LEVEL);
 #pragma unroll
     for (int channel = 0; channel < FLOW; ++channel)
     {
-        const float moved = answer[channel] * scale_of(LEVEL);
+        const float moved = output[channel] * scale_of(LEVEL);
         known.channels[channel] = LEVEL == 0 ? moved : known.channels[channel] + moved;
     }
 #pragma unroll
     for (int channel = FLOW; channel < used; ++channel)
     {
         const bool adds = channel == FLOW && ADDS_MASKS && LEVEL > 0;
-        known.channels[channel] = adds ? known.channels[channel] + answer[channel] : answer[channel];
+        known.channels[channel] = adds ? known.channels[channel] + output[channel] : output[channel];
     }
 }
 
@@ -191,7 +191,7 @@ template <int LEVEL, int COUNT> INLINE void add_level(const float (&answer)[COUN
 template <int LEVEL = 0> INLINE void know_run(const Level *levels, int x, int y, Known (&known)[RUN])
 {
     along_run<scale_of(LEVEL), fetched(used_of(LEVEL))>(
-        levels[LEVEL], x, y, [&](int point, const auto &answer) { add_level<LEVEL>(answer, known[point]); });
+        levels[LEVEL], x, y, [&](int point, const auto &output) { add_level<LEVEL>(output, known[point]); });
     if constexpr (LEVEL + 1 < LEVELS)
         know_run<LEVEL + 1>(levels, x, y, known);
 }

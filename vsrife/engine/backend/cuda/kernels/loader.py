@@ -12,8 +12,9 @@ from typing import Any, Final
 
 import torch
 
-from vsrife.engine.backend.cuda.kernels.kernels import Kernels, new_pair
+from vsrife.engine.backend.cuda.kernels.kernels import Kernels
 from vsrife.engine.backend.cuda.kernels.launch import Launch, Pair
+from vsrife.engine.backend.cuda.kernels.pair import new_pair
 from vsrife.engine.backend.cuda.kernels.variants import Blocks, Variant
 
 __all__ = ["COMPILER_OPTIONS", "Loader", "resolve"]

@@ -1,4 +1,4 @@
-// Integers that tell of two frames: sums over the cells of a signature, and whether a pair stands still.
+// Scene statistics in integers: sums over the cells of a signature, and whether a pair stands still.
 // The definitions are vsrife.scene.scene_change.signature and vsrife.scene.duplicates.is_still, equal to the last integer.
 // From outside: SAMPLE.
 #include "common.cuh"
@@ -12,17 +12,17 @@ INLINE unsigned quantised(float sample)
     return static_cast<unsigned>(rintf(unit * 65535.0f)); // one multiplication and one rounding: nothing to contract
 }
 
-INLINE unsigned quantised(Half sample)
+INLINE unsigned quantised(f16 sample)
 {
     return quantised(widened(sample));
 }
 
-INLINE unsigned quantised(Byte sample)
+INLINE unsigned quantised(u8 sample)
 {
     return sample;
 }
 
-INLINE unsigned quantised(Word sample)
+INLINE unsigned quantised(u16 sample)
 {
     return sample;
 }
@@ -33,7 +33,7 @@ INLINE bool comparable(float left, float right)
     return left >= 0.0f && left <= 1.0f && right >= 0.0f && right <= 1.0f;
 }
 
-INLINE bool comparable(Half left, Half right)
+INLINE bool comparable(f16 left, f16 right)
 {
     return comparable(widened(left), widened(right));
 }
@@ -48,7 +48,7 @@ INLINE unsigned bits_of(float sample)
     return __float_as_uint(sample);
 }
 
-INLINE unsigned bits_of(Half sample)
+INLINE unsigned bits_of(f16 sample)
 {
     return sample.bits;
 }
@@ -62,20 +62,20 @@ struct SumsArguments
 {
     Plane planes[3];
     unsigned weights[3];
-    Wide *sums; // [rows, columns] of cells
+    i64 *sums; // [rows, columns] of cells
     int count, width, height, cell;
 };
 
 // A block of threads sums a cell, so that no sum meets another one in memory.
 KERNEL(signature_sums, THREADS, SumsArguments)
 {
-    SHARED WideUnsigned partial[THREADS];
+    SHARED u64 partial[THREADS];
     const int left = blockIdx.x * a.cell, top = blockIdx.y * a.cell;
     const int right = min(left + a.cell, a.width), bottom = min(top + a.cell, a.height);
     EACH_THREAD
     {
         // A warp reads along a row.
-        WideUnsigned sum = 0;
+        u64 sum = 0;
         for (int plane = 0; plane < a.count; ++plane)
             for (int y = top + threadIdx.x / 32; y < bottom; y += THREADS / 32)
                 for (int x = left + threadIdx.x % 32; x < right; x += 32)
@@ -90,7 +90,7 @@ KERNEL(signature_sums, THREADS, SumsArguments)
         BARRIER
     }
     EACH_THREAD if (threadIdx.x == 0)
-        a.sums[blockIdx.y * static_cast<size_t>(gridDim.x) + blockIdx.x] = static_cast<Wide>(partial[0]);
+        a.sums[blockIdx.y * static_cast<size_t>(gridDim.x) + blockIdx.x] = static_cast<i64>(partial[0]);
 }
 
 constexpr int BLOCK = 8;
@@ -99,7 +99,7 @@ struct StillArguments
 {
     Plane left[3], right[3];
     int width[3], height[3];
-    WideUnsigned limits[3][4]; // largest sum of a whole block, one cut at the right, at the bottom, at both
+    u64 limits[3][4]; // largest sum of a whole block, one cut at the right, at the bottom, at both
     int *moved;                // becomes 1 if a block of any plane exceeds its limit
 };
 
@@ -107,13 +107,13 @@ struct StillArguments
 // columns of a block. Rows are read whole, and all of a thread's reads are independent.
 KERNEL(still, THREADS, StillArguments)
 {
-    SHARED WideUnsigned columns[THREADS];
+    SHARED u64 columns[THREADS];
     const int plane = blockIdx.z, left = blockIdx.x * THREADS, top = blockIdx.y * BLOCK;
     const int width = a.width[plane], height = a.height[plane];
     EACH_THREAD
     {
         const int x = left + threadIdx.x;
-        WideUnsigned sum = 0;
+        u64 sum = 0;
         bool apart = false;
 #pragma unroll
         for (int row = 0; row < BLOCK; ++row)
@@ -137,7 +137,7 @@ KERNEL(still, THREADS, StillArguments)
         const int x = left + threadIdx.x * BLOCK;
         if (threadIdx.x >= THREADS / BLOCK || x >= width || top >= height)
             continue;
-        WideUnsigned sum = 0;
+        u64 sum = 0;
         for (int column = 0; column < BLOCK; ++column)
             sum += columns[threadIdx.x * BLOCK + column];
         const int cut = (x + BLOCK > width ? 1 : 0) + (top + BLOCK > height ? 2 : 0);

@@ -47,7 +47,7 @@ struct Sampler
 
     INLINE Sampler(int x, int y, float flow_x, float flow_y, int width, int height)
     {
-        const Step step_x = step_of(flow_x), step_y = step_of(flow_y);
+        const SplitOffset step_x = split_offset(flow_x), step_y = split_offset(flow_y);
         left = clamped(x + step_x.whole, width - 1);
         right = clamped(x + step_x.whole + 1, width - 1);
         upper = clamped(y + step_y.whole, height - 1);
@@ -73,7 +73,7 @@ INLINE void rounded(float value, float, float &sample)
     sample = value;
 }
 
-INLINE void rounded(float value, float, Half &sample)
+INLINE void rounded(float value, float, f16 &sample)
 {
     sample.bits = static_cast<unsigned short>(narrow(sample, value, 0.0f));
 }

@@ -24,13 +24,13 @@ KERNELS: Final = {
 }
 """Every source with its kernels."""
 
-NUMBERS: Final = {torch.float16: "Half", torch.bfloat16: "Brain", torch.float32: "float"}
+NUMBERS: Final = {torch.float16: "f16", torch.bfloat16: "bf16", torch.float32: "float"}
 """What a network computes in, as the sources name it."""
 
 SAMPLES: Final = {
-    torch.uint8: "Byte",
-    torch.uint16: "Word",
-    torch.float16: "Half",
+    torch.uint8: "u8",
+    torch.uint16: "u16",
+    torch.float16: "f16",
     torch.float32: "float",
 }
 """What a plane holds, as the sources name it."""
@@ -41,12 +41,12 @@ _INCLUDE: Final = re.compile(r'^#include "(\w+\.cuh)"\n', re.MULTILINE)
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Blocks:
-    """How the answers of a network's blocks look to those who read them.
+    """The layout of the outputs of a network's blocks.
 
-    scales: canvas pixels per pixel of each answer, coarse to fine, powers of two; none before the first block.
-    shuffled: whether an answer's channels hold four pixels (groups C and later) or one.
-    adds_masks: whether the mask so far is the sum of the answers' (groups A to D) or the last one's.
-    hidden: channels that the last of these answers hands on, 0 or 8.
+    scales: canvas pixels per pixel of each output, coarse to fine, powers of two; none before the first block.
+    shuffled: whether an output's channels hold four pixels (groups C and later) or one.
+    adds_masks: whether the mask so far is the sum of the outputs' (groups A to D) or the last one's.
+    hidden: channels that the last of these outputs hands on, 0 or 8.
     """
 
     scales: tuple[int, ...]
@@ -61,7 +61,7 @@ class Blocks:
 
     @property
     def defines(self) -> dict[str, object]:
-        """What `levels.cuh` wants to know."""
+        """The macros that `levels.cuh` needs."""
         return {
             "LEVELS": len(self.scales),
             "SCALES": ",".join(map(str, self.scales)),
@@ -76,7 +76,7 @@ class Variant:
     """One way to compile one source. defines: macros and their values, which the text that is compiled begins with.
 
     They are no options of the compiler: cupy compiles an empty file for each set of options that it has not met.
-    The methods that make variants are asked at every launch, and remember their answers.
+    The methods that make variants are called at every launch, and remember their results.
     """
 
     source: str

@@ -4,9 +4,9 @@ import pytest
 import torch
 
 from tests.network.small import ARCHITECTURES, ENSEMBLE, OWN, frames, infer, network
-from vsrife.engine import estimator as estimator_module
+from vsrife.engine import block_estimator as estimator_module
 from vsrife.engine import layers, winograd
-from vsrife.engine.estimator import Estimator
+from vsrife.engine.block_estimator import BlockEstimator
 from vsrife.engine.networks import Network
 
 CPU = torch.device("cpu")
@@ -22,7 +22,9 @@ def found(name, height, width, t=0.5, *, motion=1.0, batch=None, **options):
     scale, ensemble = options.pop("scale", 1.0), options.pop("ensemble", False)
     plain = infer(network(name, motion=motion), left, right, t, scale=scale, ensemble=ensemble)
     with torch.inference_mode():
-        estimator = Estimator(prepared(name, motion=motion), (height, width), scale=scale, ensemble=ensemble, **options)
+        estimator = BlockEstimator(
+            prepared(name, motion=motion), (height, width), scale=scale, ensemble=ensemble, **options
+        )
         fast = estimator.field(estimator.pack(left), estimator.pack(right), t).motion
     return plain, fast
 
@@ -132,7 +134,7 @@ def test_packed_source_holds_the_frame_and_its_features(name, by_torch, monkeypa
     left, _ = frames(64, 192)
     net = prepared(name)
     with torch.inference_mode():
-        packed = Estimator(net, (64, 192)).pack(left)
+        packed = BlockEstimator(net, (64, 192)).pack(left)
         features = net.module.encode(left)
     assert packed.shape == (1, 3 + features.shape[1], 64, 192)
     assert packed.is_contiguous(memory_format=torch.channels_last)
@@ -145,7 +147,7 @@ def test_bfloat16_stays_near():
     left, right = frames(128, 192)
     plain = infer(network("J"), left, right)
     with torch.inference_mode():
-        estimator = Estimator(prepared("J", dtype=torch.bfloat16), (128, 192))
+        estimator = BlockEstimator(prepared("J", dtype=torch.bfloat16), (128, 192))
         half = estimator.field(estimator.pack(left), estimator.pack(right), 0.5).motion
     assert half.flow.dtype is torch.float32
     assert (plain.flow - half.flow).abs().mean() < 0.05 * plain.flow.abs().mean()

@@ -73,7 +73,7 @@ def first_frame(clip: vs.VideoNode, **call: Any) -> float:
     began = time.perf_counter()
     with vsrife.RIFE(clip, 2, sc_threshold=NO_CUTS, **call).get_frame(1) as frame:
         kind = str(frame.props["RifeKind"])
-        if kind != "new":
+        if kind != "interpolated":
             raise RifeError(f"the first frame in between is a copy ({kind}), not a new one")
     return time.perf_counter() - began
 
@@ -96,7 +96,7 @@ def new_frames_a_second(
         if n == 2 * in_flight - 1:
             began = time.perf_counter()
         elif n >= 2 * in_flight:
-            made += frame.props["RifeKind"] == "new"
+            made += frame.props["RifeKind"] == "interpolated"
     finish()
     seconds = time.perf_counter() - began
     if made == 0:

@@ -1,6 +1,6 @@
 """What needs a process of its own: the memory of one thing alone, and a cold start.
 
-Run as `python -m vsrife.bench.child TASK`, TASK being what `ask` was given, as JSON; it writes its answer as one
+Run as `python -m vsrife.bench.worker TASK`, TASK being what `ask` was given, as JSON; it writes its answer as one
 line of JSON. What a cold start does not need is imported late.
 """
 
@@ -39,7 +39,7 @@ def ask(what: str, **facts: object) -> dict[str, Any]:
     # The package that runs here, also where the current folder holds another `vsrife`.
     home = str(Path(vsrife.__file__).resolve().parents[1])
     paths = os.pathsep.join(filter(None, (home, os.environ.get("PYTHONPATH"))))
-    command = [sys.executable, "-P", "-m", "vsrife.bench.child", json.dumps({"what": what} | facts)]
+    command = [sys.executable, "-P", "-m", "vsrife.bench.worker", json.dumps({"what": what} | facts)]
     with tempfile.TemporaryFile("w+") as complaints:
         began = time.perf_counter()
         with subprocess.Popen(
@@ -78,9 +78,11 @@ def main() -> int:
 
 def _start(*, model: str, device: str, precision: str, frames: str) -> dict[str, Any]:
     """The first new frame of a clip, in a process that has done nothing before. frames: what `whole.save` wrote."""
-    from vsrife.bench import whole
+    from vsrife.bench import end_to_end
 
-    whole.first_frame(whole.looped(whole.load(Path(frames)), 2), model=model, device=device, precision=precision)
+    end_to_end.first_frame(
+        end_to_end.looped(end_to_end.load(Path(frames)), 2), model=model, device=device, precision=precision
+    )
     return {}
 
 
@@ -95,7 +97,7 @@ def _memory(
     import torch
 
     from vsrife.bench import engine
-    from vsrife.bench.scenery import moving_frames
+    from vsrife.bench.synthetic_input import moving_frames
     from vsrife.engine.device import PRECISIONS
     from vsrife.engine.transfer import host
 

@@ -10,12 +10,12 @@ import torch
 from torch import Tensor, nn
 
 from vsrife.errors import ArgumentError
-from vsrife.network.flow_and_mask import Motion, merged
+from vsrife.network.flow_and_mask import FlowAndMask, merged
 from vsrife.network.frames import check_canvas, check_scale, limited
-from vsrife.network.legacy.architecture import HDArchitecture, PaperArchitecture
-from vsrife.network.legacy.bisection import halvings
+from vsrife.network.legacy.architecture import PaperArchitecture, V3Architecture
+from vsrife.network.legacy.bisection import bisections
 
-__all__ = ["MIDDLE", "PairNetwork", "Prediction", "refined", "turned"]
+__all__ = ["MIDDLE", "LegacyNetwork", "Prediction", "refined", "turned"]
 
 MIDDLE = 0.5
 
@@ -29,12 +29,12 @@ class Prediction:
         the network has no refine step.
     """
 
-    motion: Motion
+    motion: FlowAndMask
     residual: Tensor | None = None
 
     def turned(self) -> Self:
         """The same prediction for both frames turned by 180 degrees (flipped both ways)."""
-        motion = Motion(flow=-turned(self.motion.flow), mask=turned(self.motion.mask))
+        motion = FlowAndMask(flow=-turned(self.motion.flow), mask=turned(self.motion.mask))
         return type(self)(motion=motion, residual=None if self.residual is None else turned(self.residual))
 
 
@@ -48,7 +48,7 @@ def refined(picture: Tensor, residual: Tensor | None) -> Tensor:
     return picture if residual is None else (picture + residual).clamp(0.0, 1.0)
 
 
-class PairNetwork(nn.Module, ABC):
+class LegacyNetwork(nn.Module, ABC):
     """A network that is given both frames whole: nothing of one frame can be computed ahead of the pair.
 
     Frames are float32 [N, 3, H, W] RGB, limited to 0..1 here, on a canvas whose H and W are multiples of
@@ -56,11 +56,11 @@ class PairNetwork(nn.Module, ABC):
     of the weights; flow, mask, residual and every sample are float32.
 
     architecture: the numbers it was built from.
-    any_time: whether `interpolate` takes any time; else only 0.5, and other times come by `halvings`.
+    any_time: whether `interpolate` takes any time; else only 0.5, and other times come by `bisections`.
     ensemble_refused: None where ``ensemble=True`` is taken, else why not, as the end of a sentence.
     """
 
-    architecture: PaperArchitecture | HDArchitecture
+    architecture: PaperArchitecture | V3Architecture
     any_time: bool = False
     ensemble_refused: str | None = None
 
@@ -115,12 +115,12 @@ class PairNetwork(nn.Module, ABC):
     ) -> Tensor:
         """The frame at any time 0 < t < 1, as `picture` gives it.
 
-        A network that knows the middle alone makes every frame of `halvings` and answers with the last.
+        A network that knows the middle alone makes every frame of `bisections` and answers with the last.
         """
         if self.any_time:
             return self.picture(left, right, self.interpolate(left, right, float(t), scale=scale, ensemble=ensemble))
         frames = {Fraction(0): left, Fraction(1): right}
-        runs = halvings(t)
+        runs = bisections(t)
         for run in runs:
             pair = frames[run.low], frames[run.high]
             frames[run.middle] = self.picture(*pair, self.interpolate(*pair, scale=scale, ensemble=ensemble))

@@ -1,28 +1,26 @@
 """The motion between two sources: a network's blocks, coarse to fine, each reading only what it needs.
 
-The same answer as `IFNet.forward`, which defines it, within float rounding. What differs is how: nothing is computed at
-a resolution that nobody reads, the convolutions are those of `convolutions`, and the finest tensors exist a band of
+The same output as `IFNet.forward`, which defines it, within float rounding. What differs is how: nothing is computed at
+a resolution that no step reads, the convolutions are those of `convolutions`, and the finest tensors exist a band of
 rows at a time.
 """
 
 from collections.abc import Iterator, Sequence
-from functools import cached_property
-from typing import Any, Protocol, override
+from typing import Protocol, override
 
 import torch
 from torch import Tensor
 
 from vsrife.engine.backend import sampling
-from vsrife.engine.backend.sampling import FLOW, Level
-from vsrife.engine.backend.synthesis import Part
+from vsrife.engine.backend.level import FLOW, MASK, Level, upsampled
 from vsrife.engine.convolutions import HALO, Block
+from vsrife.engine.field import Field
+from vsrife.engine.motion_estimator import MotionEstimator
 from vsrife.engine.networks import BlockNetwork
-from vsrife.engine.packing import Packing
-from vsrife.engine.picture import Layer
-from vsrife.network.flow_and_mask import Motion
+from vsrife.network.flow_and_mask import FlowAndMask
 from vsrife.network.ifnet import LARGE_MOTION
 
-__all__ = ["Estimator", "Field", "Gather", "Sampler"]
+__all__ = ["BlockEstimator", "Gather", "Sampler"]
 
 
 class Gather(Protocol):
@@ -57,73 +55,14 @@ class Sampler(Protocol):
         """
 
 
-class Field:
-    """The motion of one new frame: as the blocks answered it, one level for each, or at the canvas' size already.
-
-    adds_masks: whether the mask is the sum of the levels' or the last one's.
-    kept: what readers of the levels keep as long as their memory is the same, by keys of their own.
-    """
-
-    def __init__(
-        self,
-        levels: Sequence[Level],
-        *,
-        adds_masks: bool,
-        band: int,
-        motion: Motion | None = None,
-        before: Tensor | None = None,
-    ) -> None:
-        """band: pixels that `motion` makes at a time, where it is not given. before: see `sampling.motion_of`."""
-        self._levels = levels
-        self._renewed = False
-        self.adds_masks = adds_masks
-        self.kept: dict[object, Any] = {}
-        self._band = band
-        self._motion = motion
-        self._before = before
-
-    def parts(self, layer: Layer) -> tuple[Part, ...]:  # noqa: ARG002 - for networks that draw
-        """The pictures whose mean is the frame, for planes like those of ``layer``: here one."""
-        return (Part(motion=self.motion),)
-
-    @property
-    def undrawn(self) -> "Field":
-        """The same without what the network draws, for planes that are no colour."""
-        return self
-
-    @cached_property
-    def levels(self) -> Sequence[Level]:
-        """Coarse to fine; empty where only `motion` is there."""
-        return [level.of(level.raw) for level in self._levels] if self._renewed else self._levels
-
-    @property
-    def has_levels(self) -> bool:
-        """Whether there are any."""
-        return bool(self._levels)
-
-    def fresh(self) -> "Field":
-        """The same levels, in the same memory, with nothing derived from what lies there yet."""
-        field = Field(self._levels, adds_masks=self.adds_masks, band=self._band)
-        field.kept = self.kept
-        field._renewed = True  # its levels are made when they are asked for; the kernels read their memory alone
-        return field
-
-    @cached_property
-    def motion(self) -> Motion:
-        """Flow and mask at every pixel of the canvas."""
-        if self._motion is not None:
-            return self._motion
-        return sampling.motion_of(self.levels, adds_masks=self.adds_masks, band=self._band, before=self._before)
-
-
-class Estimator(Packing):
+class BlockEstimator(MotionEstimator):
     """A 4.x network for canvases of one size. Any number of threads may use it at once.
 
     canvas: (height, width), multiples of `IFNet.modulus(scale)`.
     band: pixels of a block's input that exist at a time.
-    ensemble: whether each block also answers the pair in reverse, and the mean of both counts.
+    ensemble: whether each block also estimates the pair in reverse, and the mean of both counts.
     strips: pieces that a block's picture is cut into where it is too large to be worked on whole. They overlap by as
-        much as the convolutions reach, so the answer stays the same but for rounding.
+        much as the convolutions reach, so the output stays the same except for rounding.
     """
 
     def __init__(
@@ -148,16 +87,18 @@ class Estimator(Packing):
         self._reductions = [each / scale for each in self._architecture.scales]
 
     @property
-    def plain(self) -> bool:
-        """Whether motion is found as vsrife.network defines it: above a scale of 1 the finest blocks would see more
-        pixels than there are, which is too rare to be worth a fast way.
+    def uses_reference(self) -> bool:
+        """Whether the network runs as vsrife.network defines it: a user's scale above 1 enlarges the input of the
+        finest blocks, which is too rare to be worth a fast path.
         """
         return min(self._reductions) < 1
 
     @property
     def capturable(self) -> bool:
-        """Whether the same launches answer every pair: not where the data decide whether there is a second start."""
-        return not (self.plain or self._architecture.reruns)
+        """Whether every pair takes the same launches, so that a CUDA graph can replay them. Networks of group A start a
+        second time where the motion is large.
+        """
+        return not (self.uses_reference or self._architecture.reruns)
 
     @property
     def key(self) -> tuple[object, ...]:
@@ -166,43 +107,46 @@ class Estimator(Packing):
 
     @override
     def encoded(self, packed: Tensor) -> Tensor:
-        """See Packing."""
         return packed if self.network.encoder is None else self.network.encoder(packed)
 
+    @override
     def field(self, left: Tensor, right: Tensor, time: float, sampler: Sampler = sampling.Gather) -> Field:
         """The motion of the frame at ``time``, 0 < time < 1, between two packed sources.
 
-        sampler: how blocks read; not used where the estimator is `plain`.
+        sampler: how blocks read; not used where `uses_reference`.
         """
-        if self.plain:
+        if self.uses_reference:
             return Field(
-                (), adds_masks=self._architecture.adds_masks, band=self._band, motion=self._defined(left, right, time)
+                (),
+                adds_masks=self._architecture.adds_masks,
+                band=self._band,
+                motion=self._reference_motion(left, right, time),
             )
         run = _Run(self.network, self.canvas, sampler, band=self._band, strips=self._strips)
         reductions = [int(each) for each in self._reductions]
         levels: list[Level] = []
         before = None
         for index in range(len(reductions)):
-            level = run.answer(index, reductions, left, right, time, levels)
+            level = run.output(index, reductions, left, right, time, levels)
             if index == 1 and self._architecture.reruns and _moves_far(level):
                 # As in IFNet.forward: once more from the start, without the swapped pair.
                 reductions = [2 * each for each in reductions]
-                levels = [run.answer(0, reductions, left, right, time, [])]
-                level = run.answer(1, reductions, left, right, time, levels)
+                levels = [run.output(0, reductions, left, right, time, [])]
+                level = run.output(1, reductions, left, right, time, levels)
             before = run.total
             if self.ensemble:
                 seen = [each.mirrored() for each in levels]
-                other = run.answer(index, reductions, right, left, 1.0 - time, seen, swapped=True)
+                other = run.output(index, reductions, right, left, 1.0 - time, seen, swapped=True)
                 level = level.mean(other.mirrored())
             levels.append(level)
         return Field(levels, adds_masks=self._architecture.adds_masks, band=self._band, before=before)
 
-    def _defined(self, left: Tensor, right: Tensor, time: float) -> Motion:
+    def _reference_motion(self, left: Tensor, right: Tensor, time: float) -> FlowAndMask:
         """The motion as vsrife.network finds it."""
         count = self._architecture.features
         frames = [source[:, :3].float() for source in (left, right)]
         features = [source[:, 3 : 3 + count] if count else None for source in (left, right)]
-        motion: Motion = self.network.module(*frames, *features, time, scale=self._scale, ensemble=self.ensemble)
+        motion: FlowAndMask = self.network.module(*frames, *features, time, scale=self._scale, ensemble=self.ensemble)
         return motion
 
 
@@ -224,7 +168,7 @@ class _Run:
         self._band = band
         self._strips = strips
 
-    def answer(
+    def output(
         self,
         index: int,
         reductions: Sequence[int],
@@ -245,14 +189,14 @@ class _Run:
         self.total = gather.total
         last = index == len(reductions) - 1
         return Level(
-            pieces[0] if len(pieces) == 1 else torch.cat(pieces, 2),
+            raw=pieces[0] if len(pieces) == 1 else torch.cat(pieces, 2),
             side=self._network.blocks[index].side,
-            channels=sampling.MASK + (0 if last else self._architecture.hidden),
-            scale=scale * self._architecture.answer_scale,
+            channels=MASK + (0 if last else self._architecture.hidden),
+            scale=scale * self._architecture.output_scale,
         )
 
     def _strip(self, index: int, gather: Gather, rows: slice, height: int, width: int) -> Tensor:
-        """The raw answer of a block for some of its rows, worked out with as many beside them as count."""
+        """The raw output of a block for some of its rows, worked out with as many beside them as count."""
         block = self._network.blocks[index]
         top, bottom = max(0, rows.start - HALO), min(height, rows.stop + HALO)
         raw = block.rest(self._first_layer(block, gather, index, slice(top, bottom), width))
@@ -289,5 +233,5 @@ def _cuts(height: int, pieces: int) -> list[tuple[int, int]]:
 
 def _moves_far(level: Level) -> bool:
     """Whether both frames move by more than group A's first start can follow, anywhere."""
-    flow = sampling.upsampled(level.planes[:, :FLOW], level.scale).abs() * level.scale
+    flow = upsampled(level.planes[:, :FLOW], level.scale).abs() * level.scale
     return bool(torch.minimum(flow[:, :2].amax(), flow[:, 2:].amax()) > LARGE_MOTION)

@@ -5,7 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from vsrife.engine.cache import Cache
+from vsrife.cache import Cache
 
 
 def test_value_is_computed_once_and_kept():

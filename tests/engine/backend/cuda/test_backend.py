@@ -8,9 +8,11 @@ import vapoursynth as vs
 from tests.engine.backend.cuda.kernels.conftest import host, kernels
 from tests.engine.backend.cuda.kernels.inputs import gray, planes_of, rgb, yuv
 from tests.plugin.clips import scene, textured
-from vsrife.engine.backend.cuda.scene_statistics import FusedMeasures, measures_on
+from vsrife.engine.backend.cuda.backend import CudaBackend
+from vsrife.engine.backend.resolve import resolve_backend
+from vsrife.engine.backend.torch_backend import TORCH
 from vsrife.formats.pixel_format import Family
-from vsrife.plugin import scenes
+from vsrife.plugin import scene_frames
 from vsrife.scene.duplicates import is_still
 from vsrife.scene.signature import signature
 
@@ -24,7 +26,7 @@ SIZES = [(4, 4), (36, 18), (132, 68), (388, 44), (20, 700)]
 
 @pytest.fixture
 def measures(kernels):
-    return FusedMeasures(kernels)
+    return CudaBackend(kernels)
 
 
 @pytest.mark.parametrize("size", SIZES)
@@ -67,7 +69,7 @@ def test_floats_out_of_range_must_be_identical(measures, dtype):
         one, other = left.clone(), left.clone()
         one[-1, -1], other[-1, -1] = before, after
         for pair in ((one, one.clone()), (one, other), (other, one)):
-            verdicts = [is_still([pair[0]], [pair[1]], 32, 60.0, way) for way in (None, measures)]
+            verdicts = [is_still([pair[0]], [pair[1]], 32, 60.0, way) for way in (TORCH, measures)]
             assert verdicts[0] is verdicts[1]
 
 
@@ -85,11 +87,13 @@ def test_a_clip_s_cuts_and_still_pairs(measures, average_model, monkeypatch, for
         ]
 
     plain, devices = said(), []
-    monkeypatch.setattr(scenes, "measures_on", lambda device: devices.append(device) or measures)
+    monkeypatch.setattr(scene_frames, "resolve_backend", lambda device: devices.append(device) or (measures, ""))
     assert said() == plain
-    assert {"cut", "still", "new"} < {each["RifeKind"] for each in plain}
+    assert {"scenechange", "duplicate", "interpolated"} < {each["RifeKind"] for each in plain}
     assert len(devices) > len(clip)
 
 
-def test_a_cpu_has_none():
-    assert measures_on(torch.device("cpu")) is None
+def test_a_cpu_has_the_torch_backend_and_a_reason():
+    backend, reason = resolve_backend(torch.device("cpu"))
+    assert backend is TORCH
+    assert reason == "kernels are for NVIDIA GPUs, not for cpu of this torch"

@@ -1,6 +1,6 @@
 """VapourSynth's frames as the pictures that the engine works on: views of their memory, and what the samples mean.
 
-`HostReader` reads frames in host memory, `ResidentReader` frames on the GPU; whoever uses one need not know which.
+`HostReader` reads frames in host memory, `GpuReader` frames on the GPU; whoever uses one need not know which.
 """
 
 import functools
@@ -18,11 +18,11 @@ from vsrife.formats import agreement, colour
 from vsrife.formats.agreement import Difference
 from vsrife.formats.colour import Colour, ColourOverrides, Stated
 from vsrife.formats.pixel_format import Family, PixelFormat
-from vsrife.plugin.gpu.bridge import Exchange
-from vsrife.plugin.gpu.vulkan import Gpu, Source
+from vsrife.plugin.gpu.bridge import VulkanCudaBridge
+from vsrife.plugin.gpu.vulkan import Gpu, GpuSourceFrame
 from vsrife.plugin.vsapi import Core, Frame
 
-__all__ = ["ALPHA", "HostReader", "Planes", "Reader", "ResidentReader", "format_of"]
+__all__ = ["ALPHA", "GpuReader", "HostReader", "PlaneViews", "Reader", "format_of"]
 
 ALPHA = "_Alpha"
 
@@ -38,9 +38,9 @@ def format_of(fields: Any) -> PixelFormat:
     )
 
 
-type _ColourTags = tuple[tuple[str, int], ...]
+type _ColourProps = tuple[tuple[str, int], ...]
 
-type Planes = Sequence[Tensor]
+type PlaneViews = Sequence[Tensor]
 """What a frame is measured by, on any device."""
 
 
@@ -60,15 +60,15 @@ class Reader(ABC):
 
         # Most frames of a clip have the same properties.
         @functools.lru_cache(maxsize=64)
-        def stated_by(left: _ColourTags, right: _ColourTags) -> tuple[Stated, Stated]:
+        def stated_by(left: _ColourProps, right: _ColourProps) -> tuple[Stated, Stated]:
             return Stated.by(dict(left), fmt, overrides), Stated.by(dict(right), fmt, overrides)
 
         @functools.lru_cache(maxsize=64)
-        def differences(left: _ColourTags, right: _ColourTags) -> tuple[Difference, ...]:
+        def differences(left: _ColourProps, right: _ColourProps) -> tuple[Difference, ...]:
             return agreement.differences(*stated_by(left, right), fmt)
 
         @functools.lru_cache(maxsize=64)
-        def joined(left: _ColourTags, right: _ColourTags) -> Colour:
+        def joined(left: _ColourProps, right: _ColourProps) -> Colour:
             return agreement.joined(*stated_by(left, right)).colour(fmt, width, height)
 
         self._differences, self._colour = differences, joined
@@ -78,7 +78,7 @@ class Reader(ABC):
         that a frame between them can be made; a line of the log says what does not. Raises RifeError for a property
         that is not taken.
         """
-        different = self._differences(left.tags.colour, right.tags.colour)
+        different = self._differences(left.source_props.colour, right.source_props.colour)
         if different:
             said = ", ".join(f"{each.prop} is {each.left} and {each.right}" for each in different)
             overrides = ", ".join(each.override for each in different)
@@ -94,13 +94,13 @@ class Reader(ABC):
         """The requested frames of the clip, by index; their references are given back at the end."""
 
     @abstractmethod
-    def looking_at(self, *frames: Frame) -> AbstractContextManager[tuple[Planes, ...]]:
-        """Planes of what `sources` gave, to be measured inside the context, with results on the host when it ends."""
+    def map_planes(self, *frames: Frame) -> AbstractContextManager[tuple[PlaneViews, ...]]:
+        """Views of the planes of frames from `sources`, inside the context. At its end all work on them is finished."""
 
     @abstractmethod
-    def looking_at_alphas(
+    def map_alpha_planes(
         self, *frames: Frame
-    ) -> AbstractContextManager[tuple[tuple[Planes, ...], PixelFormat] | None]:
+    ) -> AbstractContextManager[tuple[tuple[PlaneViews, ...], PixelFormat] | None]:
         """The same of the frames' alphas, with their format; None where they do not count."""
 
     @abstractmethod
@@ -118,7 +118,13 @@ class Reader(ABC):
 
     def _picture(self, number: int, layer: Layer, alpha: Layer | None = None, *, see_through: bool = False) -> Picture:
         width, height = self._size
-        return Picture(number=number, width=width, height=height, layer=layer, alpha=alpha, see_through=see_through)
+        return Picture(
+            number=number,
+            width=width,
+            height=height,
+            layers=(layer,) if alpha is None else (layer, alpha),
+            see_through=see_through,
+        )
 
 
 class HostReader(Reader):
@@ -133,12 +139,12 @@ class HostReader(Reader):
         return self._core.frames(node, indices, context)
 
     @override
-    def looking_at(self, *frames: Frame) -> AbstractContextManager[tuple[Planes, ...]]:
+    def map_planes(self, *frames: Frame) -> AbstractContextManager[tuple[PlaneViews, ...]]:
         return nullcontext(tuple(HostPlanes(self._layout, frame.planes) for frame in frames))
 
     @override
     @contextmanager
-    def looking_at_alphas(self, *frames: Frame) -> Iterator[tuple[tuple[Planes, ...], PixelFormat] | None]:
+    def map_alpha_planes(self, *frames: Frame) -> Iterator[tuple[tuple[PlaneViews, ...], PixelFormat] | None]:
         with self._alphas(*frames) as alphas:
             there = [alpha for alpha in alphas if alpha is not None]
             fmt = format_of(there[0].format) if there else None
@@ -149,10 +155,10 @@ class HostReader(Reader):
         made = like.blank_like()
         made_alpha: Frame | None = None
         try:
-            with self._alphas(left, right) if left.tags.alpha else _NO_ALPHAS as (left_alpha, right_alpha):
+            with self._alphas(left, right) if left.source_props.has_alpha else _NO_ALPHAS as (left_alpha, right_alpha):
                 if left_alpha is not None:
                     made_alpha = left_alpha.blank_like()
-                meaning = self._colour(left.tags.colour, right.tags.colour)
+                meaning = self._colour(left.source_props.colour, right.source_props.colour)
                 through = any(self._lets_through(alpha) for alpha in (left_alpha, right_alpha) if alpha is not None)
                 draw(
                     self._read(number, left, left_alpha, meaning, through),
@@ -212,13 +218,13 @@ class HostReader(Reader):
     def _alpha_layer(self, alpha: Frame, *, write: bool) -> Layer:
         fmt = format_of(alpha.format)
         full = colour.colour_of({}, fmt, *self._size, ColourOverrides(range=colour.Range.FULL))
-        return Layer(format=fmt, colour=full, views=self._alpha_planes(alpha, fmt, write=write))
+        return Layer(format=fmt, colour=full, views=self._alpha_planes(alpha, fmt, write=write), is_alpha=True)
 
     def _alpha_planes(self, alpha: Frame, fmt: PixelFormat, *, write: bool = False) -> HostPlanes:
         return HostPlanes(layout_of(fmt, *self._size), alpha.writable_planes if write else alpha.planes)
 
 
-class ResidentReader(Reader):
+class GpuReader(Reader):
     """Frames on the GPU. Their alpha is not looked at: VapourSynth hands no frame inside of a property over."""
 
     def __init__(
@@ -230,11 +236,11 @@ class ResidentReader(Reader):
         overrides: ColourOverrides,
         *,
         gpu: Gpu,
-        exchange: Exchange,
+        bridge: VulkanCudaBridge,
     ) -> None:
         super().__init__(core, fmt, width, height, overrides)
         self._gpu = gpu
-        self._exchange = exchange
+        self._bridge = bridge
 
     @override
     def sources(self, node: Any, indices: Iterable[int], context: Any) -> AbstractContextManager[Mapping[int, Frame]]:
@@ -242,33 +248,33 @@ class ResidentReader(Reader):
 
     @override
     @contextmanager
-    def looking_at(self, *frames: Frame) -> Iterator[tuple[Planes, ...]]:
-        with self._exchange.look() as loan:
-            looks = tuple(loan.read(_handed_over(frame), self.format) for frame in frames)
-            loan.begin()
+    def map_planes(self, *frames: Frame) -> Iterator[tuple[PlaneViews, ...]]:
+        with self._bridge.lease_for_measuring() as lease:
+            looks = tuple(lease.read(_exportable(frame), self.format) for frame in frames)
+            lease.begin()
             yield looks
 
     @override
-    def looking_at_alphas(self, *frames: Frame) -> AbstractContextManager[None]:
+    def map_alpha_planes(self, *frames: Frame) -> AbstractContextManager[None]:
         return nullcontext()
 
     @override
     def make(self, number: int, left: Frame, second: int, right: Frame, draw: Draw, *, like: Frame) -> Frame:
-        if left.tags.alpha:
+        if left.source_props.has_alpha:
             self._core.inform_once(
                 "RIFE: the alpha of frames on the GPU is not interpolated, new frames keep the left one's; pass "
                 "clip.std.GPUDownload(), or interpolate clip.std.PropToClip() by itself"
             )
         made = self._gpu.blank_like(like)
         try:
-            with self._exchange.loan() as loan:
-                meaning = self._colour(left.tags.colour, right.tags.colour)
+            with self._bridge.lease() as lease:
+                meaning = self._colour(left.source_props.colour, right.source_props.colour)
                 first, other, into = (
-                    Layer(format=self.format, colour=meaning, views=views, loan=loan)
+                    Layer(format=self.format, colour=meaning, views=views, loan=lease)
                     for views in (
-                        loan.read(_handed_over(left), self.format),
-                        loan.read(_handed_over(right), self.format),
-                        loan.write(made, self.format),
+                        lease.read(_exportable(left), self.format),
+                        lease.read(_exportable(right), self.format),
+                        lease.write(made, self.format),
                     )
                 )
                 draw(self._picture(number, first), self._picture(second, other), self._picture(number, into))
@@ -280,9 +286,9 @@ class ResidentReader(Reader):
     @override
     def close(self) -> None:
         """Wait until the GPU is done with this clip's frames, and give them and their memory back."""
-        self._exchange.close()
+        self._bridge.close()
 
 
-def _handed_over(frame: Frame) -> Frame:
-    assert isinstance(frame, Source)
-    return frame.handed_over()
+def _exportable(frame: Frame) -> Frame:
+    assert isinstance(frame, GpuSourceFrame)
+    return frame.exportable()

@@ -14,22 +14,13 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.nn import functional
 
-from vsrife.network import Architecture, Head, IFNet, Trunk
+from vsrife.network.architecture import Architecture
+from vsrife.network.families import architecture_4x
+from vsrife.network.ifnet import IFNet
 
 __all__ = ["ARCHITECTURES", "moving_frames", "save_seeded", "seeded_network"]
 
-ARCHITECTURES: Final = {
-    "4.26": Architecture(
-        widths=(192, 128, 96, 64, 32),
-        scales=(16, 8, 4, 2, 1),
-        trunk=Trunk.RESIDUAL,
-        outputs=52,
-        head=Head.CLAMPED,
-        head_width=16,
-        features=4,
-    ),
-    "4.6": Architecture(widths=(192, 128, 96, 64), scales=(8, 4, 2, 1), trunk=Trunk.RESIDUAL, outputs=24),
-}
+ARCHITECTURES: Final = {name: architecture_4x(name) for name in ("4.26", "4.6")}
 """What `seeded:NAME` can be."""
 
 STEP: Final = (20, 6)

@@ -1,6 +1,6 @@
-"""A bounded cache in which each value is computed once, however many threads ask for it.
+"""A bounded cache in which each value is computed once, however many threads request it.
 
-It knows nothing about frames: keys are hashable, values are weighed by a function.
+Keys are hashable, and a function gives the weight of a value.
 """
 
 import threading
@@ -88,7 +88,7 @@ class Cache[K: Hashable, V]:
         self._sweep()
 
     def _sweep(self) -> None:
-        """Do what `drop` was asked for. Who holds the lock meanwhile, be it this very thread, comes here after it."""
+        """Carry out pending calls of `drop`; where the lock is held, also by this thread, the holder does it later."""
         while self._unwanted and self._lock.acquire(blocking=False):
             try:
                 while self._unwanted:

@@ -7,15 +7,15 @@ import torch
 from torch import Tensor, nn
 
 from vsrife.network.blocks import prelu_conv
-from vsrife.network.flow_and_mask import Motion
-from vsrife.network.flow_state import Pair, Step, together
+from vsrife.network.flow_and_mask import FlowAndMask
+from vsrife.network.flow_state import FlowState, Pair, accumulate
 from vsrife.network.frames import limited
-from vsrife.network.legacy.architecture import FRAMES, HDArchitecture, HDVersion
-from vsrife.network.legacy.pair import MIDDLE, PairNetwork, Prediction
+from vsrife.network.legacy.architecture import FRAMES, V3Architecture, V3Version
+from vsrife.network.legacy.base import MIDDLE, LegacyNetwork, Prediction
 from vsrife.network.legacy.refine import ContextNet, RefineNet, as_residual, prelu_deconv
 from vsrife.network.warp import resize, resize_flow
 
-__all__ = ["HDFusionNet", "HDNet", "build"]
+__all__ = ["V3FusionNet", "V3Net", "build"]
 
 SCALES = (4, 2, 1)
 """How much each block's input is reduced at the user's scale 1."""
@@ -25,7 +25,7 @@ FAR = 16
 
 
 class _Trunk(nn.Module):
-    """Two halvings, then pairs of convolutions, each pair around a skip: [N, inputs, h, w] to [N, width, h/4, w/4]."""
+    """Two strided convolutions, then pairs of convolutions with a skip: [N, inputs, h, w] to [N, width, h/4, w/4]."""
 
     def __init__(self, inputs: int, width: int, pairs: int) -> None:
         super().__init__()
@@ -76,16 +76,16 @@ class MaskedBlock(_Trunk):
         return torch.cat((self.conv1(x), self.conv2(x)), 1)
 
 
-class HDNet(PairNetwork):
-    """3.5, 3.6 and 3.8, built with random weights; see PairNetwork for frames and canvases.
+class V3Net(LegacyNetwork):
+    """3.5 and 3.8, built with random weights; see LegacyNetwork for frames and canvases.
 
-    In 3.5 and 3.6 every block sees the swapped pair too, always; ``ensemble`` does that in 3.8, where the pairs of a
+    In 3.5 every block always runs on the swapped pair too; ``ensemble`` does that in 3.8, where the pairs of a
     batch also have their scales doubled together or not at all.
     """
 
-    architecture: HDArchitecture
+    architecture: V3Architecture
 
-    def __init__(self, architecture: HDArchitecture) -> None:
+    def __init__(self, architecture: V3Architecture) -> None:
         super().__init__()
         self.architecture = architecture
         if architecture.mirrored:
@@ -97,51 +97,51 @@ class HDNet(PairNetwork):
     def predictions(
         self, left: Tensor, right: Tensor, t: float | Tensor, *, scale: float, ensemble: bool
     ) -> tuple[Prediction, ...]:
-        """See PairNetwork."""
+        """See LegacyNetwork."""
         mirrored = ensemble or self.architecture.mirrored
         if self.architecture.deep:
-            last = self._last_step(Pair.of(left, right, t), [each / scale for each in SCALES], mirrored)
+            last = self._last_state(Pair.of(left, right, t), [each / scale for each in SCALES], mirrored)
         else:
-            last = self._last_step(Pair.of(resize(left, scale), resize(right, scale), t), SCALES, mirrored)
-            last = Step(flow=resize_flow(last.flow, 1 / scale), mask=resize(last.mask, 1 / scale))
+            last = self._last_state(Pair.of(resize(left, scale), resize(right, scale), t), SCALES, mirrored)
+            last = FlowState(flow=resize_flow(last.flow, 1 / scale), mask=resize(last.mask, 1 / scale))
         return (Prediction(motion=last.motion),)
 
-    def _last_step(self, frames: Pair, scales: Sequence[float], mirrored: bool) -> Step:
+    def _last_state(self, frames: Pair, scales: Sequence[float], mirrored: bool) -> FlowState:
         """What all blocks come to, at the size of ``frames``."""
         nothing = torch.zeros_like(frames.left[0][:, :1])
-        known, pair = Step(flow=nothing.expand(-1, 4, -1, -1), mask=nothing), frames
+        state, pair = FlowState(flow=nothing.expand(-1, 4, -1, -1), mask=nothing), frames
         if self.architecture.probes:
-            look = self._step(0, pair, known, 2 * scales[0])
+            look = self._run_block(0, pair, state, 2 * scales[0])
             if bool(look.flow.abs().amax() > FAR * scales[0]):
                 scales = [2 * each for each in scales]
         for index, reduction in enumerate(scales):
             if index > 0:
-                pair = frames.warped(known.flow)
-            answer = self._step(index, pair, known, reduction)
+                pair = frames.warped(state.flow)
+            block_output = self._run_block(index, pair, state, reduction)
             if mirrored:
-                other = self._step(index, pair.swapped(), known.mirrored(), reduction)
-                answer = answer.mean(other.mirrored())
-            known = together(known, answer)
-        return known
+                other = self._run_block(index, pair.swapped(), state.mirrored(), reduction)
+                block_output = block_output.mean(other.mirrored())
+            state = accumulate(state, block_output)
+        return state
 
-    def _step(self, index: int, pair: Pair, known: Step, reduction: float) -> Step:
+    def _run_block(self, index: int, pair: Pair, state: FlowState, reduction: float) -> FlowState:
         """What block ``index`` answers at the size of ``pair``; what it is given is ``reduction`` times smaller."""
-        seen = resize(torch.cat((*pair.images, known.mask), 1), 1 / reduction)
-        x = torch.cat((seen, resize_flow(known.flow, 1 / reduction)), 1)
+        seen = resize(torch.cat((*pair.images, state.mask), 1), 1 / reduction)
+        x = torch.cat((seen, resize_flow(state.flow, 1 / reduction)), 1)
         answer: Tensor = self.get_submodule(f"block{index}")(x.to(self.dtype)).float()
-        return Step.of(answer, reduction * self.architecture.answer_scale)
+        return FlowState.of(answer, reduction * self.architecture.output_scale)
 
 
-class HDFusionNet(PairNetwork):
+class V3FusionNet(LegacyNetwork):
     """3.1, built with random weights: flow at half resolution, then a fusion network that answers mask and residual.
 
     In a single file its parts are `block0` to `block2`, `contextnet` and `unet`; officially they are three files.
     """
 
-    architecture: HDArchitecture
+    architecture: V3Architecture
     ensemble_refused = "3.1 makes one picture of one pair"
 
-    def __init__(self, architecture: HDArchitecture) -> None:
+    def __init__(self, architecture: V3Architecture) -> None:
         super().__init__()
         self.architecture = architecture
         for index in range(len(SCALES)):
@@ -153,14 +153,14 @@ class HDFusionNet(PairNetwork):
     def predictions(
         self, left: Tensor, right: Tensor, t: float | Tensor, *, scale: float, ensemble: bool
     ) -> tuple[Prediction, ...]:
-        """See PairNetwork."""
+        """See LegacyNetwork."""
         half = self._half_flow(left, right, t, scale)
         from_left = self.contextnet(left.to(self.dtype), half[:, :2])
         from_right = self.contextnet(right.to(self.dtype), half[:, 2:])
         flow = resize_flow(half, 2.0)
         x = torch.cat((*Pair.of(left, right, t).warped(flow).images, flow), 1)
         answer = self.unet(x.to(self.dtype), from_left, from_right).float()
-        motion = Motion(flow=flow, mask=torch.sigmoid(answer[:, 3:4]))
+        motion = FlowAndMask(flow=flow, mask=torch.sigmoid(answer[:, 3:4]))
         return (Prediction(motion=motion, residual=as_residual(answer[:, :3])),)
 
     def flow(self, left: Tensor, right: Tensor, *, scale: float = 1.0) -> Tensor:
@@ -190,6 +190,6 @@ class HDFusionNet(PairNetwork):
         return resize_flow(total, 1 / scale)
 
 
-def build(architecture: HDArchitecture) -> HDNet | HDFusionNet:
+def build(architecture: V3Architecture) -> V3Net | V3FusionNet:
     """The network of the 3.x line that ``architecture`` asks for."""
-    return HDFusionNet(architecture) if architecture.version is HDVersion.V31 else HDNet(architecture)
+    return V3FusionNet(architecture) if architecture.version is V3Version.V31 else V3Net(architecture)

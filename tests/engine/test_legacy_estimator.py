@@ -8,10 +8,10 @@ from fractions import Fraction
 import pytest
 import torch
 
-from tests.network.legacy.test_paper import HD, KINDS, PAPER, small
+from tests.network.legacy.test_paper import KINDS, PAPER, V3, small
+from vsrife.cache import Cache
 from vsrife.engine import interpolator as interpolators
 from vsrife.engine.backend.synthesis import synthesize
-from vsrife.engine.cache import Cache
 from vsrife.engine.interpolator import Interpolator
 from vsrife.engine.networks import Network
 from vsrife.engine.picture import Layer, Picture
@@ -61,8 +61,8 @@ def colour(fmt, matrix=Matrix.BT709, **changes):
 def picture(planes, fmt, number, meaning=None, alpha=None):
     height, width = planes[0].shape
     layer = Layer(format=fmt, colour=meaning or colour(fmt), views=tuple(planes))
-    beside = alpha and Layer(format=alpha[0], colour=colour(alpha[0]), views=(alpha[1],))
-    return Picture(number=number, width=width, height=height, layer=layer, alpha=beside)
+    beside = alpha and Layer(format=alpha[0], colour=colour(alpha[0]), views=(alpha[1],), is_alpha=True)
+    return Picture(number=number, width=width, height=height, layers=(layer,) if beside is None else (layer, beside))
 
 
 def interpolator_of(kind, *, width=WIDTH, height=HEIGHT, scale=1.0, ensemble=False):
@@ -73,8 +73,9 @@ def interpolator_of(kind, *, width=WIDTH, height=HEIGHT, scale=1.0, ensemble=Fal
 def made(interpolator, left, right, t):
     into = replace(
         left,
-        layer=replace(left.layer, views=tuple(torch.zeros_like(view) for view in left.layer.views)),
-        alpha=left.alpha and replace(left.alpha, views=tuple(torch.zeros_like(view) for view in left.alpha.views)),
+        layers=tuple(
+            replace(layer, views=tuple(torch.zeros_like(view) for view in layer.views)) for layer in left.layers
+        ),
     )
     with torch.inference_mode():
         interpolator.interpolate(left, right, t, into)
@@ -91,7 +92,7 @@ def test_a_frame_of_float_rgb_is_that_of_the_definition(kind, t):
     left, right = rgb_pair()
     with torch.inference_mode():
         expected = small(kind).frame(waves(0)[None], waves(1)[None], t)[0]
-    result = torch.stack(made(interpolator_of(kind), left, right, t).layer.views)
+    result = torch.stack(made(interpolator_of(kind), left, right, t).image.views)
     assert (expected - waves(0)).abs().max() > 0.01
     # Places are exact in the engine and coordinates over the size in the definition: 1e-5 of white a step, which the
     # random networks of a chain of middles make more of.
@@ -105,7 +106,7 @@ def test_scales(kind, scale):
         expected = small(kind).frame(frames[0][None], frames[1][None], HALF, scale=scale)[0]
     interpolator = interpolator_of(kind, width=128, height=64, scale=scale)
     pair = [picture(frame, RGBS, number) for number, frame in enumerate(frames)]
-    result = torch.stack(made(interpolator, *pair, HALF).layer.views)
+    result = torch.stack(made(interpolator, *pair, HALF).image.views)
     assert (result - expected).abs().max() < 1e-4
 
 
@@ -114,7 +115,7 @@ def test_the_ensemble_is_that_of_the_definition(kind):
     left, right = rgb_pair()
     with torch.inference_mode():
         expected, plain = (small(kind).frame(waves(0)[None], waves(1)[None], HALF, ensemble=each) for each in (1, 0))
-    result = torch.stack(made(interpolator_of(kind, ensemble=True), left, right, HALF).layer.views)
+    result = torch.stack(made(interpolator_of(kind, ensemble=True), left, right, HALF).image.views)
     assert (result - expected[0]).abs().max() < 1e-4
     assert (expected - plain).abs().max() > 1e-3
 
@@ -128,7 +129,7 @@ def test_an_average_of_two_pictures_is_rounded_once():
     bytes_ = made(
         interpolator_of("rife", ensemble=True), *(picture(c.byte(), RGB24, n) for n, c in enumerate(codes)), HALF
     )
-    difference = torch.stack(bytes_.layer.views) - 255 * torch.stack(exact.layer.views)
+    difference = torch.stack(bytes_.image.views) - 255 * torch.stack(exact.image.views)
     assert 0.4 < difference.abs().max() < 0.501
 
 
@@ -146,7 +147,7 @@ def to_yuv(rgb, matrix):
 def test_what_is_drawn_reaches_the_planes_of_yuv(kind, matrix):
     meaning = colour(YUV444PS, matrix)
     pair = [picture(to_yuv(waves(number), matrix), YUV444PS, number, meaning) for number in range(2)]
-    planes = made(interpolator_of(kind), *pair, HALF).layer.views
+    planes = made(interpolator_of(kind), *pair, HALF).image.views
     seen = to_rgb(planes, YUV444PS, meaning, width=WIDTH, height=HEIGHT)[0]
     with torch.inference_mode():
         expected = small(kind).frame(waves(0)[None], waves(1)[None], HALF)[0]
@@ -169,8 +170,8 @@ def test_any_size_and_subsampled_planes(kind, size):
         offsets = (0, 128, 128)
         exact = [(plane - zero) / 255 for plane, zero in zip(planes, offsets, strict=True)]
         numbers.append(picture(exact, floats, number))
-    codes = made(interpolator_of(kind, width=width, height=height), *bytes_, HALF).layer.views
-    exact = made(interpolator_of(kind, width=width, height=height), *numbers, HALF).layer.views
+    codes = made(interpolator_of(kind, width=width, height=height), *bytes_, HALF).image.views
+    exact = made(interpolator_of(kind, width=width, height=height), *numbers, HALF).image.views
     for plane, other, zero in zip(codes, exact, (0, 128, 128), strict=True):
         assert (plane - (255 * other + zero).clamp(0, 255)).abs().max() < 0.51
 
@@ -189,14 +190,14 @@ def drawing(amount):
 def test_what_is_drawn_ends_at_white_and_highlights_stay(value, amount, expected):
     planes = torch.full((3, HEIGHT, WIDTH), value)
     result = made(drawing(amount), picture(planes, RGBS, 0), picture(planes, RGBS, 1), HALF)
-    assert torch.allclose(torch.stack(result.layer.views), torch.tensor(expected), atol=1e-5)
+    assert torch.allclose(torch.stack(result.image.views), torch.tensor(expected), atol=1e-5)
 
 
 def test_linear_light_is_drawn_upon_as_it_is_seen():
     """0.5 of sRGB is 0.2140 of light, 0.8 is 0.6038 (IEC 61966-2-1)."""
     planes, linear = torch.full((3, HEIGHT, WIDTH), 0.21404), colour(RGBS, transfer=8)
     result = made(drawing(0.3), picture(planes, RGBS, 0, linear), picture(planes, RGBS, 1, linear), HALF)
-    assert torch.allclose(torch.stack(result.layer.views), torch.tensor(0.60383), atol=1e-4)
+    assert torch.allclose(torch.stack(result.image.views), torch.tensor(0.60383), atol=1e-4)
 
 
 @pytest.mark.parametrize(
@@ -207,7 +208,7 @@ def test_what_is_drawn_is_in_the_code_values_of_the_range(limited, added):
     meaning = colour(YUV420P8, full_range=not limited)
     result = made(drawing(0.2), picture(planes, YUV420P8, 0, meaning), picture(planes, YUV420P8, 1, meaning), HALF)
     # Some of the colour may lie beyond RGB's 0..1, where nothing more can be drawn: 100 in all planes does not.
-    for plane, more in zip(result.layer.views, added, strict=True):
+    for plane, more in zip(result.image.views, added, strict=True):
         assert (plane == round(100 + more)).all()
 
 
@@ -217,7 +218,7 @@ def test_what_is_drawn_at_the_edge_knows_no_black_beyond_it(kind, size):
     """Nothing is lighter than white: the network's view is merged as the planes are, without the canvas' padding."""
     planes = torch.full((3, size[1], size[0]), 0.8)
     pair = [picture(planes, RGBS, number) for number in range(2)]
-    result = torch.stack(made(interpolator_of(kind, width=size[0], height=size[1]), *pair, HALF).layer.views)
+    result = torch.stack(made(interpolator_of(kind, width=size[0], height=size[1]), *pair, HALF).image.views)
     assert result.isfinite().all()
     assert result.min() >= -1e-5
     assert result.max() <= 1 + 1e-5
@@ -233,8 +234,8 @@ def test_alpha_is_moved_but_not_drawn_upon():
         (prediction,) = small("rife").interpolate(*(gray.expand(1, 3, -1, -1) for gray in grays))
     size = {"width": WIDTH, "height": HEIGHT}
     moved = [synthesize(planes[:1], planes[1:], prediction.motion, GRAYS, **size)[0] for planes in (alphas, grays)]
-    assert torch.allclose(result.alpha.views[0], moved[0], atol=1e-5)
-    assert (result.layer.views[0] - moved[1]).abs().max() > 0.05
+    assert torch.allclose(result.layers[1].views[0], moved[0], atol=1e-5)
+    assert (result.image.views[0] - moved[1]).abs().max() > 0.05
 
 
 @pytest.mark.parametrize("t", [HALF, QUARTER], ids=str)
@@ -245,13 +246,13 @@ def test_a_picture_seen_by_its_alpha_is_moved_by_what_is_seen_and_not_drawn_upon
     alphas = [waves(number)[1] for number in range(2)]
     pair = [replace(picture([plain], GRAYS, n, alpha=(GRAYS, alphas[n])), see_through=True) for n in range(2)]
     result = made(interpolator_of(kind), *pair, t)
-    assert torch.equal(result.layer.views[0], plain)  # nothing of the black is drawn onto it
+    assert torch.equal(result.image.views[0], plain)  # nothing of the black is drawn onto it
     seen = [picture([alpha * (0.25 + 0.75 * 0.5)], GRAYS, n, alpha=(GRAYS, alpha)) for n, alpha in enumerate(alphas)]
     expected = made(interpolator_of(kind), *seen, t)
     if t == HALF or kind == "rife_m":
-        assert torch.allclose(result.alpha.views[0], expected.alpha.views[0], atol=1e-5)
+        assert torch.allclose(result.layers[1].views[0], expected.layers[1].views[0], atol=1e-5)
     unseen = made(interpolator_of(kind), *(replace(each, see_through=False) for each in pair), t)
-    assert (result.alpha.views[0] - unseen.alpha.views[0]).abs().max() > 0.01
+    assert (result.layers[1].views[0] - unseen.layers[1].views[0]).abs().max() > 0.01
 
 
 @pytest.mark.parametrize("kind", ["3.1", "3.5", "3.8", "rife"])
@@ -263,20 +264,20 @@ def test_four_times_is_twice_of_twice_to_the_bit(kind):
     again = interpolator_of(kind, width=90, height=50)
     for t, pair in ((QUARTER, (left, replace(middle, number=7))), (3 * QUARTER, (replace(middle, number=7), right))):
         twice = made(again, *pair, HALF)
-        assert all(map(torch.equal, made(four, left, right, t).layer.views, twice.layer.views))
+        assert all(map(torch.equal, made(four, left, right, t).image.views, twice.image.views))
 
 
 @pytest.fixture
 def runs(monkeypatch):
     """How often a network is run."""
     count = []
-    plain = interpolators.PairEstimator.field
+    plain = interpolators.LegacyEstimator.field
 
     def counted(self, *arguments):
         count.append(1)
         return plain(self, *arguments)
 
-    monkeypatch.setattr(interpolators.PairEstimator, "field", counted)
+    monkeypatch.setattr(interpolators.LegacyEstimator, "field", counted)
     return count
 
 
@@ -296,7 +297,7 @@ def test_middles_are_dropped_with_their_interpolator_and_belong_to_their_pair():
     pictures = [picture(waves(number), RGBS, number) for number in range(3)]
     first = made(interpolator, pictures[0], pictures[1], QUARTER)
     second = made(interpolator, pictures[1], pictures[2], QUARTER)
-    assert not torch.equal(first.layer.views[0], second.layer.views[0])
+    assert not torch.equal(first.image.views[0], second.image.views[0])
     kept = [key for key in interpolators._sources._values if key.serial == interpolator._serial]
     assert {key.time for key in kept} == {0, QUARTER, HALF}
     interpolator.close()
@@ -305,13 +306,13 @@ def test_middles_are_dropped_with_their_interpolator_and_belong_to_their_pair():
 
 def test_a_frame_that_ends_after_its_interpolator_leaves_nothing_behind(monkeypatch):
     interpolator, pair = interpolator_of("3.8"), rgb_pair()
-    plain = interpolators.PairEstimator.field
+    plain = interpolators.LegacyEstimator.field
 
     def closing(self, *arguments):
         interpolator.close()
         return plain(self, *arguments)
 
-    monkeypatch.setattr(interpolators.PairEstimator, "field", closing)
+    monkeypatch.setattr(interpolators.LegacyEstimator, "field", closing)
     made(interpolator, *pair, QUARTER)
     assert not [key for key in interpolators._sources._values if key.serial == interpolator._serial]
 
@@ -341,7 +342,7 @@ def test_a_frame_holds_what_it_was_made_of_until_it_is_done(kind, expected, monk
     assert not any(each() is not None for each in made_of)
 
 
-@pytest.mark.parametrize("kind", ["3.1", "3.5", "3.6"])
+@pytest.mark.parametrize("kind", ["3.1", "3.5"])
 def test_an_ensemble_where_there_is_none_is_an_error(kind):
     with pytest.raises(ArgumentError, match=r"ensemble \(1\) must be 0 for this model"):
         interpolator_of(kind, ensemble=True)
@@ -349,4 +350,4 @@ def test_an_ensemble_where_there_is_none_is_an_error(kind):
 
 def test_every_kind_is_covered():
     assert {"rife", "rife_m", "rife_large_2r"} <= set(PAPER)
-    assert {"3.1", "3.5", "3.6", "3.8"} == set(HD)
+    assert {"3.1", "3.5", "3.8"} == set(V3)

@@ -1,0 +1,86 @@
+"""The seam between the engine and the arithmetic of a device: what a backend does.
+
+`torch_backend` defines the results; `cuda.backend` computes the same with CUDA kernels and graphs. A network holds the
+backend of its device (`resolve.resolve_backend`), and no other part of the engine depends on which one it is.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from vsrife.formats.colour import Colour
+from vsrife.formats.pixel_format import PixelFormat
+
+if TYPE_CHECKING:
+    from vsrife.engine.field import Field
+    from vsrife.engine.layers import Epilogue
+    from vsrife.engine.motion_estimator import MotionEstimator
+    from vsrife.engine.picture import Layer
+    from vsrife.engine.streams import Lane
+
+__all__ = ["Backend"]
+
+
+class Backend(ABC):
+    """The arithmetic of one device. Any number of threads may use it at once.
+
+    padded_channels: whether packed sources and inputs of blocks have unused channels, so that a pixel begins where a
+        kernel can load it at once, see `convolutions.Layout`.
+    epilogue: what follows a convolution, in one pass; None leaves it to torch.
+    """
+
+    padded_channels: bool
+    epilogue: "Epilogue | None"
+
+    @abstractmethod
+    def source_dtype(self, dtype: torch.dtype) -> torch.dtype:
+        """Type of packed sources for a network whose convolutions are in ``dtype``."""
+
+    @abstractmethod
+    def convert(
+        self, planes: Sequence[Tensor], fmt: PixelFormat, colour: Colour, *, width: int, height: int, out: Tensor
+    ) -> None:
+        """Write the network's view of a frame, see `formats.rgb.to_rgb`, into a packed source.
+
+        planes: `fmt.planes` tensors [h, w] of the format's own type and sizes, rows of any stride.
+        out: [1, C, H, W] channels-last, the canvas. R, G and B in 0..1 become channels 0 to 2; every other channel, and
+            all right of and below the picture, becomes 0.
+        """
+
+    @abstractmethod
+    def estimate(self, held: "Lane", estimator: "MotionEstimator", left: Tensor, right: Tensor, time: float) -> "Field":
+        """The motion at ``time``, 0 < time < 1, between two packed sources: `MotionEstimator.field`.
+
+        It is worked out in the lane ``held`` and valid until that is given back.
+        """
+
+    @abstractmethod
+    def synthesize(
+        self,
+        left: Sequence[Tensor],
+        right: Sequence[Tensor],
+        field: "Field",
+        layer: "Layer",
+        *,
+        width: int,
+        height: int,
+        out: Sequence[Tensor] | None = None,
+    ) -> tuple[Tensor, ...]:
+        """The planes between those of two frames, see `synthesis.synthesize`.
+
+        layer: what the planes mean. width, height: of the picture. out: where to write; None makes new tensors.
+        Returns the planes written.
+        """
+
+    @abstractmethod
+    def cell_sums(self, planes: Sequence[Tensor], cell: int) -> Tensor:
+        """The sums that a frame's signature divides, see `scene.signature.cell_sums`."""
+
+    @abstractmethod
+    def exceed(
+        self, left: Sequence[Tensor], right: Sequence[Tensor], limits: Iterable[tuple[int, int, int, int]]
+    ) -> bool:
+        """Whether two frames differ by more than duplicates may, see `scene.duplicates.exceed`."""

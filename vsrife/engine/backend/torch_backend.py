@@ -1,0 +1,76 @@
+"""The backend of every device that torch has: plain torch, which defines what is right."""
+
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Final, override
+
+import torch
+from torch import Tensor
+
+from vsrife.engine.backend.base import Backend
+from vsrife.engine.backend.synthesis import synthesize_mean
+from vsrife.formats.colour import Colour
+from vsrife.formats.pixel_format import PixelFormat
+from vsrife.formats.rgb import to_rgb
+from vsrife.scene.duplicates import exceed
+from vsrife.scene.signature import cell_sums
+
+if TYPE_CHECKING:
+    from vsrife.engine.field import Field
+    from vsrife.engine.motion_estimator import MotionEstimator
+    from vsrife.engine.picture import Layer
+    from vsrife.engine.streams import Lane
+
+__all__ = ["TORCH", "TorchBackend"]
+
+
+class TorchBackend(Backend):
+    """See `Backend`. It has no state, so that one object serves every device."""
+
+    padded_channels = False
+    epilogue = None
+
+    @override
+    def source_dtype(self, dtype: torch.dtype) -> torch.dtype:
+        return torch.float32  # torch samples in float32, and would convert a whole source each time
+
+    @override
+    def convert(
+        self, planes: Sequence[Tensor], fmt: PixelFormat, colour: Colour, *, width: int, height: int, out: Tensor
+    ) -> None:
+        rows, columns = out.shape[2:]
+        rgb = to_rgb(planes, fmt, colour, width=width, height=height, pad_to=(rows, columns))
+        out[:, : rgb.shape[1]] = rgb
+        out[:, rgb.shape[1] :] = 0.0
+
+    @override
+    def estimate(self, held: "Lane", estimator: "MotionEstimator", left: Tensor, right: Tensor, time: float) -> "Field":
+        return estimator.field(left, right, time)
+
+    @override
+    def synthesize(
+        self,
+        left: Sequence[Tensor],
+        right: Sequence[Tensor],
+        field: "Field",
+        layer: "Layer",
+        *,
+        width: int,
+        height: int,
+        out: Sequence[Tensor] | None = None,
+    ) -> tuple[Tensor, ...]:
+        chroma = layer.colour.chroma
+        size = {"width": width, "height": height}
+        return tuple(synthesize_mean(left, right, field.parts(layer), layer.format, chroma=chroma, **size, out=out))
+
+    @override
+    def cell_sums(self, planes: Sequence[Tensor], cell: int) -> Tensor:
+        return cell_sums(planes, cell)
+
+    @override
+    def exceed(
+        self, left: Sequence[Tensor], right: Sequence[Tensor], limits: Iterable[tuple[int, int, int, int]]
+    ) -> bool:
+        return exceed(left, right, limits)
+
+
+TORCH: Final = TorchBackend()
