@@ -120,6 +120,8 @@ TORCH_FREE = (
     *(
         "vsrife.plugin.native",
         "vsrife.plugin.signature",
+        "vsrife.plugin.durations",
+        "vsrife.plugin.source_durations",
         "vsrife.plugin.timing",
         "vsrife.plugin.vsapi",
         "vsrife.plugin.gpu.vulkan",

@@ -2,8 +2,8 @@
 
     python tools/run_ablations.py OUT --set data.pack=FOLDER --set validation.clips=FOLDER [--only l1 one-block]
 
-The runs are vsrife/training/configs/ablations; OUT gets a folder for each, and ablations.md, .json and .svg. A run that
-is there in part is carried on, one that is there whole is not repeated. Several GPUs: torchrun --nproc-per-node N.
+OUT gets a folder for each run of vsrife/training/configs/ablations, ablations.md and ablations.json.
+A run that was interrupted is resumed, a finished one is not repeated. Several GPUs: torchrun --nproc-per-node N.
 """
 
 import argparse
@@ -12,20 +12,20 @@ from collections.abc import Callable
 from pathlib import Path
 
 import torch
+from ablations import ABLATIONS, ASKED, BASE, configs, report, run_all
 
 from vsrife.errors import RifeError
-from vsrife.training.ablation import ABLATIONS, ASKED, BASE, configs, report, run_all
 from vsrife.training.config import Config
+from vsrife.training.distributed import ProcessGroup, init_process_group
 from vsrife.training.loop import End, Trainer
-from vsrife.training.parallel import Group, join
 from vsrife.training.validation import held_out_sets
 
 
-def trained(group: Group, device: torch.device) -> Callable[[Config], End]:
+def trained(group: ProcessGroup, device: torch.device) -> Callable[[Config], End]:
     """One run, whole or what is left of it, by all processes together."""
 
     def train(config: Config) -> End:
-        if group.leads:
+        if group.is_main:
             print(f"== {config.run.folder.name}", flush=True)
         return Trainer(config, group, device).run()
 
@@ -44,15 +44,15 @@ def main() -> int:
     options = parser.parse_args()
     try:
         runs = configs(options.only, options.out, options.changes, width=options.width)
-        group, device = join(runs[BASE].run.device)
+        group, device = init_process_group(runs[BASE].run.device)
         try:
             outcomes = run_all(runs, trained(group, device))
         finally:
-            group.leave()
+            group.destroy()
         if outcomes[-1].failure == ASKED:
             print("stopped; the same command goes on")
             return 1
-        if group.leads:
+        if group.is_main:
             average = held_out_sets(runs[BASE])[0].average.mean
             print(report(outcomes, runs, options.out, average))
     except RifeError as error:

@@ -22,27 +22,28 @@ from typing import Any, Final
 
 import numpy as np
 import torch
+from dvf import Dvf, Voxels, edge_map
 from PIL import Image, ImageDraw
 from safetensors.torch import save_file
 from torch import Tensor
 
-from vsrife.datasets import Batch, Samples, SamplesState, Source, Stage, find_clips
+from vsrife.datasets import Batch, LoaderState, MixedDataLoader, MixPhase, Source, find_clips
 from vsrife.datasets.augment import augment
 from vsrife.datasets.clips import open_clip
-from vsrife.datasets.draws import Draws, mixed_seed
-from vsrife.datasets.samples import Part
+from vsrife.datasets.loader import BatchSpec
+from vsrife.datasets.scene_rng import SceneRng, mixed_seed
 from vsrife.errors import ArgumentError, RifeError
 from vsrife.evaluation.samples import pictures
 from vsrife.network.warp import resize
-from vsrife.training.config import Config, Data, Mix, Optimiser, Run, Validation
-from vsrife.training.dvf import Dvf, Voxels, edge_map
+from vsrife.training.config import Config, Optimiser, Run, Validation
+from vsrife.training.data_config import Data, Mix
+from vsrife.training.distributed import ProcessGroup
+from vsrife.training.flat_params import FlatParams
 from vsrife.training.losses import end_point_error, laplacian
-from vsrife.training.optimiser import Descent, rate_at
-from vsrife.training.parallel import Group
-from vsrife.training.record import flow_picture, spoken
+from vsrife.training.optimiser import AdamWWithEma, rate_at
+from vsrife.training.run_log import flow_image, format_duration
 from vsrife.training.sources import make_sources
-from vsrife.training.validation import Answer, HeldOut, Scores
-from vsrife.training.weights import Weights
+from vsrife.training.validation import HeldOut, Prediction, Scores
 
 DEVICE: Final = torch.device("cpu")
 
@@ -83,55 +84,55 @@ def distance(picture: Tensor, truth: Tensor) -> Tensor:
 
 
 class Contestant:
-    """One of the two networks while it learns. seconds: of the processor, so far. losses: of each step."""
+    """One of the two networks in training. seconds: processor time so far. losses: one of each step."""
 
-    def __init__(self, name: str, seed: int, asked: Optimiser) -> None:
+    def __init__(self, name: str, seed: int, settings: Optimiser) -> None:
         torch.manual_seed(seed)
         self.name = name
         self.sees_edges = name == "privileged"
-        self.weights = Weights(Dvf(), DEVICE, torch.float32)
-        self.descent = Descent(self.weights.row, asked)
+        self.params = FlatParams(Dvf(), DEVICE, torch.float32)
+        self.optimiser = AdamWWithEma(self.params.flat, settings)
         self.seconds = 0.0
         self.losses: list[float] = []
 
     def learn(self, left: Tensor, truth: Tensor, right: Tensor, rate: float) -> None:
         """One step on frames [N, 3, H, W] in 0..1."""
         started = time.process_time()
-        answer: Voxels = self.weights(left, right, self._told(truth))
-        loss = distance(answer.picture, truth)
+        output: Voxels = self.params(left, right, self._edges_of(truth))
+        loss = distance(output.picture, truth)
         loss.backward()  # type: ignore[no-untyped-call]
-        self.descent.descend(rate)
+        self.optimiser.step(rate)
         self.losses.append(loss.item())
         self.seconds += time.process_time() - started
 
     @torch.inference_mode()
-    def answer(self, left: Tensor, right: Tensor, edges: Tensor | None) -> Voxels:
-        """By the averaged weights."""
-        answer: Voxels = self.weights.call_with(self.descent.average, left, right, edges)
-        return answer
+    def predict(self, left: Tensor, right: Tensor, edges: Tensor | None) -> Voxels:
+        """The output of the averaged weights."""
+        output: Voxels = self.params.call_with(self.optimiser.ema, left, right, edges)
+        return output
 
     def scores(self, held_out: HeldOut) -> Scores:
-        """Of skip-frame pairs, the privileged network with the edges of the true frames and nothing else of them."""
+        """The scores on skip-frame pairs; the privileged network gets the edges of the true frames."""
         if not self.sees_edges:
-            return held_out.scores(self._untold, DEVICE, 1)
-        return held_out.told_scores(
-            lambda left, right, _t, edges: self.answer(left, right, edges).picture, edge_map, DEVICE, 1
+            return held_out.scores(self._predict_without_edges, DEVICE, 1)
+        return held_out.privileged_scores(
+            lambda left, right, _t, edges: self.predict(left, right, edges).picture, edge_map, DEVICE, 1
         )
 
-    def _untold(self, left: Tensor, right: Tensor, _t: float) -> Answer:
-        answer = self.answer(left, right, None)
-        return Answer(answer.picture, answer.both)
+    def _predict_without_edges(self, left: Tensor, right: Tensor, _t: float) -> Prediction:
+        output = self.predict(left, right, None)
+        return Prediction(output.picture, output.both)
 
     def flow_error(self, scenes: Batch) -> float:
-        """Pixels between its flow and the true one, where that is known."""
-        answer = self.answer(scenes.left, scenes.right, self._told(scenes.truth))
-        return end_point_error(answer.both, scenes.flow, scenes.known).item()
+        """The mean end-point error in pixels where the true flow is known."""
+        output = self.predict(scenes.left, scenes.right, self._edges_of(scenes.truth))
+        return end_point_error(output.both, scenes.flow, scenes.known).item()
 
     def shown(self, left: Tensor, truth: Tensor, right: Tensor) -> Voxels:
-        """The answer for one pair whose true frame is at hand."""
-        return self.answer(left, right, self._told(truth))
+        """The output for a pair with a known true frame."""
+        return self.predict(left, right, self._edges_of(truth))
 
-    def _told(self, truth: Tensor) -> Tensor | None:
+    def _edges_of(self, truth: Tensor) -> Tensor | None:
         return edge_map(truth) if self.sees_edges else None
 
 
@@ -185,9 +186,9 @@ def configured(options: argparse.Namespace) -> Config:
 def stored(sources: Mapping[str, Source], config: Config, count: int) -> Tensor:
     """Samples to learn from, made once: uint8 [count, 3, 3, H, W], left, truth, right."""
     weights = {name: config.data.mix[0].weights[name] for name in sources}
-    state = SamplesState(seed=mixed_seed(POOL))
-    part = Part(count=MADE_AT_ONCE, crop=config.data.crop_size)
-    mixed = Samples(sources, [Stage(weights=weights)], parts=[part], device=DEVICE, state=state, prefetch=0)
+    state = LoaderState(seed=mixed_seed(POOL))
+    spec = BatchSpec(count=MADE_AT_ONCE, crop=config.data.crop_size)
+    mixed = MixedDataLoader(sources, [MixPhase(weights=weights)], specs=[spec], device=DEVICE, state=state, prefetch=0)
     parts = []
     for number in range(-(-count // MADE_AT_ONCE)):
         (batch,) = mixed.batches(number)
@@ -198,9 +199,9 @@ def stored(sources: Mapping[str, Source], config: Config, count: int) -> Tensor:
 
 def batch_of(pool: Tensor, seed: int, number: int, size: int) -> tuple[Tensor, Tensor, Tensor]:
     """Left, truth, right, float32 [size, 3, H, W]: it depends on the seed and the number alone."""
-    draws = Draws(mixed_seed(seed, number), DEVICE)
-    chosen = draws.integers(size, high=len(pool))
-    frames, _ = augment(pool[chosen], torch.full((size,), 0.5), draws)
+    rng = SceneRng(mixed_seed(seed, number), DEVICE)
+    chosen = rng.integers(size, high=len(pool))
+    frames, _ = augment(pool[chosen], torch.full((size,), 0.5), rng)
     left, truth, right = (frames.float() / 255).unbind(1)
     return left, truth, right
 
@@ -209,8 +210,8 @@ def compete(pool: Tensor, config: Config, seed: int) -> tuple[list[Contestant], 
     """Both networks after their last step, each of which both of them made on one batch; and what the plain average's
     loss was on these batches. With a budget of seconds the rate falls with them, else with the steps.
     """
-    asked, started = config.optimiser, time.process_time()
-    both = [Contestant(name, seed, asked) for name in SEES]
+    settings, started = config.optimiser, time.process_time()
+    both = [Contestant(name, seed, settings) for name in SEES]
     average: list[float] = []
     while True:
         step, took = len(average), time.process_time() - started
@@ -222,14 +223,15 @@ def compete(pool: Tensor, config: Config, seed: int) -> tuple[list[Contestant], 
         left, truth, right = batch_of(pool, seed, step, config.run.batch)
         average.append(distance((left + right) / 2, truth).item())
         for each in both:
-            rate = rate_at(round(share * GRAINS), GRAINS, asked) * min(1.0, (step + 1) / WARM_UP)
+            rate = rate_at(round(share * GRAINS), GRAINS, settings) * min(1.0, (step + 1) / WARM_UP)
             each.learn(left, truth, right, rate)
 
 
 def _tell(both: Sequence[Contestant], average: Sequence[float], seed: int, took: float) -> None:
     shown = ", ".join(f"{each.name} {np.sum(each.losses[-100:]) / np.sum(average[-100:]):.3f}" for each in both)
     print(
-        f"seed {seed}, step {len(average)}, {spoken(took)}: loss to the plain average's, last 100: {shown}", flush=True
+        f"seed {seed}, step {len(average)}, {format_duration(took)}: loss to the plain average's, last 100: {shown}",
+        flush=True,
     )
 
 
@@ -245,7 +247,7 @@ def table(results: Sequence[Result], average: Scores, config: Config, pairs: int
     lines.append(f"| plain average | two frames | | {average.mean:.2f} | | | |")
     lines += [
         f"| {each.name} | {SEES[each.name]} | {each.seed} | {each.scores.mean:.2f} | {each.flow_error:.2f} "
-        f"| {len(each.losses)} | {spoken(each.seconds)} |"
+        f"| {len(each.losses)} | {format_duration(each.seconds)} |"
         for each in results
     ]
     clips = ["| clip | plain average | " + " | ".join(f"{each.name}, seed {each.seed}" for each in results) + " |"]
@@ -289,7 +291,7 @@ def frames_of(clip: Path, first: int, apart: int) -> list[Tensor]:
 def picture(both: Sequence[Contestant], left: Tensor, truth: Tensor, right: Tensor) -> Image.Image:
     """The frames and the edge map, and below what each network makes and its flow, whose colours have one scale."""
     answers = {each.name: each.shown(left, truth, right) for each in both}
-    flows = flow_picture(torch.cat([answer.flow for answer in answers.values()], -1)).chunk(len(answers), -1)
+    flows = flow_image(torch.cat([answer.flow for answer in answers.values()], -1)).chunk(len(answers), -1)
     first = {"left": left, "true frame": truth, "right": right, "its edge map": edge_map(truth).expand(-1, 3, -1, -1)}
     second: dict[str, Tensor] = {}
     for (name, answer), flow in zip(answers.items(), flows, strict=True):
@@ -312,7 +314,7 @@ def run(options: argparse.Namespace) -> None:
     config = configured(options)
     frames = frames_of(options.shown or find_clips(options.clips)[0], options.frame, options.apart)
     options.out.mkdir(parents=True, exist_ok=True)
-    sources = make_sources(config, DEVICE, Group(), print)
+    sources = make_sources(config, DEVICE, ProcessGroup(), print)
     pool = stored(sources, config, options.stored)
     scenes = sources["synthetic"].draw(SCENES, mixed_seed(MEASURED))
     del sources  # of gigabytes
@@ -322,7 +324,7 @@ def run(options: argparse.Namespace) -> None:
     for seed in options.seeds:
         both, average = compete(pool, config, seed)
         for each in both:
-            save_file(each.weights.named(each.descent.average), options.out / f"{each.name}-{seed}.safetensors")
+            save_file(each.params.state_dict(each.optimiser.ema), options.out / f"{each.name}-{seed}.safetensors")
             results.append(
                 Result(
                     name=each.name,

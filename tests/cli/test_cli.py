@@ -44,7 +44,7 @@ commands:
   COMMAND
     models    list, fetch and find the networks' files
     doctor    tell what is installed, what is missing and what to do
-    bench     measure speed and memory here, also against vs-rife
+    bench     measure speed and memory on this machine
     evaluate  measure quality: PSNR, SSIM, VMAF on clips and published sets
     train     train a network from pictures and clips
 """
@@ -273,7 +273,7 @@ class TestDoctor:
         mark, text = self.lines(out)["default"]
         assert mark == "ok"
         assert text.startswith(
-            "a call without model runs 4.0, an official network, since this package carries no default"
+            "a call without model runs 4.0, an official network, since this package contains no default"
         )
         assert text.endswith(f": {folder / 'flownet_v4.0.pkl'}")
 

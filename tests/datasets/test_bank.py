@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from vsrife.datasets.bank import CUTOUT, TILE, make_bank
-from vsrife.datasets.draws import Draws
+from vsrife.datasets.scene_rng import SceneRng
 from vsrife.datasets.shapes import draw_alpha
 from vsrife.errors import ArgumentError
 
@@ -53,7 +53,7 @@ def test_banks_hold_the_same_text() -> None:
 
 @pytest.mark.parametrize("size", [64, 256])
 def test_shapes_are_neither_empty_nor_everything_and_leave_the_border_clear(size: int) -> None:
-    alpha = draw_alpha(Draws(2, torch.device("cpu")), 32, size)
+    alpha = draw_alpha(SceneRng(2, torch.device("cpu")), 32, size)
     assert alpha.shape == (32, 1, size, size)
     assert (alpha >= 0).all()
     assert (alpha <= 1).all()

@@ -5,8 +5,8 @@ import torch
 from torch import Tensor
 
 from vsrife.datasets import compression
-from vsrife.datasets.compression import code
-from vsrife.datasets.draws import Draws
+from vsrife.datasets.compression import compress
+from vsrife.datasets.scene_rng import SceneRng
 
 CPU = torch.device("cpu")
 
@@ -25,12 +25,12 @@ def exact(monkeypatch) -> None:
 def test_nothing_is_lost_where_nothing_is_rounded(exact: None, size: tuple[int, int]) -> None:
     grey = noise(2, 3, 1, *size).expand(-1, -1, 3, -1, -1)
     for seed in range(4):
-        assert (code(Draws(seed, CPU), grey) - grey).abs().max() < 1e-3
+        assert (compress(SceneRng(seed, CPU), grey) - grey).abs().max() < 1e-3
 
 
 def test_chroma_is_halved_and_luma_is_not(exact: None) -> None:
     frames = noise(1, 1, 3, 48, 80) * 0.4 + 0.3
-    coded = code(Draws(1, CPU), frames)
+    coded = compress(SceneRng(1, CPU), frames)
     weights = torch.tensor([0.299, 0.587, 0.114]).view(3, 1, 1)
     assert ((coded - frames) * weights).sum(2).abs().max() < 2e-3
     assert (coded - frames).abs().mean() > 0.02
@@ -38,12 +38,12 @@ def test_chroma_is_halved_and_luma_is_not(exact: None) -> None:
 
 def test_one_colour_stays_what_it_is() -> None:
     frames = torch.tensor([0.2, 0.6, 0.5]).view(3, 1, 1).expand(2, 3, 3, 40, 56)
-    assert (code(Draws(2, CPU), frames) - frames).abs().max() < 3 / 255
+    assert (compress(SceneRng(2, CPU), frames) - frames).abs().max() < 3 / 255
 
 
 def test_frames_of_a_sample_are_coded_alike_and_samples_are_not() -> None:
     frame = noise(1, 1, 3, 64, 96).expand(5, 3, -1, -1, -1)
-    coded = code(Draws(3, CPU), frame)
+    coded = compress(SceneRng(3, CPU), frame)
     assert torch.equal(coded[:, 0], coded[:, 1])
     assert torch.equal(coded[:, 0], coded[:, 2])
     errors = (coded - frame).square().mean((1, 2, 3, 4))
@@ -55,7 +55,7 @@ def test_blocks_part_the_frame() -> None:
     slope = torch.linspace(0.3, 0.5, 96).expand(1, 1, 3, 64, -1)
     begins = set()
     for seed in range(6):
-        steps = code(Draws(seed, CPU), slope)[0, 0, 1, 32].diff()
+        steps = compress(SceneRng(seed, CPU), slope)[0, 0, 1, 32].diff()
         columns = (steps.abs() > 3 * steps.abs().median().clamp(min=1e-4)).nonzero()[:, 0]
         if len(columns):
             assert len({int(column) % 8 for column in columns}) == 1

@@ -6,7 +6,7 @@ import torch
 from tests.datasets.conftest import moving_square, save_clip, save_picture, smooth_tiles
 from vsrife.datasets.held_out import held_out_triplets, names_of, without
 from vsrife.datasets.packing import Pack, PackSettings, write_pack
-from vsrife.datasets.shots import ResidentShots, ShotSettings, Windows
+from vsrife.datasets.shots import ClipWindowDataset, InMemoryShots, ShotSettings
 from vsrife.errors import ArgumentError
 
 
@@ -46,7 +46,7 @@ def test_what_is_held_out_has_no_frames_and_the_others_keep_their_places(pack) -
             assert len(after) == 0
         else:
             assert torch.equal(before, after)
-    windows = Windows(ResidentShots(left), ShotSettings(height=40, width=40), torch.device("cpu"))
+    windows = ClipWindowDataset(InMemoryShots(left), ShotSettings(height=40, width=40), torch.device("cpu"))
     assert len(windows) == (7 - 2) + (5 - 2)
     assert windows.draw(20, 1).left.shape == (20, 3, 40, 40)
 

@@ -13,7 +13,7 @@ import vsrife.datasets.labels as labels_module
 from vsrife.datasets.labelling import Wanted, at_moment, make_label, rounds, wanted_labels
 from vsrife.datasets.labels import STEP, Label, LabelFolder, Labels, Place, enlarged, reduced
 from vsrife.datasets.packing import Pack
-from vsrife.datasets.shots import ResidentShots, ShotSettings, Windows
+from vsrife.datasets.shots import ClipWindowDataset, InMemoryShots, ShotSettings
 from vsrife.errors import ArgumentError
 from vsrife.network.warp import backward_warp
 
@@ -49,7 +49,7 @@ def test_a_turned_sample_warps_to_its_truth(crop: tuple[int, int]) -> None:
     settings = ShotSettings(
         height=crop[0], width=crop[1], spans=(2, 4, 3), any_time=True, labelled=0.5, zoomed=0.5, zoom=(0.8, 1.4)
     )
-    batch = Windows(ResidentShots([shot]), settings, CPU, labels=labels).draw(120, 4)
+    batch = ClipWindowDataset(InMemoryShots([shot]), settings, CPU, labels=labels).draw(120, 4)
     directions = set()
     margin = 12  # beyond it a place may lie outside of the crop
     inner = (..., slice(margin, -margin), slice(margin, -margin))
@@ -74,7 +74,7 @@ def test_what_leads_out_of_the_crop_is_not_believed(side: int) -> None:
     shot = moving_shot(7, 60, 97, (speed, 0))
     labels = Labels({Place(0, 3, 1): even_label(60, 97, (speed, 0), 1)})
     settings = ShotSettings(height=37, width=side, spans=(2,), labelled=1.0)
-    batch = Windows(ResidentShots([shot]), settings, CPU, labels=labels).draw(24, 2)
+    batch = ClipWindowDataset(InMemoryShots([shot]), settings, CPU, labels=labels).draw(24, 2)
     for first in (0, 2):
         flow, trust = batch.flow[:, first : first + 2], batch.visible[:, first // 2]
         x = torch.arange(side) + flow[:, 0]
@@ -103,22 +103,22 @@ def test_a_window_takes_each_side_from_the_label_of_that_distance() -> None:
 
 def test_without_labels_windows_are_as_ever() -> None:
     """A shot that has none goes on to work, and the samples of a seed are the same ones."""
-    shots = ResidentShots([moving_shot(6, 40, 48, (1, 0)), moving_shot(5, 40, 48, (0, 2))])
+    shots = InMemoryShots([moving_shot(6, 40, 48, (1, 0)), moving_shot(5, 40, 48, (0, 2))])
     settings = ShotSettings(height=33, width=47, spans=(2, 4), labelled=0.0)
     elsewhere = Labels({Place(7, 5, 1): even_label(40, 48, (1, 0), 1)})
-    plain = Windows(shots, settings, CPU).draw(9, 3)
-    with_others = Windows(shots, settings, CPU, labels=elsewhere).draw(9, 3)
+    plain = ClipWindowDataset(shots, settings, CPU).draw(9, 3)
+    with_others = ClipWindowDataset(shots, settings, CPU, labels=elsewhere).draw(9, 3)
     for name, tensor in plain.tensors().items():
         assert torch.equal(tensor, with_others.tensors()[name]), name
     assert (plain.known == 0).all()
 
 
 def test_the_share_of_labelled_windows_is_as_told() -> None:
-    shots = ResidentShots([moving_shot(60, 40, 48, (1, 0))])
+    shots = InMemoryShots([moving_shot(60, 40, 48, (1, 0))])
     labels = Labels({Place(0, 30, 1): even_label(40, 48, (1, 0), 1)})
     for share in (0.0, 0.5, 1.0):
         settings = ShotSettings(height=33, width=47, spans=(2,), labelled=share)
-        known = Windows(shots, settings, CPU, labels=labels).draw(200, 3).known.amax((1, 2, 3)).mean().item()
+        known = ClipWindowDataset(shots, settings, CPU, labels=labels).draw(200, 3).known.amax((1, 2, 3)).mean().item()
         assert known == pytest.approx(share, abs=0.1)
 
 

@@ -15,17 +15,17 @@ import numpy as np
 import pytest
 import torch
 
-import vsrife.datasets.elsewhere as elsewhere
+import vsrife.datasets.remote_maker as elsewhere
 import vsrife.datasets.ring as rings
 from tests.datasets.conftest import save_picture, smooth_tiles
 from vsrife.datasets.batch import Batch
 from vsrife.datasets.layers import Layers
 from vsrife.datasets.maker import Job, Maker, Wanted, make_scene
+from vsrife.datasets.picture_store import PictureStore
 from vsrife.datasets.ring import Plan, Ring, Rings, RingSettings
 from vsrife.datasets.scene_file import numbers_in, place_of, read_scene, write_scene
 from vsrife.datasets.scenes import Scenes, scene_times
 from vsrife.datasets.serving import draw_picks
-from vsrife.datasets.stock import Stock
 from vsrife.datasets.synthetic import Synthetic, SyntheticSettings
 from vsrife.errors import ArgumentError, RifeError
 from vsrife.network.warp import backward_warp
@@ -37,11 +37,11 @@ PLAIN = SyntheticSettings(layers=2, blurred=0.0, noisy=0.0, compressed=0.0, drif
 
 
 @pytest.fixture(scope="module")
-def stock(tmp_path_factory) -> Stock:
+def picture_store(tmp_path_factory) -> PictureStore:
     folder = tmp_path_factory.mktemp("pictures")
     for index, tile in enumerate(smooth_tiles(3, 512, 6)):
         save_picture(tile, folder / f"{index}.png")
-    return Stock(pictures=folder)
+    return PictureStore(pictures=folder)
 
 
 class Here:
@@ -51,7 +51,7 @@ class Here:
 
     def __init__(self, job: Job) -> None:
         self._job = job
-        self._source = Synthetic(job.stock.bank(), job.settings)
+        self._source = Synthetic(job.picture_store.bank(), job.settings)
 
     def ask(self, wanted: Wanted) -> None:
         for number in wanted.first:
@@ -66,7 +66,7 @@ class Here:
 
 
 @pytest.fixture
-def make(tmp_path, stock, monkeypatch):
+def make(tmp_path, picture_store, monkeypatch):
     """A ring; all are closed at the end. alone: whether its scenes are made by a process of its own."""
     made = []
 
@@ -77,7 +77,7 @@ def make(tmp_path, stock, monkeypatch):
             if not alone:
                 patch.setattr(rings, "Maker", Here)
             options = {"size": (33, 48), "seed": 7, "plan": PLAN, "nice": 0, **options}
-            made.append(Ring(tmp_path / folder, settings.frames[0], settings, synthetic, stock, **options))
+            made.append(Ring(tmp_path / folder, settings.frames[0], settings, synthetic, picture_store, **options))
             made[-1]._ask(Wanted(keep=0, low=0, high=0))  # a maker is there from now on
         return made[-1]
 
@@ -129,7 +129,7 @@ def test_with_a_maker_of_its_own_too_and_when_the_scenes_are_lost(make, tmp_path
         assert same(one, other)
 
 
-def test_several_sizes_in_one_run(make, tmp_path, stock) -> None:
+def test_several_sizes_in_one_run(make, tmp_path, picture_store) -> None:
     settings = RingSettings(scenes=12, first=4, serves=4.0, frames=(FRAME, (100, 140)))
     rings = Rings([make(str(frame), dataclasses.replace(settings, frames=(frame,))) for frame in settings.frames])
     sizes = [(33, 48), (64, 64), (90, 90), (70, 90), (140, 100)]
@@ -290,7 +290,7 @@ def test_scenes_of_other_settings_are_made_anew(make, tmp_path) -> None:
     other = make(synthetic=dataclasses.replace(PLAIN, layers=1), say=told.append)
     assert len(told) == 1
     assert told[0].startswith(f"data.ring ({tmp_path / 'ring'}): ")
-    assert told[0].endswith(" scenes of other settings or another version are made anew")
+    assert told[0].endswith(" scenes of other settings or another version are replaced")
     assert numbers_in(tmp_path / "ring") == set()
     again = read(other, range(2))
     told.clear()
@@ -345,8 +345,8 @@ def test_another_process_does_not_wait_for_a_maker_that_has_ended(pair, tmp_path
     with pytest.raises(RifeError) as caught:
         read(pair[1], range(1))
     assert str(caught.value) == (
-        f"data.ring ({tmp_path / 'ring'}) must have its maker of scenes, which was not heard of for 3 s; see maker.log "
-        "there, and start the run again to carry on"
+        f"data.ring ({tmp_path / 'ring'}) must have a running maker of scenes, which gave no sign for 3 s; see "
+        "maker.log there, and start the run again to resume it"
     )
 
 
@@ -390,7 +390,7 @@ def test_a_maker_that_ends_is_told_in_one_line(make, tmp_path) -> None:
         read(ring, range(1, 30))
     line = str(caught.value)
     assert line.startswith(
-        f"data.ring ({tmp_path / 'ring'}) must have its maker of scenes, which ended by signal SIGKILL"
+        f"data.ring ({tmp_path / 'ring'}) must have a running maker of scenes, which ended by signal SIGKILL"
     )
     assert "\n" not in line
 
@@ -398,7 +398,7 @@ def test_a_maker_that_ends_is_told_in_one_line(make, tmp_path) -> None:
 def test_a_fault_of_the_maker_is_told(make) -> None:
     ring = make("broken")
     ring.close()
-    ring._job = dataclasses.replace(ring._job, stock=Stock(pictures=Path("/nowhere")))
+    ring._job = dataclasses.replace(ring._job, picture_store=PictureStore(pictures=Path("/nowhere")))
     with pytest.raises(RifeError, match=r"ended by status 1: FileNotFoundError: .*/nowhere.*; see maker.log there"):
         read(ring, range(1))
 
@@ -407,11 +407,11 @@ ORPHAN = """
 import sys
 from pathlib import Path
 from vsrife.datasets.ring import Plan, Ring, RingSettings
-from vsrife.datasets.stock import Stock
+from vsrife.datasets.picture_store import PictureStore
 from vsrife.datasets.synthetic import SyntheticSettings
 
 settings = RingSettings(scenes=5000, first=5000, frames=((300, 400),))
-ring = Ring(Path(sys.argv[1]), (300, 400), settings, SyntheticSettings(), Stock(pictures=Path(sys.argv[2])),
+ring = Ring(Path(sys.argv[1]), (300, 400), settings, SyntheticSettings(), PictureStore(pictures=Path(sys.argv[2])),
             size=(64, 64), seed=1, plan=Plan(rates=((0, 1.0),)), nice=0)
 ring.draw(1, 1)
 print(ring._maker._process.pid, flush=True)
@@ -420,9 +420,9 @@ ring.draw(100, 1)
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
-def test_the_maker_ends_with_the_process_that_reads(stock, tmp_path, number) -> None:
+def test_the_maker_ends_with_the_process_that_reads(picture_store, tmp_path, number) -> None:
     """Also while a scene is being made."""
-    arguments = [sys.executable, "-c", textwrap.dedent(ORPHAN), str(tmp_path), str(stock.pictures)]
+    arguments = [sys.executable, "-c", textwrap.dedent(ORPHAN), str(tmp_path), str(picture_store.pictures)]
     with subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as reader:
         assert reader.stdout is not None
         maker = int(reader.stdout.readline())

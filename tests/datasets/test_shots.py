@@ -4,16 +4,16 @@ import pytest
 import torch
 
 from vsrife.datasets.augment import augment, crop_places
-from vsrife.datasets.draws import Draws
-from vsrife.datasets.shots import ResidentShots, ShotSettings, Windows
+from vsrife.datasets.scene_rng import SceneRng
+from vsrife.datasets.shots import ClipWindowDataset, InMemoryShots, ShotSettings
 from vsrife.errors import ArgumentError
 
 CPU = torch.device("cpu")
 
 
-def numbered(shots: dict[int, int], height: int = 40, width: int = 50) -> ResidentShots:
+def numbered(shots: dict[int, int], height: int = 40, width: int = 50) -> InMemoryShots:
     """Shots by their base value and length; frame n of a shot is base + n everywhere."""
-    return ResidentShots(
+    return InMemoryShots(
         [
             torch.arange(base, base + length, dtype=torch.uint8).view(-1, 1, 1, 1).expand(-1, 3, height, width)
             for base, length in shots.items()
@@ -27,7 +27,9 @@ def values(batch: torch.Tensor) -> list[int]:
 
 
 def test_a_triplet_is_three_frames_of_one_shot() -> None:
-    windows = Windows(numbered({0: 5, 100: 3, 200: 30}), ShotSettings(height=32, width=32), CPU, augmented=False)
+    windows = ClipWindowDataset(
+        numbered({0: 5, 100: 3, 200: 30}), ShotSettings(height=32, width=32), CPU, augmented=False
+    )
     assert len(windows) == 3 + 1 + 28
     batch = windows.draw(400, 3)
     left, truth, right = (values(picture) for picture in (batch.left, batch.truth, batch.right))
@@ -40,7 +42,7 @@ def test_a_triplet_is_three_frames_of_one_shot() -> None:
 
 def test_longer_spans_and_any_time() -> None:
     settings = ShotSettings(height=33, width=40, spans=(2, 6, 5), any_time=True)
-    windows = Windows(numbered({0: 7, 100: 3}), settings, CPU, augmented=False)
+    windows = ClipWindowDataset(numbered({0: 7, 100: 3}), settings, CPU, augmented=False)
     batch = windows.draw(300, 1)
     left, truth, right = (values(picture) for picture in (batch.left, batch.truth, batch.right))
     found = {(c - a, b - a) for a, b, c in zip(left, truth, right, strict=True)}
@@ -51,7 +53,7 @@ def test_longer_spans_and_any_time() -> None:
 
 
 def test_a_seed_makes_the_same_windows() -> None:
-    windows = Windows(numbered({0: 30}), ShotSettings(height=32, width=32), CPU)
+    windows = ClipWindowDataset(numbered({0: 30}), ShotSettings(height=32, width=32), CPU)
     first = windows.draw(16, 5)
     assert torch.equal(first.left, windows.draw(16, 5).left)
     assert not torch.equal(first.left, windows.draw(16, 6).left)
@@ -59,29 +61,29 @@ def test_a_seed_makes_the_same_windows() -> None:
 
 def test_crops_lie_anywhere_in_the_frame() -> None:
     ramp = torch.arange(48, dtype=torch.uint8).view(1, 1, 48, 1).expand(3, 3, 48, 60)
-    windows = Windows(ResidentShots([ramp]), ShotSettings(height=40, width=60), CPU, augmented=False)
+    windows = ClipWindowDataset(InMemoryShots([ramp]), ShotSettings(height=40, width=60), CPU, augmented=False)
     tops = (windows.draw(200, 1).left[:, 0, 0, 0] * 255).round().int().tolist()
     assert set(tops) == set(range(9))
     assert crop_places((0.999999, 0.0), (48, 60), (48, 60)) == (slice(0, 48), slice(0, 60))
 
 
 def test_a_crop_of_another_size_is_drawn_when_it_is_asked_for() -> None:
-    windows = Windows(numbered({0: 30}), ShotSettings(height=32, width=32), CPU)
+    windows = ClipWindowDataset(numbered({0: 30}), ShotSettings(height=32, width=32), CPU)
     assert windows.draw(3, 5, size=(36, 48)).truth.shape == (3, 3, 36, 48)
 
 
 def test_nothing_is_zoomed_that_is_to_stay_as_it_is_made() -> None:
     shots = numbered({0: 30})
-    zoomed = Windows(shots, ShotSettings(height=32, width=32, zoomed=1.0, zoom=(0.5, 0.6)), CPU)
-    plain = Windows(shots, ShotSettings(height=32, width=32), CPU)
+    zoomed = ClipWindowDataset(shots, ShotSettings(height=32, width=32, zoomed=1.0, zoom=(0.5, 0.6)), CPU)
+    plain = ClipWindowDataset(shots, ShotSettings(height=32, width=32), CPU)
     assert torch.equal(zoomed.draw(5, 3, as_made=True).left, plain.draw(5, 3).left)
 
 
 def test_zooms_are_of_the_same_place_in_all_three_frames() -> None:
     """A picture that is a linear function of its places has, zoomed, another slope, and is exact but at its edges."""
     ramp = (torch.arange(60).view(1, 60, 1) + 2 * torch.arange(90).view(1, 1, 90)).to(torch.uint8).expand(3, -1, -1)
-    windows = Windows(
-        ResidentShots([ramp.expand(4, -1, -1, -1)]),
+    windows = ClipWindowDataset(
+        InMemoryShots([ramp.expand(4, -1, -1, -1)]),
         ShotSettings(height=33, width=40, zoomed=0.75, zoom=(0.5, 2.0)),
         CPU,
         augmented=False,
@@ -100,7 +102,7 @@ def test_zooms_are_of_the_same_place_in_all_three_frames() -> None:
 
 def test_colours_change_alike_in_all_three_frames() -> None:
     picture = torch.tensor([0, 100, 255], dtype=torch.uint8).view(1, 3, 1, 1).expand(4, 3, 40, 40)
-    windows = Windows(ResidentShots([picture]), ShotSettings(height=32, width=32, coloured=0.8), CPU)
+    windows = ClipWindowDataset(InMemoryShots([picture]), ShotSettings(height=32, width=32, coloured=0.8), CPU)
     batch = windows.draw(400, 3)
     assert torch.equal(batch.left, batch.truth)
     colours = batch.left[:, :, 0, 0]
@@ -117,7 +119,7 @@ def test_augmentations_are_those_of_the_paper(size: tuple[int, int]) -> None:
     height, width = size
     frames = torch.arange(9 * height * width).view(1, 3, 3, height, width).expand(400, -1, -1, -1, -1)
     t = torch.full((400,), 0.25)
-    made, times = augment(frames, t, Draws(1, CPU))
+    made, times = augment(frames, t, SceneRng(1, CPU))
     square = height == width
     expected = {}
     for backwards in (False, True):
@@ -148,4 +150,4 @@ def test_augmentations_are_those_of_the_paper(size: tuple[int, int]) -> None:
 )
 def test_what_cannot_be_is_told(lengths: dict[int, int], settings: dict[str, int], message: str) -> None:
     with pytest.raises(ArgumentError, match=message):
-        Windows(numbered(lengths), ShotSettings(**settings), CPU)  # type: ignore[arg-type]
+        ClipWindowDataset(numbered(lengths), ShotSettings(**settings), CPU)  # type: ignore[arg-type]

@@ -32,7 +32,7 @@ NOTHING = dict.fromkeys(
     0.0,
 )
 PLAIN = SyntheticSettings(height=112, width=144, any_time=1.0, **NOTHING)
-"""Motion alone, of shapes filled with pictures."""
+"""FlowAndMask alone, of shapes filled with pictures."""
 
 WIDE = dataclasses.replace(PLAIN, height=96, width=160)
 

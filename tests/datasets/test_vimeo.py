@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from vsrife.datasets.shots import ShotSettings, Windows
+from vsrife.datasets.shots import ClipWindowDataset, ShotSettings
 from vsrife.datasets.vimeo import Vimeo
 from vsrife.errors import ArgumentError
 
@@ -46,7 +46,7 @@ def test_the_test_split(tmp_path: Path) -> None:
 def test_septuplets_give_any_time(tmp_path: Path) -> None:
     write(tmp_path, "sep")
     settings = ShotSettings(height=48, width=48, spans=(6,), any_time=True)
-    batch = Windows(Vimeo(tmp_path, threads=2), settings, torch.device("cpu")).draw(40, 2)
+    batch = ClipWindowDataset(Vimeo(tmp_path, threads=2), settings, torch.device("cpu")).draw(40, 2)
     assert {round(6 * t) for t in batch.t.flatten().tolist()} == {1, 2, 3, 4, 5}
     assert batch.left.shape == (40, 3, 48, 48)
     assert not torch.equal(batch.left, batch.right)

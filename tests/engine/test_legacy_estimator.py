@@ -8,7 +8,7 @@ from fractions import Fraction
 import pytest
 import torch
 
-from tests.network.legacy.test_paper import KINDS, PAPER, V3, small
+from tests.network.legacy.networks import KINDS, PAPER, V3, small
 from vsrife.cache import Cache
 from vsrife.engine import interpolator as interpolators
 from vsrife.engine.backend.synthesis import synthesize

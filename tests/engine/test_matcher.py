@@ -7,8 +7,8 @@ import torch
 
 from tests.engine.backend.cuda.kernels.conftest import host, kernels
 from tests.formats.scenery import scene
-from tests.network.legacy.test_paper import KINDS as OLDER
-from tests.network.legacy.test_paper import small
+from tests.network.legacy.networks import KINDS as OLDER
+from tests.network.legacy.networks import small
 from tests.network.small import ARCHITECTURES, network
 from vsrife.engine import interpolator as interpolators
 from vsrife.engine.backend.cuda.backend import CudaBackend

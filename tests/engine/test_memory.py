@@ -6,7 +6,7 @@ import threading
 import pytest
 import torch
 
-from tests.network.legacy.test_paper import small
+from tests.network.legacy.networks import small
 from tests.network.small import frames, network
 from vsrife.engine import memory
 from vsrife.engine.block_estimator import BlockEstimator

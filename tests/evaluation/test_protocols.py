@@ -120,12 +120,12 @@ def test_another_folder_is_told_in_one_line(tmp_path, protocol):
 @pytest.mark.parametrize(
     ("protocol", "lost", "complaint"),
     [
-        ("vimeo90k", "sequences/00002/0013/im3.png", "must be there: the set is not whole"),
-        ("ucf101", "ucf101_interp_ours/2/frame_00.png", "must be there"),
-        ("middlebury", "other-gt-interp/Venus/frame10i11.png", "must be there"),
-        ("snu-film", "test/YouTube_test/0001/00008.png", "must be there"),
+        ("vimeo90k", "sequences/00002/0013/im3.png", "must exist: the set is incomplete"),
+        ("ucf101", "ucf101_interp_ours/2/frame_00.png", "must exist"),
+        ("middlebury", "other-gt-interp/Venus/frame10i11.png", "must exist"),
+        ("snu-film", "test/YouTube_test/0001/00008.png", "must exist"),
         ("snu-film", "test-hard.txt", "must be SNU-FILM"),
-        ("hd-2x", "HD_dataset/HD1080p_GT/BlueSky.yuv", "must be the HD benchmark with HD1080p_GT/BlueSky.yuv"),
+        ("hd-2x", "HD_dataset/HD1080p_GT/BlueSky.yuv", "must be the HD benchmark; HD1080p_GT/BlueSky.yuv"),
     ],
 )
 def test_what_is_missing_is_named_before_the_first_sample(tmp_path, monkeypatch, protocol, lost, complaint):

@@ -3,8 +3,8 @@ import itertools
 import pytest
 import vapoursynth as vs
 
-from vsrife.formats.agreement import differences, joined
-from vsrife.formats.colour import ChromaLocation, ColourOverrides, Matrix, Range, Stated
+from vsrife.formats.agreement import differences, merged
+from vsrife.formats.colour import ChromaLocation, ColourOverrides, ColourProps, Matrix, Range
 from vsrife.formats.pixel_format import PixelFormat
 
 FORMATS = {
@@ -15,11 +15,11 @@ FORMATS = {
 
 def parted(left: dict[str, int], right: dict[str, int], name: str = "YUV420P8", **overrides) -> list[str]:
     fmt = FORMATS[name]
-    sides = [Stated.by(props, fmt, ColourOverrides(**overrides)) for props in (left, right)]
+    sides = [ColourProps.read(props, fmt, ColourOverrides(**overrides)) for props in (left, right)]
     found = [each.prop for each in differences(*sides, fmt)]
     assert [each.prop for each in differences(*reversed(sides), fmt)] == found
     if not found:
-        assert joined(*sides) == joined(*reversed(sides))
+        assert merged(*sides) == merged(*reversed(sides))
     return found
 
 
@@ -33,8 +33,8 @@ def test_a_property_that_one_of_them_lacks_parts_nothing(name, prop):
     assert parted(ALL, rest, name) == []
     assert parted(ALL, {}, name) == []
     fmt = FORMATS[name]
-    assert joined(Stated.by(ALL, fmt), Stated.by({}, fmt)) == Stated.by(ALL, fmt)
-    assert joined(Stated.by(rest, fmt), Stated.by({prop: ALL[prop]}, fmt)) == Stated.by(ALL, fmt)
+    assert merged(ColourProps.read(ALL, fmt), ColourProps.read({}, fmt)) == ColourProps.read(ALL, fmt)
+    assert merged(ColourProps.read(rest, fmt), ColourProps.read({prop: ALL[prop]}, fmt)) == ColourProps.read(ALL, fmt)
 
 
 @pytest.mark.parametrize(
@@ -43,7 +43,7 @@ def test_a_property_that_one_of_them_lacks_parts_nothing(name, prop):
 def test_unspecified_is_as_if_it_were_missing(prop, numbers):
     for number in numbers:
         assert parted({prop: number}, ALL) == []
-        assert Stated.by({prop: number}, FORMATS["YUV420P8"]) == Stated()
+        assert ColourProps.read({prop: number}, FORMATS["YUV420P8"]) == ColourProps()
 
 
 @pytest.mark.parametrize(
@@ -97,7 +97,9 @@ def test_an_argument_stands_for_the_property_of_both():
 
 def test_values_and_the_way_out_are_named():
     (matrix, transfer) = differences(
-        Stated(matrix=Matrix.ST170M, transfer=6), Stated(matrix=Matrix.BT2020NCL, transfer=16), FORMATS["YUV420P8"]
+        ColourProps(matrix=Matrix.ST170M, transfer=6),
+        ColourProps(matrix=Matrix.BT2020NCL, transfer=16),
+        FORMATS["YUV420P8"],
     )
     assert (matrix.left, matrix.right, matrix.override) == ("6 (170m)", "9 (2020ncl)", 'matrix_in="170m"')
     assert (transfer.left, transfer.right) == ("6", "16")
@@ -105,5 +107,5 @@ def test_values_and_the_way_out_are_named():
 
 
 def test_tags_that_alternate_are_seen_in_one_way():
-    a, b = Stated(matrix=Matrix.BT470BG, transfer=1), Stated(matrix=Matrix.ST170M, transfer=15)
-    assert joined(a, b) == joined(b, a) == a
+    a, b = ColourProps(matrix=Matrix.BT470BG, transfer=1), ColourProps(matrix=Matrix.ST170M, transfer=15)
+    assert merged(a, b) == merged(b, a) == a

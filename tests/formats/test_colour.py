@@ -240,7 +240,7 @@ def test_matrices_have_names_and_numbers() -> None:
 
 @pytest.mark.parametrize("text", ["2020cl", "chromacl", "chromancl", "ictcp", "10", "12", "13", "14", "ICTCP"])
 def test_matrices_that_are_refused_say_why(text: str) -> None:
-    with pytest.raises(ArgumentError, match=rf"^matrix_in \({text}\) must be one of 709 \(1\), .* not taken: "):
+    with pytest.raises(ArgumentError, match=rf"^matrix_in \({text}\) must be one of 709 \(1\), .* not supported: "):
         parse_matrix(text)
 
 

@@ -11,7 +11,7 @@ import vapoursynth as vs
 
 from tests.engine.backend.cuda.kernels.inputs import gray, rgb, yuv
 from tests.engine.backend.cuda.test_sampler import made, picture
-from tests.network.legacy.test_paper import KINDS, small
+from tests.network.legacy.networks import KINDS, small
 from tests.network.small import ARCHITECTURES, frames, infer, network
 from tests.plugin.clips import samples
 from vsrife.bench.synthetic_input import ARCHITECTURES as OFFICIAL

@@ -22,7 +22,7 @@ def empty_cache(tmp_path, monkeypatch):
 
 
 def test_it_lies_in_the_package_with_its_papers():
-    assert store.default_model() == ("default", "this package carries it, so nothing has to be fetched")
+    assert store.default_model() == ("default", "this package contains it, so nothing has to be fetched")
     path = store.locate()
     assert path == store.EMBEDDED / "default.safetensors"
     assert path.stat().st_size < MOST_BYTES

@@ -64,7 +64,7 @@ def test_the_one_called_default_is(weights):
     path = add_default(weights)
     assert store.locate() == store.locate("default") == store.embedded_default() == path
     assert store.locate("base") == weights / "base.safetensors"
-    assert store.default_model() == ("default", "this package carries it, so nothing has to be fetched")
+    assert store.default_model() == ("default", "this package contains it, so nothing has to be fetched")
     assert "model (4.0) is not on this machine" in one_line(store.locate, "4.0")
 
 
@@ -90,10 +90,10 @@ def test_the_list_tells_of_it(weights, capsys):
     ]
     assert lines["base:"] == f"base: what it learnt from, and by which teachers: {weights / 'base.about.md'}"
     assert (
-        "a call without model runs: 4.0 (an official network, since this package carries no default of its own" in out
+        "a call without model runs: 4.0 (an official network, since this package contains no default of its own" in out
     )
     add_default(weights)
-    assert "a call without model runs: default (this package carries it" in printed(capsys, "models")
+    assert "a call without model runs: default (this package contains it" in printed(capsys, "models")
     assert printed(capsys, "models", "path", "base") == f"{weights / 'base.safetensors'}\n"
 
 
@@ -107,11 +107,13 @@ def test_doctor_says_which_model_runs_and_why(weights):
     assert [each.subject for each in found] == ["models", "own model", "default"]
     assert found[1].text == f'model="base": {weights / "base.safetensors"}'
     assert found[2].sound is False
-    assert found[2].text.startswith("a call without model runs 4.0, an official network, since this package carries no")
+    assert found[2].text.startswith(
+        "a call without model runs 4.0, an official network, since this package contains no"
+    )
     assert "run: python -m vsrife models fetch 4.0" in found[2].text
     path = add_default(weights)
     last = list(doctor._models())[-1]
-    expected = "a call without model runs default, this package carries it, so nothing has to be fetched"
+    expected = "a call without model runs default, this package contains it, so nothing has to be fetched"
     assert (last.sound, last.text) == (True, f"{expected}: {path}")
 
 

@@ -28,14 +28,6 @@ def test_answers_the_contract_on_the_smallest_canvas(name, scale):
     assert motion.flow.std() > 0
 
 
-@pytest.mark.parametrize(
-    ("name", "at_one"), [("A", 64), ("B", 32), ("C", 32), ("G", 32), ("I", 32), ("J", 64), ("J-lite", 128)]
-)
-def test_modulus(name, at_one):
-    net = network(name)
-    assert [net.modulus(scale) for scale in USER_SCALES] == [4 * at_one, 2 * at_one, at_one, at_one, at_one]
-
-
 @EVERY
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
 def test_half_precision_is_close(name, dtype):
@@ -169,24 +161,6 @@ def test_merge_takes_each_frame_from_where_the_flow_says():
     expected = 0.25 * left[..., 1:-1, 2:] + 0.75 * right[..., :-2, :-2]
     got = net.merge(left, right, FlowAndMask(flow=flow, mask=mask))
     torch.testing.assert_close(got[..., 1:-1, :-2], expected, atol=1e-5, rtol=0)
-
-
-@pytest.mark.parametrize(
-    ("changes", "complaint"),
-    [
-        ({"widths": (16, 8)}, r"scales .* must be one for each"),
-        ({"widths": ()}, r"scales .* must be one for each"),
-        ({"widths": (15, 8, 8, 8)}, r"widths .* must be even"),
-        ({"groups": 5}, r"widths .* must be even and a multiple of groups \(5\)"),
-        ({"outputs": 21}, r"outputs \(21\) must be"),
-        ({"features": 4}, r"features \(4\) must be"),
-    ],
-)
-def test_an_architecture_that_contradicts_itself_is_refused(changes, complaint):
-    base = ARCHITECTURES["D"]
-    numbers = {name: getattr(base, name) for name in base.__slots__}
-    with pytest.raises(ArgumentError, match=complaint):
-        type(base)(**{**numbers, **changes})
 
 
 def test_no_global_flag_of_torch_is_touched():

@@ -111,27 +111,6 @@ def test_the_teachers_picture_teaches_the_student_too():
     assert model.network.block0.conv0[0][0].weight.grad.abs().sum() > 0
 
 
-@pytest.mark.parametrize("name", ["A", "J"])
-def test_a_checkpoint_has_the_networks_keys_and_the_teachers(name):
-    model = model_of(name)
-    state = model.checkpoint()
-    assert set(model.network.state_dict()) < set(state)
-    extra = set(state) - set(model.network.state_dict())
-    assert extra == {f"teacher.{key}" for key in model.teacher.state_dict()}
-    torch.manual_seed(4)
-    other = IFNetWithTeacher(IFNet(EVERY_NETWORK[name]))
-    other.load_checkpoint(state)
-    assert all(torch.equal(value, other.checkpoint()[key]) for key, value in state.items())
-
-
-@pytest.mark.parametrize("key", ["teacher.conv0.0.0.weight", "block1.conv0.0.0.weight"])
-def test_a_checkpoint_that_lacks_a_key_is_refused(key):
-    model = model_of("J")
-    state = {each: value for each, value in model.checkpoint().items() if each != key}
-    with pytest.raises(RuntimeError, match="Missing key"):
-        model.load_checkpoint(state)
-
-
 def test_a_wrong_canvas_is_refused():
     model, (left, right) = model_of("J"), frames(64, 96)
     with pytest.raises(ArgumentError, match=r"^canvas \(96x64, 96x64\) must be .* multiple of 64"):

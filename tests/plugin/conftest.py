@@ -13,6 +13,6 @@ def logged():
     """The lines that VapourSynth logs, as they come."""
     lines = []
     handle = core.add_log_handler(lambda kind, text: lines.append(text))
-    vsapi._told.clear()
+    vsapi._logged.clear()
     yield lines
     core.remove_log_handler(handle)

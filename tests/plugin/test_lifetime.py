@@ -414,8 +414,8 @@ os.waitpid(child, 0)
     def test_a_forked_process_works_or_says_why_not(self, average_model):
         assert printed(self.FORK, average_model, "fresh") == "80\n"
         assert printed(self.FORK, average_model, "used") == (
-            "RIFE: this process was forked from one that had called RIFE, and the threads of VapourSynth and torch do "
-            'not come along; start it anew: multiprocessing.get_context("spawn")\n'
+            "RIFE: this process was forked from one that had called RIFE, and the threads of VapourSynth and torch are "
+            'not forked; start a new process instead: multiprocessing.get_context("spawn")\n'
         )
 
     def test_without_cupy_and_without_a_gpu(self, average_model):

@@ -11,7 +11,7 @@ import torch
 import vapoursynth as vs
 from safetensors.torch import save_file
 
-from tests.network.legacy.test_paper import KINDS, small
+from tests.network.legacy.networks import KINDS, small
 from vsrife.models import store
 
 from .clips import digest, samples, textured, with_props

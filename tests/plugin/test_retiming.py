@@ -274,7 +274,7 @@ def test_a_player_s_clip_is_shown_as_it_is_and_a_line_says_so(average_model, log
     out = rife(stream.std.ModifyFrame(stream, lambda n, f: asked.append(n) or f), average_model, multi=2)
     assert out.get_frame(21).props["RifeKind"] == "duplicate"
     assert sorted(set(asked)) == [10, 11]
-    assert any("retime does nothing here" in line for line in logged)
+    assert any("retime has no effect here" in line for line in logged)
 
 
 def test_the_typed_call_takes_it(moving_model):

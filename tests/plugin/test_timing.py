@@ -1,4 +1,3 @@
-from concurrent.futures import ThreadPoolExecutor
 from fractions import Fraction
 from itertools import pairwise
 from math import ceil, floor, lcm
@@ -8,13 +7,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from vsrife.errors import ArgumentError
+from vsrife.plugin.durations import MAX_INT32
 from vsrife.plugin.timing import (
     ENDLESS_FRAMES,
     MAX_FRAMES,
-    MAX_INT32,
     FrameTiming,
-    MissingDurations,
-    fit_duration,
     simple_ratio,
 )
 
@@ -77,7 +74,7 @@ def test_what_the_first_outputs_show(rate, target, expected):
 
 def test_the_tail_holds_the_last_frame():
     timing = FrameTiming(ratio=F(5, 2), source_frames=2)
-    assert [(m.left, m.right, m.held) for m in map(timing.at, range(5))] == [
+    assert [(m.left, m.right, m.after_end) for m in map(timing.at, range(5))] == [
         (0, None, False),
         (0, 1, False),
         (0, 1, False),
@@ -96,7 +93,7 @@ def test_moments_are_the_exact_positions(timing):
         assert 0 <= moment.left < timing.source_frames
         assert moment.right in (None, moment.left + 1)
         assert (moment.right is not None) == (moment.t > 0 and moment.left + 1 < timing.source_frames)
-        assert moment.held == (moment.t > 0 and moment.left + 1 == timing.source_frames)
+        assert moment.after_end == (moment.t > 0 and moment.left + 1 == timing.source_frames)
     assert timing.position(timing.length) >= timing.source_frames
 
 
@@ -118,7 +115,7 @@ ROUNDED = [
 def test_a_ratio_of_rounded_rates_is_the_simple_one_that_it_stands_for(ratio, simple):
     for frames in (1, 2, 3, 7, 50, 2000, None):
         assert simple_ratio(ratio, frames) == simple
-    timing = FrameTiming(ratio=simple, asked=ratio, source_frames=50, fps=F(24))
+    timing = FrameTiming(ratio=simple, requested_ratio=ratio, source_frames=50, fps=F(24))
     assert timing.output_fps == (24 * ratio).as_integer_ratio()
 
 
@@ -225,12 +222,12 @@ def test_spans_share_out_each_source_frame_once(timing):
 @relaxed
 @given(timelines())
 def test_each_boundary_is_left_once_and_arrived_at_once(timing):
-    left = [k for n in range(timing.length) for k in timing.departures(n)]
-    arrived = [k for n in range(timing.length) for k in timing.arrivals(n)]
+    left = [k for n in range(timing.length) for k in timing.boundaries_after(n)]
+    arrived = [k for n in range(timing.length) for k in timing.boundaries_before(n)]
     assert left == arrived == list(range(timing.at(timing.length - 1).left))
     for n in range(timing.length):
-        assert all(timing.position(n) < k + 1 <= timing.position(n + 1) for k in timing.departures(n))
-        assert all(timing.position(n - 1) < k + 1 <= timing.position(n) for k in timing.arrivals(n))
+        assert all(timing.position(n) < k + 1 <= timing.position(n + 1) for k in timing.boundaries_after(n))
+        assert all(timing.position(n - 1) < k + 1 <= timing.position(n) for k in timing.boundaries_before(n))
 
 
 # Requests
@@ -273,7 +270,8 @@ def test_requests_hold_what_is_shown_and_covered_and_no_more_than_allowed(timing
             assert needed[0] == moment.left
             assert set(needed) == {moment.left, *covered, *([moment.right] if moment.right else [])}
         elif scenes:
-            assert {i for k in (*timing.arrivals(n), *timing.departures(n)) for i in (k, k + 1)} <= set(needed)
+            pairs = [*timing.boundaries_before(n), *timing.boundaries_after(n)]
+            assert {i for k in pairs for i in (k, k + 1)} <= set(needed)
 
 
 # Durations
@@ -368,7 +366,7 @@ def test_a_phone_clip_scaled_by_its_average_rate_keeps_its_total():
 
 
 def test_cut_points_that_must_be_rounded_fall_on_four_million_parts_of_a_second():
-    """docs/timing.md, 2: the nearest multiple of 1 / lcm(b, 4,000,000)."""
+    """docs/timeline.md, 2: the nearest multiple of 1 / lcm(b, 4,000,000)."""
     ratio = F(5003, 2000)  # 720,000 * 5003 is beyond 31 bits
     for length in (F(3, 100), F(1001, 24000), F(3003, 90000), F(33, 1000), F(1470, 44100), F(900_900, 27_000_000)):
         grid = lcm(length.denominator, 4_000_000)
@@ -391,7 +389,7 @@ def test_cut_points_that_must_be_rounded_fall_on_four_million_parts_of_a_second(
     ],
 )
 def test_the_time_base_that_decides_whether_a_cut_point_stays_exact(length, ratio, grid):
-    """docs/timing.md, 1."""
+    """docs/timeline.md, 1."""
     first = FrameTiming(ratio=ratio, source_frames=4).duration(0, lambda _: length)
     exact = length / ratio
     assert first == (exact if grid is None else F(round(exact * grid), grid))
@@ -417,81 +415,10 @@ def test_missing_durations_fall_back_to_the_rate_or_stay_missing(missing):
     assert durations(unknown, source) == [F(1, 30), None, None, F(1, 45), F(1, 90)]
 
 
-EVEN, UNEVEN = F(1, 25), F(1, 20)
-
-
-@pytest.mark.parametrize(
-    ("fps", "lengths", "told_at"),
-    [
-        (F(25), [UNEVEN, None, None, None, None, UNEVEN], 3),
-        (F(25), [None, None, None, EVEN, UNEVEN, None], 4),  # in whatever order frames are asked for
-        (F(25), [None, EVEN, None, EVEN, None, EVEN], None),  # a constant rate: 1 / fps is right
-        (F(25), [UNEVEN, None, EVEN, UNEVEN, None, UNEVEN], None),  # the ends of two files, joined
-        (F(25), [UNEVEN, EVEN, UNEVEN], None),
-        (None, [None, EVEN, None, None, None], 3),
-        (None, [EVEN, UNEVEN, None, None], None),
-        (F(24000, 1001), [None, None, None, F(1001, 24000), F(1001, 24000)], None),
-        (F(25), [None] * 6, None),
-    ],
-)
-def test_many_missing_durations_are_told_of_once(fps, lengths, told_at):
-    missing = MissingDurations(fps)
-    told = [bool(missing.see(frame, length)) for frame, length in enumerate(lengths)]
-    assert told == [frame == told_at for frame in range(len(lengths))]
-    if told_at is not None:
-        assert not any(missing.see(frame, length) for frame, length in enumerate(lengths))
-
-
-def test_one_missing_duration_that_is_seen_often_is_one():
-    missing = MissingDurations(F(25))
-    assert not missing.see(0, UNEVEN)
-    assert not any(missing.see(7, None) for _ in range(20))
-
-
-def test_what_is_told_of_missing_durations():
-    known, unknown = MissingDurations(F(24000, 1001)), MissingDurations(None)
-    known.see(9, UNEVEN)
-    lack = "many frames of the clip have no duration (_DurationNum, _DurationDen)"
-    assert [known.see(frame, None) for frame in range(3)][2] == (
-        f"{lack}, though its rate varies: each counts as 1001/24000 s, one over the average rate, and sound may drift"
-    )
-    assert [unknown.see(frame, None) for frame in range(3)][2] == (
-        f"{lack}, and it has no frame rate: what is made of them has no duration either"
-    )
-
-
-def test_missing_durations_are_told_of_by_one_thread_of_many():
-    for _ in range(20):
-        missing = MissingDurations(None)
-        with ThreadPoolExecutor(8) as pool:
-            lines = list(pool.map(lambda frame, seen=missing: seen.see(frame, None), range(64)))
-        assert len([line for line in lines if line]) == 1
-
-
 def test_only_covered_frames_are_asked_for_their_duration():
     asked = []
     FrameTiming(ratio=F(2), source_frames=3).duration(2, lambda i: asked.append(i) or F(1, 24))
     assert asked == [1]
-
-
-@relaxed
-@given(st.fractions(min_value=F(1, 10**12), max_value=10**12, max_denominator=10**15))
-def test_fit_duration(seconds):
-    fitted = fit_duration(seconds)
-    check_fits([fitted])
-    if seconds.numerator <= MAX_INT32 and seconds.denominator <= MAX_INT32:
-        assert fitted == seconds
-    elif seconds >= MAX_INT32 - 1:
-        assert fitted == MAX_INT32 - 1
-    elif seconds * 2 * MAX_INT32 >= 1:
-        assert abs(fitted - seconds) <= F(1, 2 * floor((MAX_INT32 - 1) / max(seconds, F(1))))
-    else:
-        assert fitted == F(1, MAX_INT32)
-
-
-@pytest.mark.parametrize("seconds", [F(1, MAX_INT32), F(MAX_INT32 - 1, MAX_INT32), F(MAX_INT32)])
-def test_what_fits_to_the_last_bit_stays(seconds):
-    assert fit_duration(seconds) == seconds
 
 
 def test_length_matches_ceiling_of_the_product():

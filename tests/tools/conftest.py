@@ -5,6 +5,9 @@ import importlib
 import pytest
 
 from tests.conftest import ROOT
+from tests.training.conftest import alone, folders, make, table
+
+__all__ = ["alone", "folders", "make", "table", "tool"]
 
 
 @pytest.fixture

@@ -10,8 +10,8 @@ from tests.datasets.conftest import moving_square, save_clip, save_picture, smoo
 from tests.network.small import ARCHITECTURES
 from vsrife.datasets.packing import PackSettings, write_pack
 from vsrife.network.ifnet import IFNet
-from vsrife.training.config import config_of
-from vsrife.training.parallel import Group
+from vsrife.training.config_file import config_of
+from vsrife.training.distributed import ProcessGroup
 from vsrife.training.sources import make_sources
 
 
@@ -64,7 +64,7 @@ def test_labels_are_made_gone_on_with_and_learnt_from(script, pack, tmp_path, ca
     asked = {"pack": str(pack), "labels": str(out), "mix": [{"clips": 1.0}], "crop": [48, 64]}
     shots = {"spans": [2, 4], "labelled": 1.0}
     config = config_of({"run": {"folder": str(tmp_path / "run"), "steps": 10000}, "data": asked | {"shots": shots}})
-    source = make_sources(config, torch.device("cpu"), Group(rank=0, world=1), print)["clips"]
+    source = make_sources(config, torch.device("cpu"), ProcessGroup(rank=0, world_size=1), print)["clips"]
     batch = source.draw(6, 1)
     # The background stands still, which both networks say; the square does not.
     still = (batch.left - batch.truth).abs().amax(1) + (batch.right - batch.truth).abs().amax(1) < 0.01

@@ -123,7 +123,7 @@ def contestants(run_dvf):
 
 def test_both_begin_with_the_same_weights(contestants):
     plain, privileged = contestants.values()
-    assert torch.equal(plain.weights.row, privileged.weights.row)
+    assert torch.equal(plain.params.flat, privileged.params.flat)
 
 
 def test_the_true_frame_reaches_one_of_them_and_by_its_edges_alone(contestants):

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from tests.datasets.conftest import moving_square, save_clip, save_picture, smooth_tiles
-from vsrife.training.config import Config, config_of
+from vsrife.training.config import Config
+from vsrife.training.config_file import config_of
 
 TINY = """
 [run]

@@ -6,7 +6,7 @@ import re
 import pytest
 import torch
 
-from tests.training.test_several_batches import trainer
+from tests.training.test_cuda_graph import trainer
 from vsrife.network.points import Level
 from vsrife.training.block_errors import IDLE, LATE, BlockErrors, idle
 from vsrife.training.known_flow import errors_and_motion
@@ -85,7 +85,7 @@ def test_a_block_that_does_nothing_is_warned_of(found, block):
     if block is None:
         assert told is None
     else:
-        assert told.startswith(f"warning: block {block} takes nothing off the flow's error (")
+        assert told.startswith(f"warning: block {block} does not reduce the flow error (")
         assert "run.start_blocks" in told
 
 
@@ -97,7 +97,9 @@ def test_a_run_tells_them(make, capsys):
     run = trainer(make(also, *coarse, "validation.every=2", "run.steps=3"))
     run.run()
     text = capsys.readouterr().out
-    line = next(each for each in text.splitlines() if each.startswith("flow error after each block, of no flow's: "))
+    line = next(
+        each for each in text.splitlines() if each.startswith("flow error after each block, relative to no flow: ")
+    )
     number = r"\d+\.\d\d"
     parts = (
         rf"- {number} {number} {number} on 64x64",

@@ -8,14 +8,14 @@ import torch
 from tests.datasets.test_labels import even_label, moving_shot
 from tests.training.card import CARD, TooEarly, WrongPlace, played
 from vsrife import cuda
-from vsrife.datasets.draws import Draws
 from vsrife.datasets.labels import Label, Labels, Place
-from vsrife.datasets.shots import ResidentShots, ShotSettings, Windows
+from vsrife.datasets.scene_rng import SceneRng
+from vsrife.datasets.shots import ClipWindowDataset, InMemoryShots, ShotSettings
 from vsrife.network.points import Frames
-from vsrife.training import loop, replay
+from vsrife.training import cuda_graph, loop
 from vsrife.training import profile as profiles
+from vsrife.training.distributed import ProcessGroup, init_process_group
 from vsrife.training.loop import Trainer
-from vsrife.training.parallel import Group, join
 
 pytestmark = pytest.mark.slow
 
@@ -34,7 +34,7 @@ MIDDLE = "data.synthetic={layers=2, any_time=0.0}"
 @pytest.fixture(autouse=True)
 def warm(monkeypatch):
     """Warming up does nothing here."""
-    monkeypatch.setattr(replay, "_WARM", 1)
+    monkeypatch.setattr(cuda_graph, "_WARM", 1)
 
 
 @pytest.fixture(autouse=True)
@@ -58,11 +58,11 @@ def everything(make, folders):
 
 
 def trainer(config) -> Trainer:
-    return Trainer(config, *join(config.run.device))
+    return Trainer(config, *init_process_group(config.run.device))
 
 
 def learnt(run) -> list[torch.Tensor]:
-    return [row.detach().cpu().clone() for row in run.rows]
+    return [row.detach().cpu().clone() for row in run.state.slots]
 
 
 class Board:
@@ -91,14 +91,14 @@ OTHERS = [
 
 @pytest.mark.parametrize("network", [NETWORK, NORMED], ids=["graph", "launched"])
 def test_a_run_is_the_same_on_the_card(everything, tmp_path, monkeypatch, network):
-    """Bit for bit, as the card computes with the CPU's numbers; with states, validation, pictures and carrying on."""
+    """Bit for bit, as the card computes with the CPU's numbers; with checkpoints, validation, images and resuming."""
 
     def run(folder, *more):
         def part(until):
             place = f"run.folder={str(tmp_path / folder)!r}"
             made = trainer(everything(network, *more, "run.steps=3", "optimiser.warm_up=1", place))
-            made.record._board = Board()
-            assert made.run(until) == ("asked" if until else "done")
+            made.log._board = Board()
+            assert made.run(until) == ("interrupted" if until else "done")
             return made
 
         part(2)
@@ -121,8 +121,8 @@ def test_a_run_is_the_same_on_the_card(everything, tmp_path, monkeypatch, networ
 def test_a_step_is_the_same_on_the_card(everything, monkeypatch, changes):
     def made(device):
         run = trainer(everything(*changes, f"run.device={device!r}", "run.batch=2", "run.graph='off'"))
-        batch = run.samples.batches(0)
-        run.learn(batch)
+        batch = run.loader.batches(0)
+        run.train_step(batch)
         return run, batch
 
     expected = learnt(made("cpu")[0])
@@ -131,29 +131,29 @@ def test_a_step_is_the_same_on_the_card(everything, monkeypatch, changes):
         for one, other in zip(learnt(run), expected, strict=True):
             assert torch.equal(one, other)
         card.waits.clear()
-        run.teach(batch)
+        run.forward_backward(batch)
         assert not card.waits
 
 
 def test_a_step_waits_for_nothing(everything, card):
     run = trainer(everything("run.graph='off'", "data.prefetch=0", NETWORK))
-    run.learn(run.samples.batches(0))  # constants are brought there at the first step
+    run.train_step(run.loader.batches(0))  # constants are brought there at the first step
     card.waits.clear()
     card.kernels.clear()
-    batch = run.samples.batches(1)
+    batch = run.loader.batches(1)
     assert not card.waits
     making = card.kernels.total()
-    run.learn(batch)
+    run.train_step(batch)
     assert not card.waits
-    assert run.weights.row.device == batch[0].left.device == CARD
+    assert run.params.flat.device == batch[0].left.device == CARD
     assert making > 0
     assert 0 < card.kernels.total() - making < 2000
 
-    run.descent._row.grad = torch.zeros_like(run.weights.row)
+    run.params.flat.grad = torch.zeros_like(run.params.flat)
     card.kernels.clear()
-    run.descent.descend(1e-4)
+    run.optimiser.step(1e-4)
     assert card.kernels.total() <= 10
-    run._read(keep=0)
+    run._read_metrics(keep=0)
 
 
 def test_a_batch_from_a_pool_is_a_few_launches(everything, card):
@@ -164,7 +164,7 @@ def test_a_batch_from_a_pool_is_a_few_launches(everything, card):
     for n in range(40):
         card.kernels.clear()
         card.waits.clear()
-        run.samples.batches(n)
+        run.loader.batches(n)
         assert not card.waits
         counts.append(card.kernels.total())
     print("launches:", counts)
@@ -178,7 +178,7 @@ def test_a_batch_of_labelled_windows_waits_for_nothing(card):
     label = even_label(60, 97, (2, 1), 1)
     labels = Labels({Place(0, 3, 1): Label(flow=label.flow.to(CARD), trust=label.trust.to(CARD))})
     settings = ShotSettings(height=41, width=41, labelled=0.7, zoomed=0.5, coloured=0.5)
-    windows = Windows(ResidentShots([shot]), settings, CARD, labels=labels)
+    windows = ClipWindowDataset(InMemoryShots([shot]), settings, CARD, labels=labels)
     card.waits.clear()
     batch = windows.draw(12, 1)
     assert not card.waits
@@ -187,12 +187,12 @@ def test_a_batch_of_labelled_windows_waits_for_nothing(card):
 
 def test_as_a_graph_a_step_is_a_few_launches(everything, card):
     run = trainer(everything(NETWORK, "data.prefetch=0"))
-    batches = [run.samples.batches(position) for position in range(3)]
-    run.learn(batches[0])
+    batches = [run.loader.batches(position) for position in range(3)]
+    run.train_step(batches[0])
     card.kernels.clear()
     card.waits.clear()
     for batch in batches[1:]:
-        run.learn(batch)
+        run.train_step(batch)
     assert card.kernels["graph"] == 2
     assert card.kernels.total() <= 2 * 25
     assert not card.waits
@@ -202,7 +202,7 @@ def test_a_graph_that_cannot_be_captured_is_done_without(everything, card, tmp_p
     def run(name, *changes):
         made = trainer(everything(*changes, "data.prefetch=0", f"run.folder={str(tmp_path / name)!r}"))
         for position in range(2):
-            made.learn(made.samples.batches(position))
+            made.train_step(made.loader.batches(position))
         return learnt(made)
 
     expected = run("graph")
@@ -219,7 +219,7 @@ def test_a_graph_that_cannot_be_captured_is_done_without(everything, card, tmp_p
         assert torch.equal(one, other)
     assert torch.cuda.current_stream() is card.default
     told = capsys.readouterr().out
-    assert told.count("no CUDA graph (operation not permitted when stream is capturing); steps are launched") == 1
+    assert told.count("no CUDA graph (operation not permitted when stream is capturing); steps run without one") == 1
     assert card.kernels["graph"] == 2
     for one, other in zip(run("off", "run.graph='off'"), expected, strict=True):
         assert torch.equal(one, other)
@@ -237,7 +237,7 @@ def test_the_current_device_is_the_runs(card, monkeypatch):
     chosen = []
     monkeypatch.setattr(torch.cuda, "set_device", chosen.append)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
-    assert join("cuda:1") == (Group(), torch.device("cuda:1"))
+    assert init_process_group("cuda:1") == (ProcessGroup(), torch.device("cuda:1"))
     assert chosen == [torch.device("cuda:1")]
 
 
@@ -257,7 +257,7 @@ def broken(monkeypatch, change):
 
 def step(config, position=0):
     run = trainer(config)
-    return run.learn(run.samples.batches(position))
+    return run.train_step(run.loader.batches(position))
 
 
 def test_it_finds_tensors_of_both_sides(everything, card, monkeypatch):
@@ -268,7 +268,7 @@ def test_it_finds_tensors_of_both_sides(everything, card, monkeypatch):
 
 def test_it_finds_a_generator_of_the_other_side(everything, card, monkeypatch):
     monkeypatch.setattr(
-        Draws, "noise", lambda self, *shape: torch.randn(shape, generator=self._host, device=self.device)
+        SceneRng, "noise", lambda self, *shape: torch.randn(shape, generator=self._host, device=self.device)
     )
     with pytest.raises(WrongPlace, match=r"^randn on cuda:0 by a generator of cpu"):
         step(everything())
@@ -280,7 +280,7 @@ def test_it_finds_what_is_taken_as_an_array(everything, card, monkeypatch):
         step(everything("run.graph='off'"))
 
 
-ASKING = [
+WAITING = [
     lambda x: x.mean().item(),
     lambda x: x.mean().tolist(),
     lambda x: bool(x.mean() > 0),
@@ -298,16 +298,16 @@ ASKING = [
 ]
 
 
-@pytest.mark.parametrize("asked", ASKING)
-def test_it_finds_what_the_host_waits_for(card, asked):
+@pytest.mark.parametrize("operation", WAITING)
+def test_it_finds_what_the_host_waits_for(card, operation):
     x = torch.rand(4, 3, device=CARD)
     assert not card.waits
-    asked(x)
+    operation(x)
     assert card.waits.total() == 1
     stream = torch.cuda.Stream()
     stream.wait_stream(torch.cuda.current_stream())
     with pytest.raises(RuntimeError, match="captur"):
-        card.captured(lambda: asked(x), stream)
+        card.captured(lambda: operation(x), stream)
 
 
 def test_what_the_host_does_not_wait_for(card):
@@ -332,7 +332,7 @@ def test_it_finds_a_batch_that_is_not_waited_for(everything, card, monkeypatch):
 
 def test_it_finds_numbers_that_are_read_too_early(everything, card, monkeypatch):
     monkeypatch.setattr(torch.cuda.Event, "synchronize", lambda self: None)
-    with pytest.raises(TooEarly, match=r"^tolist reads what another stream has not finished, at training/loop.py"):
+    with pytest.raises(TooEarly, match=r"^tolist reads what another stream has not finished, at training/metrics.py"):
         trainer(everything()).run(until=1)
 
 

@@ -7,7 +7,7 @@ from safetensors import safe_open
 from vsrife.errors import RifeError
 from vsrife.training.config import Network
 from vsrife.training.export import export, exported
-from vsrife.training.networks import build_pupil
+from vsrife.training.model import build_model
 
 
 @pytest.mark.parametrize(
@@ -20,20 +20,20 @@ from vsrife.training.networks import build_pupil
 )
 def test_large_is_told_by_name_and_metadata(make, tmp_path, preset, name, metadata):
     asked = Network(preset=preset, widths=(12, 8, 8), context=4)
-    pupil = build_pupil(asked)
-    path = export(tmp_path, pupil, dataclasses.replace(make(), network=asked), {"step": 3})
-    assert path == exported(tmp_path, pupil) == tmp_path / name
+    model = build_model(asked)
+    path = export(tmp_path, model, dataclasses.replace(make(), network=asked), {"step": 3})
+    assert path == exported(tmp_path, model) == tmp_path / name
     with safe_open(path, "pt") as file:
         assert file.metadata() == metadata
-        assert set(file.keys()) == set(pupil.weights())
+        assert set(file.keys()) == set(model.exported_state_dict())
 
 
 def test_a_weight_beyond_half_precision_is_named(make, tmp_path):
-    pupil = build_pupil(make().network)
+    model = build_model(make().network)
     with torch.no_grad():
-        next(pupil.module.network.block0.parameters()).fill_(1e6)
+        next(model.module.network.block0.parameters()).fill_(1e6)
     with pytest.raises(
         RifeError, match=r"^weight \(block0\..*\) must be finite in half precision; raise optimiser.decay"
     ):
-        export(tmp_path, pupil, make(), {})
+        export(tmp_path, model, make(), {})
     assert list(tmp_path.iterdir()) == []

@@ -12,9 +12,9 @@ from vsrife.network.ifnet import IFNet
 from vsrife.network.points import Frames, Level, flow_of, levels_of, mask_of
 from vsrife.network.teacher import IFNetWithTeacher
 from vsrife.training import gather
+from vsrife.training.distributed import init_process_group
 from vsrife.training.gather import Packed, resolve
 from vsrife.training.loop import Trainer
-from vsrife.training.parallel import join
 
 CPU = torch.device("cpu")
 CHOSEN, REASON = resolve(CPU, 4)
@@ -262,12 +262,12 @@ def test_a_build_without_the_module_trains_by_torch(without_it, make, capsys):
     with pytest.raises(RuntimeError, match="this build has none"):
         Packed(**sources(1, 8, 8, 4))
     config = make("network.preset='4.26'", "network.widths=[8, 8, 8, 8, 8]", "network.contrast=0.0")
-    trainer = Trainer(config, *join("cpu"))
-    assert trainer.pupil.module.frames is Frames
-    assert "torch makes the blocks' inputs" in capsys.readouterr().out
+    trainer = Trainer(config, *init_process_group("cpu"))
+    assert trainer.model.module.frames is Frames
+    assert "the inputs of blocks are made by torch" in capsys.readouterr().out
 
 
 @needed
 def test_a_run_on_a_cpu_has_it(make):
     config = make("network.preset='4.26'", "network.widths=[8, 8, 8, 8, 8]", "network.contrast=0.0")
-    assert Trainer(config, *join("cpu")).pupil.module.frames is Packed
+    assert Trainer(config, *init_process_group("cpu")).model.module.frames is Packed

@@ -21,11 +21,11 @@ from vsrife.errors import ArgumentError, RifeError
 from vsrife.models import checkpoint
 from vsrife.network.ifnet import IFNet
 from vsrife.network.legacy.paper import PaperNet
-from vsrife.training import loop, record
+from vsrife.training import checkpointing, loop, run_log
+from vsrife.training.checkpoint import newest_checkpoint, read_checkpoint
+from vsrife.training.distributed import ProcessGroup, init_process_group
 from vsrife.training.loop import Trainer
-from vsrife.training.parallel import Group, join
 from vsrife.training.profile import profile
-from vsrife.training.state import largest_state, read_state
 
 pytestmark = pytest.mark.slow
 
@@ -33,7 +33,7 @@ CPU = torch.device("cpu")
 
 
 def trainer(config) -> Trainer:
-    return Trainer(config, Group(), CPU)
+    return Trainer(config, ProcessGroup(), CPU)
 
 
 def logged(config, kind="training") -> list[dict]:
@@ -56,10 +56,10 @@ def test_a_run_leaves_all_it_should(make, capsys):
         "model.safetensors",
         "config.json",
         "log.jsonl",
-        "state",
-        "carry",
+        "checkpoints",
+        "compact",
     }
-    assert [each.name for each in sorted((folder / "state").iterdir())] == ["00000004", "00000006"]
+    assert [each.name for each in sorted((folder / "checkpoints").iterdir())] == ["00000004", "00000006"]
     assert list(losses(config)) == [1, 2, 3, 4, 5, 6]
     assert [entry["step"] for entry in logged(config, "validation")] == [3, 6]
     about = json.loads((folder / "config.json").read_text())
@@ -84,8 +84,8 @@ def test_what_is_exported_loads_and_is_the_average(make):
     assert all(each.dtype == torch.float16 for each in load_file(path).values())
     network = checkpoint.load(path)
     assert isinstance(network, IFNet)
-    assert network.architecture == run.pupil.architecture
-    average = run.weights.named(run.descent.average)
+    assert network.architecture == run.model.architecture
+    average = run.params.state_dict(run.optimiser.ema)
     for key, each in network.state_dict().items():
         torch.testing.assert_close(each, average[f"network.{key}"], rtol=1e-3, atol=1e-6)
     left, right = torch.rand(2, 1, 3, 64, 96).unbind()
@@ -105,14 +105,14 @@ def test_the_papers_networks_learn_too(make, preset):
         f"data.synthetic.any_time={0.5 if timed else 0.0}",
     )
     run = trainer(config)
-    before = run.weights.row.detach().clone()
+    before = run.params.flat.detach().clone()
     run.run()
-    moved = run.weights.named(run.weights.row.detach() - before)
+    moved = run.params.state_dict(run.params.flat.detach() - before)
     assert all(each.any() for each in moved.values())
     (path,) = config.run.folder.glob("*.safetensors")
     network = checkpoint.load(path)
     assert isinstance(network, PaperNet)
-    assert network.architecture == run.pupil.architecture
+    assert network.architecture == run.model.architecture
 
 
 def test_carried_on_it_is_the_run_that_was_not_stopped(make, tmp_path):
@@ -121,21 +121,21 @@ def test_carried_on_it_is_the_run_that_was_not_stopped(make, tmp_path):
     whole, parts = (make(*changes, f"run.folder={tmp_path / name}") for name in ("whole", "parts"))
     first = trainer(whole)
     assert first.run() == "done"
-    assert trainer(parts).run(until=3) == "asked"
+    assert trainer(parts).run(until=3) == "interrupted"
     second = trainer(parts)
     assert second.step == 3
     assert second.run() == "done"
     assert losses(parts) == losses(whole)
     assert len(set(losses(whole).values())) == 6
-    for one, other in zip(_rows(first), _rows(second), strict=True):
+    for one, other in zip(_slots(first), _slots(second), strict=True):
         assert torch.equal(one, other)
     assert logged(whole, "validation") == logged(parts, "validation")
     weights = [(each.run.folder / "model.safetensors").read_bytes() for each in (whole, parts)]
     assert weights[0] == weights[1]
 
 
-def _rows(run: Trainer) -> list[torch.Tensor]:
-    return [run.weights.row.detach(), run.descent.average, run.descent.first, run.descent.second]
+def _slots(run: Trainer) -> list[torch.Tensor]:
+    return [run.params.flat.detach(), run.optimiser.ema, run.optimiser.exp_avg, run.optimiser.exp_avg_sq]
 
 
 def test_carried_on_from_the_compact_state(make, tmp_path):
@@ -143,10 +143,10 @@ def test_carried_on_from_the_compact_state(make, tmp_path):
     trainer(config).run(until=4)
     elsewhere = make(f"run.folder={tmp_path / 'elsewhere'}")
     (tmp_path / "elsewhere").mkdir()
-    (config.run.folder / "carry").rename(tmp_path / "elsewhere" / "carry")
+    (config.run.folder / "compact").rename(tmp_path / "elsewhere" / "compact")
     here, there = trainer(config), trainer(elsewhere)
     assert (here.step, there.step) == (4, 4)
-    for one, other in zip(_rows(here), _rows(there), strict=True):
+    for one, other in zip(_slots(here), _slots(there), strict=True):
         torch.testing.assert_close(other, one, rtol=1e-2, atol=1e-4)
     assert [here.run(), there.run()] == ["done", "done"]
     mine, theirs = losses(config), losses(elsewhere)
@@ -156,9 +156,7 @@ def test_carried_on_from_the_compact_state(make, tmp_path):
 
 def test_another_configuration_is_not_carried_on(make):
     trainer(make()).run(until=1)
-    with pytest.raises(
-        ArgumentError, match=r"^run.seed \(1 then, 2 now\) must stay as it was to carry on the run in .*"
-    ):
+    with pytest.raises(ArgumentError, match=r"^run.seed \(1 then, 2 now\) must stay as it was to resume the run in .*"):
         trainer(make("run.seed=2"))
     assert trainer(make("log.every=3")).step == 1
 
@@ -168,8 +166,8 @@ def test_the_budget_stops_it_with_everything_saved(make, capsys):
     run = trainer(config)
     assert run.run() == "budget"
     assert 0 < run.step < 100000
-    assert int(largest_state(config.run.folder).name) == run.step
-    assert (config.run.folder / "carry" / "carry.json").is_file()
+    assert int(newest_checkpoint(config.run.folder).name) == run.step
+    assert (config.run.folder / "compact" / "compact.json").is_file()
     assert f"the budget is used up at step {run.step} of 100000" in capsys.readouterr().out
     assert trainer(config).step == run.step
 
@@ -177,17 +175,17 @@ def test_the_budget_stops_it_with_everything_saved(make, capsys):
 def test_a_signal_stops_it_cleanly(make):
     config = make("run.steps=100000", "save.every=100000", "validation.every=100000")
     run = trainer(config)
-    learn, handler = run.learn, signal.getsignal(signal.SIGTERM)
+    train_step, handler = run.train_step, signal.getsignal(signal.SIGTERM)
 
     def interrupted(batch):
         if run.step == 2:
             os.kill(os.getpid(), signal.SIGTERM)
-        return learn(batch)
+        return train_step(batch)
 
-    run.learn = interrupted
-    assert run.run() == "asked"
+    run.train_step = interrupted
+    assert run.run() == "interrupted"
     assert run.step in (3, 4)
-    assert read_state(largest_state(config.run.folder)).about["step"] == run.step
+    assert read_checkpoint(newest_checkpoint(config.run.folder)).about["step"] == run.step
     assert signal.getsignal(signal.SIGTERM) is handler
 
 
@@ -211,12 +209,12 @@ def test_nan_stops_it_and_keeps_the_last_good_state(make, monkeypatch, broken):
     with pytest.raises(RifeError) as raised:
         run.run()
     text = str(raised.value)
-    assert text.startswith(f"{name} (nan) must be finite, and is not at step 4; the state of step 3 is kept in ")
+    assert text.startswith(f"{name} (nan) must be finite, and is not at step 4; the checkpoint of step 3 is kept in ")
     assert text.endswith("lower optimiser.rate (0.001) or loss.distillation (0.01), raise optimiser.warm_up (2) or "
                          "optimiser.decay (0.001)")  # fmt: skip
-    kept = read_state(largest_state(config.run.folder))
+    kept = read_checkpoint(newest_checkpoint(config.run.folder))
     assert kept.about["step"] == 3
-    assert all(bool(each.isfinite().all()) for named in kept.rows.values() for each in named.values())
+    assert all(bool(each.isfinite().all()) for named in kept.slots.values() for each in named.values())
     monkeypatch.setattr(loop, "objective", objective)
     assert trainer(config).run() == "done"
 
@@ -256,9 +254,9 @@ def test_it_learns(make, monkeypatch):
         ("data.crop=[96, 64]", "data.crop ([96, 64]) must be multiples of 64 for this network; [64, 64] would be"),
         (
             "data.synthetic.any_time=0.5",
-            "data.synthetic.any_time (0.5) must be 0 for RIFE, which knows the middle alone",
+            "data.synthetic.any_time (0.5) must be 0 for RIFE, which only makes the middle frame",
         ),
-        ("validation.multi=4", "validation.multi (4) must be 2 for RIFE, which knows the middle alone"),
+        ("validation.multi=4", "validation.multi (4) must be 2 for RIFE, which only makes the middle frame"),
     ],
 )
 def test_what_does_not_go_together(make, change, expected):
@@ -288,33 +286,33 @@ def test_bad_data_is_told_before_the_first_step(make, tmp_path):
 
 
 def test_the_device_is_there():
-    assert join("cpu") == (Group(), CPU)
+    assert init_process_group("cpu") == (ProcessGroup(), CPU)
     for name in ("gpu", "mps"):
         with pytest.raises(ArgumentError, match=rf"^run.device \({name}\) must be auto, cpu, cuda or cuda:1$"):
-            join(name)
+            init_process_group(name)
     with pytest.raises(
         ArgumentError, match=r"^run.device \(cuda:99\) must be one of the \d+ CUDA GPUs here; or use cpu$"
     ):
-        join("cuda:99")
+        init_process_group("cuda:99")
 
 
 def test_a_batch_that_cannot_be_shared(make):
     with pytest.raises(ArgumentError, match=r"^run.batch \(2\) must be a multiple of the 3 processes$"):
-        Trainer(make(), Group(world=3), CPU)
+        Trainer(make(), ProcessGroup(world_size=3), CPU)
 
 
 TOGETHER = """
 import sys, torch
-from vsrife.training.config import read_config
+from vsrife.training.config_file import read_config
 from vsrife.training.loop import Trainer
-from vsrife.training.parallel import join
+from vsrife.training.distributed import init_process_group
 
 config = read_config(sys.argv[1])
-group, device = join("cpu")
+group, device = init_process_group("cpu")
 trainer = Trainer(config, group, device)
 trainer.run(until=3)
-torch.save(trainer.weights.row.detach(), f"{sys.argv[2]}/{group.rank}.pt")
-group.leave()
+torch.save(trainer.params.flat.detach(), f"{sys.argv[2]}/{group.rank}.pt")
+group.destroy()
 """
 
 
@@ -343,13 +341,13 @@ def test_two_processes_are_one_with_the_double_batch(make, table, tmp_path):
     assert torch.equal(first, second)
 
     alone = trainer(make(*changes, f"run.folder={tmp_path / 'alone'}"))
-    begin = alone.weights.row.detach().clone()
-    halves = [loop.make_samples(config, alone.sources, CPU, Group(rank=rank, world=2), 0) for rank in (0, 1)]
+    begin = alone.params.flat.detach().clone()
+    halves = [loop.make_loader(config, alone.sources, CPU, ProcessGroup(rank=rank, world_size=2), 0) for rank in (0, 1)]
     for position in range(3):
-        alone.learn((concatenate([half.batches(position)[0] for half in halves]),))
+        alone.train_step((concatenate([half.batches(position)[0] for half in halves]),))
     # AdamW's first steps divide each gradient by its own size, so that rounding of the smallest ones shows.
     with torch.no_grad():
-        apart = (alone.weights.row - first).norm() / (alone.weights.row - begin).norm()
+        apart = (alone.params.flat - first).norm() / (alone.params.flat - begin).norm()
     assert apart < 1e-4
     assert [entry["step"] for entry in logged(config)] == [1, 2, 3]
 
@@ -375,14 +373,14 @@ def test_the_profile_adds_up(make):
     assert 0 <= figures.other < 1
     assert min(figures.step, figures.teaching, figures.making, figures.updating) > 0
     assert "not forward/backward" in figures.text()
-    assert not (run.config.run.folder / "state").exists()
+    assert not (run.config.run.folder / "checkpoints").exists()
 
 
 def test_without_tensorboard_it_says_so(make, monkeypatch, capsys):
     monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
-    record.Record(make().run.folder).close()
+    run_log.RunLog(make().run.folder).close()
     assert capsys.readouterr().out.startswith(
-        "TensorBoard is not installed: scalars go to log.jsonl, pictures nowhere;"
+        "TensorBoard is not installed: scalars go to log.jsonl, images are not written;"
     )
 
 
@@ -407,7 +405,7 @@ def test_with_tensorboard_it_shows_scalars_and_pictures(make, monkeypatch):
     monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", type("Module", (), {"SummaryWriter": Board}))
     run = trainer(make("log.pictures=2", "run.steps=3"))
     run.run()
-    told = run.record._board.told
+    told = run.log._board.told
     pictures = {"prediction", "truth", "flow", "mask", "teacher", "teacher's flow"}
     assert told["closed"]
     assert pictures <= told[2]
@@ -420,7 +418,7 @@ def test_steps_of_flow_alone_have_no_pictures_to_show(make, monkeypatch):
     flow_first = ("loss.flow_first=0.5", "network.teacher=false", "loss.flow=0.1")
     run = trainer(make("log.pictures=1", "run.steps=4", *flow_first))
     run.run()
-    told = run.record._board.told
+    told = run.log._board.told
     assert "training/flow" in told[1]
     assert "prediction" not in told[1]
     assert "prediction" in told[4]
@@ -430,7 +428,7 @@ def test_the_colours_of_a_flow():
     flow = torch.zeros(1, 2, 1, 3)
     flow[0, 0, 0, 1] = 2.0
     flow[0, 0, 0, 2] = -1.0
-    shown = record.flow_picture(flow)[0, :, 0].T
+    shown = run_log.flow_image(flow)[0, :, 0].T
     expected = torch.tensor([[1.0, 1, 1], [1, 0, 0], [0.5, 1, 1]])
     torch.testing.assert_close(shown, expected, rtol=0, atol=1e-5)
 
@@ -443,41 +441,43 @@ def test_a_weight_too_large_to_travel_ends_no_run(make, capsys, monkeypatch):
     def enlarged():
         validate()
         with torch.no_grad():
-            run.weights.row[0] = 1e6
+            run.params.flat[0] = 1e6
 
     monkeypatch.setattr(run, "_validate", enlarged)
     assert run.run() == "done"
-    assert "no compact state: weight (" in capsys.readouterr().out
-    assert largest_state(run.config.run.folder).name == "00000001"
-    assert not (run.config.run.folder / "carry").exists()
+    assert "no compact checkpoint: weight (" in capsys.readouterr().out
+    assert newest_checkpoint(run.config.run.folder).name == "00000001"
+    assert not (run.config.run.folder / "compact").exists()
 
 
-@pytest.mark.parametrize("where", ["write_carry", "carried"])
+@pytest.mark.parametrize("where", ["write_compact", "on_compact"])
 def test_a_compact_state_that_cannot_be_written_is_tried_in_its_time(make, monkeypatch, capsys, where):
     """Not at every step; and none of that time counts as if there were one."""
     now, tries = [0.0], []
-    monkeypatch.setattr(loop, "time", types.SimpleNamespace(monotonic=lambda: now[0]))
+    clock = types.SimpleNamespace(monotonic=lambda: now[0])
+    for module in (loop, checkpointing):
+        monkeypatch.setattr(module, "time", clock)
     run = trainer(make("run.steps=10", "save.seconds=3", "validation.every=100"))
-    learn = run.learn
+    train_step = run.train_step
 
     def slow(batches):
         now[0] += 1.0
-        return learn(batches)
+        return train_step(batches)
 
     def fails(*_arguments, **_options):
         tries.append(run.step)
         raise RifeError("disk (full) must have room")
 
-    monkeypatch.setattr(run, "learn", slow)
-    monkeypatch.setattr(run if where == "carried" else loop, where, fails)
+    monkeypatch.setattr(run, "train_step", slow)
+    monkeypatch.setattr(run.checkpoints if where == "on_compact" else checkpointing, where, fails)
     assert run.run() == "done"
     assert tries == [3, 6, 9, 10]
-    assert capsys.readouterr().out.count("no compact state: disk (full) must have room") == 4
-    assert (run.secured, run.exposed) == (None, 10.0)
-    if where == "carried":
-        run.carried = lambda: None
-        run.carry()
-        assert run.secured == 10
+    assert capsys.readouterr().out.count("no compact checkpoint: disk (full) must have room") == 4
+    assert (run.checkpoints.compact_step, run.checkpoints.longest_unsaved) == (None, 10.0)
+    if where == "on_compact":
+        run.checkpoints.on_compact = lambda: None
+        run.write_compact()
+        assert run.checkpoints.compact_step == 10
 
 
 def test_other_labels_are_another_run(make, tmp_path):
@@ -504,10 +504,12 @@ def test_other_labels_are_another_run(make, tmp_path):
     run(folders[0]).run(until=1)
     assert run(folders[1]).step == 1
     for other in (None, folders[2]):
-        with pytest.raises(ArgumentError, match=rf"^data.labels \({other or 'missing'}\) must be made as those that"):
+        with pytest.raises(
+            ArgumentError, match=rf"^data.labels \({other or 'missing'}\) must be the labels that the run"
+        ):
             run(other)
     run(None, "without").run(until=1)
-    with pytest.raises(ArgumentError, match=r"^data.labels \(.*labels\) .* began with \(none\); set these"):
+    with pytest.raises(ArgumentError, match=r"^data.labels \(.*labels\) .* started with \(none\); set these"):
         run(folders[0], "without")
 
 
@@ -517,7 +519,7 @@ def test_a_run_that_is_over_has_no_makers_of_scenes(make, monkeypatch):
     for until in (1, None):
         run = trainer(make(ring))
         if until is None:
-            monkeypatch.setattr(run, "learn", lambda _: 1 / 0)
+            monkeypatch.setattr(run, "train_step", lambda _: 1 / 0)
         with contextlib.nullcontext() if until else pytest.raises(ZeroDivisionError):
             run.run(until)
         (made,) = run.sources["synthetic"]._rings
@@ -537,7 +539,7 @@ def test_a_run_from_a_ring_that_is_carried_on_is_the_run_that_was_not_stopped(ma
             )
         )
         made.run(until)
-        return [row.clone() for row in made.rows]
+        return [row.clone() for row in made.state.slots]
 
     whole = run("whole")
     run("parts", until=4, ring="own")

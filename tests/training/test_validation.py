@@ -12,11 +12,12 @@ from tests.datasets.test_held_out import pack
 from vsrife.models import checkpoint
 from vsrife.network.ifnet import IFNet
 from vsrife.training import loop
-from vsrife.training.config import Validation, config_of
-from vsrife.training.growth import Size, warning
+from vsrife.training.config import Validation
+from vsrife.training.config_file import config_of
+from vsrife.training.distributed import ProcessGroup
+from vsrife.training.flow_growth import SizeScores, warning
 from vsrife.training.loop import Trainer
-from vsrife.training.parallel import Group
-from vsrife.training.validation import Answer, HeldOut, Pair, early_steps, held_out_sets, is_due
+from vsrife.training.validation import HeldOut, Pair, Prediction, early_steps, held_out_sets, is_due
 
 __all__ = ["pack"]  # a fixture
 
@@ -42,7 +43,7 @@ def averaged(flow_of):
         flow[:, 0] = 0.6 * flow_of(height, width)
         flow[:, 1] = 0.8 * flow_of(height, width)
         flow[:, 3] = -flow_of(height, width)
-        return Answer(left * (1 - t) + right * t, flow)
+        return Prediction(left * (1 - t) + right * t, flow)
 
     sizes: list[tuple[int, int]] = []
     predict.sizes = sizes
@@ -70,8 +71,8 @@ def test_each_size_is_measured_on_the_middle_of_the_middle_pairs():
 def test_without_sizes_there_are_none():
     scores = HeldOut("clips", [pair("a", 40, 50)]).scores(averaged(lambda *_: 9.0), CPU, 64)
     assert scores.sizes == ()
-    assert set(scores.numbers()) == {"mean", "a"}
-    assert set(scores.numbers("scenes")) == {"scenes/mean", "scenes/a"}
+    assert set(scores.scalars()) == {"mean", "a"}
+    assert set(scores.scalars("scenes")) == {"scenes/mean", "scenes/a"}
 
 
 SIDES = {"128": 128, "256": 256, "384": 384, "whole": 488}
@@ -100,8 +101,10 @@ def test_shots_of_the_pack_that_are_not_trained_on_are_a_set(pack, folders, tmp_
     assert not scenes.scores(predict, CPU, 32).sizes
 
 
-def sizes(*flows: float) -> list[Size]:
-    return [Size(name=name, side=SIDES[name], psnr=30, flow=flow) for name, flow in zip(SIDES, flows, strict=False)]
+def sizes(*flows: float) -> list[SizeScores]:
+    return [
+        SizeScores(name=name, side=SIDES[name], psnr=30, flow=flow) for name, flow in zip(SIDES, flows, strict=False)
+    ]
 
 
 @pytest.mark.parametrize(
@@ -110,8 +113,8 @@ def sizes(*flows: float) -> list[Size]:
         ((0.02, 0.25, 9, 50), "0.02 px on crops of 128 px and 9.00 px on crops of 384 px"),  # that of a real run
         ((0.02, 0.25, 0.9, 1.1), "0.02 px on crops of 128 px and 1.10 px on whole frames"),
         ((2.0, 2.0, 3.0, 8.1), "2.00 px on crops of 128 px and 8.10 px on whole frames"),
-        ((0.1, 0.1, 0.1, float("nan")), "the mean flow is nan px on whole frames, more than a scene moves"),
-        ((40.0, 40.0, 40.0, 40.0), "the mean flow is 40.0 px on crops of 128 px, more than a scene moves"),
+        ((0.1, 0.1, 0.1, float("nan")), "the mean flow is nan px on whole frames, more than any scene moves"),
+        ((40.0, 40.0, 40.0, 40.0), "the mean flow is 40.0 px on crops of 128 px, more than any scene moves"),
         ((0.3, 0.2, 0.2, 0.2), None),
         ((0.02, 0.25, 0.9, 0.99), None),
         ((7.1, 7.1, 5.9, 3.8), None),  # official 4.0
@@ -137,7 +140,7 @@ def test_when():
 
 
 def trainer(config) -> Trainer:
-    return Trainer(config, Group(), CPU)
+    return Trainer(config, ProcessGroup(), CPU)
 
 
 def logged(config) -> list[dict]:
@@ -192,7 +195,7 @@ def test_a_flow_that_leads_into_the_padding_finds_the_edge():
     def predict(left, right, t):
         flow = left.new_zeros(1, 4, *left.shape[-2:])
         flow[:, 1] = 20.0
-        return Answer(left, flow, torch.ones_like(left[:, :1]))
+        return Prediction(left, flow, torch.ones_like(left[:, :1]))
 
     expected = each.left[:, np.minimum(np.arange(50) + 20, 49)]
     held = HeldOut("clips", [dataclasses.replace(each, truths=((0.5, expected),))])
@@ -206,7 +209,7 @@ def plain_network(path: Path):
     def predict(left, right, t):
         with torch.inference_mode():
             motion = net(left, right, net.encode(left), net.encode(right), t)
-            return Answer(net.merge(left, right, motion), motion.flow, motion.mask)
+            return Prediction(net.merge(left, right, motion), motion.flow, motion.mask)
 
     return predict, net.modulus()
 

@@ -51,7 +51,7 @@ def counted(count: Count) -> None:
         return left.copy()
 
     SceneDetector._judge, Matcher.warped = judged, asked  # type: ignore[method-assign, assignment]
-    HostReader.make = copied  # type: ignore[method-assign, assignment]
+    HostReader.new_frame = copied  # type: ignore[method-assign, assignment]
 
 
 def source(path: Path) -> vs.VideoNode:

@@ -1,1 +1,1 @@
-"""`vsrife bench`: how fast the engine and the filter are here, beside the machine's own limits and beside vs-rife."""
+"""`vsrife bench`: speed and memory of the engine and the filter, beside the limits of the machine."""

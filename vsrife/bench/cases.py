@@ -1,11 +1,10 @@
-"""What a row of the bench is about, and what is the same for all rows."""
+"""The cases that the benchmark measures, and the options that all of them share."""
 
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 
-from vsrife.bench.peer import Peer
 from vsrife.bench.synthetic_input import ARCHITECTURES, save_seeded
 from vsrife.bench.timing import Pace
 from vsrife.errors import ModelError
@@ -19,7 +18,7 @@ SEEDED = "seeded:"
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Model:
-    """A checkpoint. version: what the catalogue and the peer call this network, None for a file of another name."""
+    """A checkpoint. version: the name of this network in the catalogue, None for a file of another name."""
 
     name: str
     path: Path
@@ -28,7 +27,7 @@ class Model:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Case:
-    """One row: a network, a picture size (width, height), and the precision of the convolutions."""
+    """A network, a frame size (width, height), and the precision of the convolutions."""
 
     model: Model
     size: tuple[int, int]
@@ -36,25 +35,24 @@ class Case:
 
     @property
     def dtype(self) -> torch.dtype:
-        """Of the convolutions."""
+        """The dtype of the convolutions."""
         dtype: torch.dtype = getattr(torch, self.precision)
         return dtype
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Plan:
-    """What is the same for all rows. frames: source frames that one run of the filter is timed over."""
+    """The options of all cases. frames: source frames of one timed run of the filter."""
 
     device: torch.device
     pace: Pace
     frames: int
     in_flight: int
     engine_only: bool
-    peer: Peer | None
 
 
 def resolve_model(name: str, folder: Path) -> Model:
-    """The checkpoint that ``name`` means: `seeded:NAME`, a name of the catalogue, or a file.
+    """The checkpoint called ``name``: `seeded:NAME`, a name of the catalogue or of the package, or a file.
 
     A seeded one is written into ``folder``. Raises ModelError for any other name.
     """

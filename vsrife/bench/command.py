@@ -9,17 +9,34 @@ from vsrife.errors import RifeError
 if TYPE_CHECKING:
     Commands = argparse._SubParsersAction[argparse.ArgumentParser]
 
-__all__ = ["add"]
+__all__ = ["add", "add_cases", "run"]
 
 
 def add(commands: "Commands") -> None:
     """Add `bench` to a parser's subcommands."""
     parser = commands.add_parser(
         "bench",
-        help="measure speed and memory here, also against vs-rife",
+        help="measure speed and memory on this machine",
         description="Measure the engine and the whole filter: time, rate, memory, shares of what the machine can do.",
-        epilog="docs/bench.md says what each column means. On a CPU 1080p takes minutes a row; try --sizes 640x360.",
+        epilog="docs/bench.md explains the columns. On a CPU 1080p takes minutes a row; try --sizes 640x360.",
     )
+    add_cases(parser)
+    parser.add_argument(
+        "--frames", type=int, metavar="N", help="source frames of a run of the filter (CUDA 300, CPU 4)"
+    )
+    parser.add_argument("--in-flight", type=int, metavar="N", help="frames requested at a time (CUDA 8, CPU 2)")
+    parser.add_argument(
+        "--threads",
+        type=int,
+        metavar="N",
+        help="of one frame on a CPU, with --engine-only (default: as the filter has)",
+    )
+    parser.add_argument("--engine-only", action="store_true", help="leave the whole filter out")
+    parser.set_defaults(run=run)
+
+
+def add_cases(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments that name networks, sizes, precisions and the device, and those for the output."""
     parser.add_argument(
         "--sizes", nargs="+", default=["1920x1080", "3840x2160"], metavar="WxH", help="default: 1920x1080 3840x2160"
     )
@@ -34,23 +51,8 @@ def add(commands: "Commands") -> None:
         "--precisions", nargs="+", default=["auto"], metavar="P", help="auto (default), float32, float16, bfloat16"
     )
     parser.add_argument("--device", default="auto", help="auto (default), cpu, cuda, cuda:1")
-    parser.add_argument(
-        "--frames", type=int, metavar="N", help="source frames of a run of the filter (CUDA 300, CPU 4)"
-    )
-    parser.add_argument("--in-flight", type=int, metavar="N", help="frames asked for at a time (CUDA 8, CPU 2)")
-    parser.add_argument(
-        "--threads",
-        type=int,
-        metavar="N",
-        help="of one frame on a CPU, with --engine-only (default: as the filter has)",
-    )
-    parser.add_argument("--engine-only", action="store_true", help="leave the whole filter out")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write everything there, every sample included")
-    parser.add_argument(
-        "--against", type=Path, metavar="PATH", help="also run the networks of an unpacked vs-rife wheel"
-    )
     parser.add_argument("--quick", action="store_true", help="a few samples: to see that it works, not for figures")
-    parser.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace) -> int:

@@ -1,4 +1,4 @@
-"""The whole filter, `core.rife.RIFE(clip, multi=2)` as a script calls it, on YUV420P8 frames of the host or the GPU."""
+"""The whole filter, `core.rife.RIFE(clip, multi=2)` as a script calls it, on YUV420P8 frames in host or GPU memory."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -18,7 +18,7 @@ Planes = Sequence[NDArray[np.uint8]]
 
 
 NO_CUTS: Final = 1.0
-"""Of scene cuts: pairs are compared, as for any film, but none is one, even where the network follows no motion."""
+"""The value of ``sc_threshold``: pairs are compared as in any clip, but no pair is a scene change."""
 
 
 def save(frames: Sequence[Planes], path: Path) -> None:
@@ -34,8 +34,8 @@ def load(path: Path) -> list[Planes]:
 
 
 def looped(frames: Sequence[Planes], length: int) -> vs.VideoNode:
-    """A clip of ``length`` frames that goes through ``frames`` to and fro. They are drawn once and then handed out, so
-    the source costs next to nothing.
+    """A clip of ``length`` frames that plays ``frames`` forwards and backwards. They are made once and cached, so that
+    the source costs almost nothing.
     """
     height, width = frames[0][0].shape
     blank = vs.core.std.BlankClip(width=width, height=height, format=vs.YUV420P8, length=len(frames), keep=True)
@@ -55,7 +55,7 @@ def on_gpu(frames: Sequence[Planes], length: int) -> vs.VideoNode:
 
 
 def _kept(clip: vs.VideoNode) -> vs.VideoNode:
-    """``clip``, drawn now, its frames kept by VapourSynth's cache."""
+    """``clip`` with all of its frames in VapourSynth's cache."""
     clip.std.SetVideoCache(mode=1, fixedsize=1, maxsize=clip.num_frames, maxhistory=0)
     for n in range(clip.num_frames):
         clip.get_frame(n).close()
@@ -81,17 +81,17 @@ def first_frame(clip: vs.VideoNode, **call: Any) -> float:
 def new_frames_a_second(
     clip: vs.VideoNode, *, in_flight: int, finish: Callable[[], None], resident: bool, **call: Any
 ) -> float:
-    """The rate of new frames (every second one of the output), in order, once ``2 * in_flight`` frames are out.
+    """The rate of new frames (every second one of the output), in order, after the first ``2 * in_flight`` frames.
 
-    clip: more than `in_flight` + 1 frames. finish: waits until the device has done what the frames stand for.
-    resident: the result must be in GPU memory. Raises RifeError where it is not, or where nothing new was made.
+    clip: more than `in_flight` + 1 frames. finish: waits until the device has finished. resident: the result must be in
+    GPU memory. Raises RifeError where it is not, or where no new frame was made.
     """
     out: Any = vsrife.RIFE(clip, 2, sc_threshold=NO_CUTS, **call)
     if resident and not out.gpu_resident:
-        raise RifeError("core.rife.RIFE answers a GPU clip with frames in the host's memory")
-    out = out[: 2 * clip.num_frames - 2]  # what follows the last source frame is no work
+        raise RifeError("core.rife.RIFE returned frames in the host's memory for a GPU clip")
+    out = out[: 2 * clip.num_frames - 2]  # the last source frame is only repeated
     began, made = 0.0, 0
-    # Of two frames that are asked for, one is a source frame and costs nothing.
+    # Every other frame is a source frame and costs nothing.
     for n, frame in enumerate(out.frames(prefetch=2 * in_flight, backlog=2 * in_flight, close=True)):
         if n == 2 * in_flight - 1:
             began = time.perf_counter()

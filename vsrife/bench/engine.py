@@ -1,4 +1,4 @@
-"""The engine as it is measured: the one module of this package that calls it, so that a change of it ends here."""
+"""The engine as it is measured: the only module of the benchmark that calls it."""
 
 import gc
 import threading
@@ -36,14 +36,14 @@ TIME: Final = 0.5
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class Source:
-    """What is cached of a source frame, on the device: native planes, and what the network is given."""
+    """A cached source frame on the device: its native planes, and the packed input of the network."""
 
     planes: tuple[Tensor, ...]
     packed: Tensor
 
 
 def canvas_of(planes: Sequence[Tensor], size: tuple[int, int], canvas: tuple[int, int]) -> Tensor:
-    """What a network sees of the planes of a picture of ``size`` (width, height): float32 [1, 3, *canvas]."""
+    """The RGB input of a network for a frame of ``size`` (width, height): float32 [1, 3, *canvas]."""
     return to_rgb(planes, FORMAT, _colour(size), width=size[0], height=size[1], pad_to=canvas)
 
 
@@ -52,13 +52,13 @@ def _colour(size: tuple[int, int]) -> Colour:
 
 
 class Engine:
-    """A network at one picture size, planes of `FORMAT` in and out, all on the device.
+    """A network at one frame size, planes of `FORMAT` in and out, all on the device.
 
-    What is called is what the filter's own frames go through. Call it inside `working_on`, with the lane that it gives.
+    It calls what the filter calls for its frames. To be used inside `working_on`, with the lane that it yields.
     """
 
     def __init__(self, path: Path, device: torch.device, dtype: torch.dtype, size: tuple[int, int]) -> None:
-        """size: (width, height) of the picture. Raises ModelError as `load_network`, and for no 4.x network."""
+        """size: (width, height) of the frame. Raises ModelError as `load_network`, and for a network before 4.0."""
         self.device = device
         self.size = size
         network = load_network(path, device, dtype)
@@ -71,7 +71,7 @@ class Engine:
 
     @property
     def architecture(self) -> Architecture:
-        """Of the network."""
+        """The network's architecture."""
         return self._network.module.architecture
 
     def rgb(self, planes: Sequence[Tensor]) -> Tensor:
@@ -79,7 +79,7 @@ class Engine:
         return canvas_of(planes, self.size, self.canvas)
 
     def encode(self, planes: tuple[Tensor, ...]) -> Source:
-        """Everything that is done once for a source frame whose planes are on the device."""
+        """The work that is done once for a source frame whose planes are on the device."""
         return Source(planes=planes, packed=self._frames.pack(self._picture(planes), (planes,)))
 
     def motion(self, held: Lane, left: Source, right: Source) -> FlowAndMask:
@@ -95,9 +95,9 @@ class Engine:
         return tuple(into.image.views)
 
     def fresh_frame(self, left: Source, planes: tuple[Tensor, ...]) -> None:
-        """What the filter does between a cached source and one that is new, from the right planes on; done on return.
+        """The work of the filter for a frame between a cached source and a new one, finished on return.
 
-        In any number of threads, not inside `working_on`: it enters what it needs, as the filter's does.
+        Any number of threads may call it, outside of `working_on`: it enters the same contexts as the filter.
         """
         with inference_context(), slot(self.device):
             with uploading(self.device):
@@ -108,10 +108,10 @@ class Engine:
                 made = self.new_frame(held, left, right)
                 done = mark(self.device)
             done.wait()
-            del made, right  # held until here: the device was still at them
+            del made, right  # the device used them until here
 
     def in_every_lane(self, left: Source, right: Source) -> None:
-        """One frame in each lane at once, so that each has its memory. Not inside `working_on`."""
+        """One frame in every lane at once, so that each has allocated its memory. Outside of `working_on`."""
         lanes = chosen().lanes
         together = threading.Barrier(lanes)
 
@@ -124,7 +124,7 @@ class Engine:
             list(pool.map(one, range(lanes)))
 
     def merged(self, held: Lane, left: Source, right: Source) -> Tensor:
-        """The new frame as RGB on the canvas, float32: what a peer answers."""
+        """The new frame as RGB on the canvas, float32, for comparison with other implementations."""
         motion = self.motion(held, left, right)
         return self._network.module.merge(self.rgb(left.planes), self.rgb(right.planes), motion)
 
@@ -135,13 +135,13 @@ class Engine:
 
 @contextmanager
 def working_on(device: torch.device) -> Iterator[Lane]:
-    """The state in which the filter computes: fixed threads, inference mode, exact arithmetic, the stream of a lane."""
+    """The context in which the filter computes: fixed threads, inference mode, exact arithmetic, a lane's stream."""
     with inference_context(), slot(device), lane(device) as held:
         yield held
 
 
 def rate_in_flight(device: torch.device, job: Callable[[], object], in_flight: int, jobs: int) -> float:
-    """Jobs a second where ``in_flight`` threads call for them, each its next one when the last is done."""
+    """Jobs per second with ``in_flight`` threads, each of which starts the next job when its last one is done."""
 
     def one(_number: int) -> None:
         job()
@@ -156,7 +156,7 @@ def rate_in_flight(device: torch.device, job: Callable[[], object], in_flight: i
 
 
 def device_memory(device: torch.device) -> dict[str, int]:
-    """Bytes that this process holds on a CUDA device beside the context, by holder."""
+    """Bytes that this process has allocated on a CUDA device without the context, by holder."""
     gc.collect()
     finish(device)
     held = {"torch": torch.cuda.memory_reserved(device), "cupy": 0, "imports": 0}

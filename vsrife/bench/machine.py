@@ -1,4 +1,4 @@
-"""What the figures were measured on."""
+"""The machine and the software that the figures were measured with."""
 
 import importlib.metadata
 import os

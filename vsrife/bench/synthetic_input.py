@@ -1,8 +1,8 @@
-"""What is measured on: seeded frames of smooth, moving texture, and seeded networks whose flow is like a real one's.
+"""Seeded frames of smooth, moving texture, and seeded networks whose flow resembles that of a trained one.
 
-Speed depends on both. Where the flow is noise, samples are fetched from all over memory; where it is zero, none is
-fetched from afar. So the texture has more contrast the coarser it is, as pictures have, and moves by whole pixels; and
-a seeded network's blocks are scaled to a smooth flow of several pixels that varies with the picture.
+Speed depends on both: random flow makes every sample a cache miss, and zero flow makes warping free. So the texture has
+more contrast at coarser scales, as natural images have, and moves by whole pixels; and the blocks of a seeded network
+are scaled to a smooth flow of several pixels that varies with the frame.
 """
 
 from collections.abc import Callable
@@ -21,7 +21,7 @@ from vsrife.network.ifnet import IFNet
 __all__ = ["ARCHITECTURES", "moving_frames", "save_seeded", "seeded_network"]
 
 ARCHITECTURES: Final = {name: architecture_4x(name) for name in ("4.26", "4.6")}
-"""What `seeded:NAME` can be."""
+"""The networks that `seeded:NAME` may name."""
 
 STEP: Final = (20, 6)
 """Pixels right and down that the texture moves from one frame to the next."""
@@ -57,7 +57,7 @@ def moving_frames(width: int, height: int, count: int) -> list[tuple[Tensor, Ten
 
 
 def _texture(width: int, height: int, generator: torch.Generator) -> Tensor:
-    """[3, height, width] in 0..1: random grids of several widths, contrast growing with the width."""
+    """[3, height, width] in 0..1: random grids of several cell sizes, with more contrast for larger cells."""
     total = torch.zeros(1, 3, height, width)
     for cell in _CELLS:
         grid = torch.randn(1, 3, height // cell + 3, width // cell + 3, generator=generator) * cell**0.7
@@ -74,9 +74,9 @@ def save_seeded(architecture: Architecture, path: Path) -> None:
 
 
 def seeded_network(architecture: Architecture) -> IFNet:
-    """A network of random weights, float32 on the CPU, the same on every run (up to the last bits).
+    """A network of random weights, float32 on the CPU, the same on every run up to rounding.
 
-    Block 0 answers half of `STEP` to either side, and every block adds a variation in proportion to its scale.
+    Block 0 returns half of `STEP` in each direction, and every block adds a variation in proportion to its scale.
     """
     generator = torch.Generator().manual_seed(5)
     network = IFNet(architecture).eval().requires_grad_(False)
@@ -102,27 +102,27 @@ def seeded_network(architecture: Architecture) -> IFNet:
 
 
 def _rgb(frame: tuple[Tensor, ...]) -> Tensor:
-    # Any picture does for finding a scale: the three planes stand for three colours.
+    # Any image will do for the calibration: the three planes are used as three colours.
     planes = [functional.interpolate(plane.float().view(1, 1, *plane.shape) / 255, _CALIBRATION) for plane in frame]
     return torch.cat(planes, 1)
 
 
 def _calibrator(architecture: Architecture, index: int) -> Callable[[nn.Module, object, Tensor], Tensor]:
-    """A hook that scales a block's last layer to the flow it should have, and answers as that would."""
+    """A hook that scales a block's last layer to the wanted flow, and returns the output of the scaled block."""
     scale = architecture.scales[index]
-    phases, growth = (4, scale) if architecture.shuffled else (1, 2 * scale)
-    half = [each / 2 / growth for each in STEP] if index == 0 else [0.0, 0.0]
+    phases, upscale = (4, scale) if architecture.shuffled else (1, 2 * scale)
+    half = [each / 2 / upscale for each in STEP] if index == 0 else [0.0, 0.0]
     wanted = torch.tensor([-half[0], -half[1], half[0], half[1]])
 
-    def scale_flow(block: nn.Module, _inputs: object, answer: Tensor) -> Tensor:
+    def scale_flow(block: nn.Module, _inputs: object, output: Tensor) -> Tensor:
         last = block.get_submodule("lastconv.0" if architecture.shuffled else "lastconv")
         weight, bias = last.get_parameter("weight"), last.get_parameter("bias")
-        flow = answer[0, :4]
-        factor = _VARIATION * scale / growth / float(flow.std((1, 2)).mean())
+        flow = output[0, :4]
+        factor = _VARIATION * scale / upscale / float(flow.std((1, 2)).mean())
         shift = wanted - factor * flow.mean((1, 2))
         weight[:, : 4 * phases] *= factor
         bias[: 4 * phases] = shift.repeat_interleave(phases)  # it was zero
-        answer[0, :4] = factor * flow + shift.view(4, 1, 1)
-        return answer
+        output[0, :4] = factor * flow + shift.view(4, 1, 1)
+        return output
 
     return scale_flow

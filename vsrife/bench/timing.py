@@ -1,7 +1,7 @@
-"""How long a call takes: warmed up, sampled with the device idle at both ends, several calls taking turns.
+"""The time of a call: after a warm-up, sampled with an idle device at both ends, alternating with other calls.
 
-The clock is the wall's, read when the device has finished everything, around enough calls that reading it costs
-nothing. So one rule serves a GPU and a CPU, and whatever streams and threads the call uses.
+Wall-clock time, read when the device has finished, around enough calls that the cost of reading it is negligible. The
+same rule holds for a GPU and a CPU, and for any streams and threads of the call.
 """
 
 import contextlib
@@ -18,11 +18,11 @@ __all__ = ["FULL", "QUICK", "Pace", "Subject", "Timing", "alternate", "finish", 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Pace:
-    """How much is done for one figure.
+    """The effort for one figure.
 
-    warm_up: seconds of calls that do not count (one call at least). sample: seconds that one sample lasts at least.
-    rounds: samples. budget: seconds after which no further sample is begun, `least` of them apart. runs: of what takes
-    long and measures for itself.
+    warm_up: seconds of calls that do not count (at least one call). sample: the least seconds of one sample. rounds:
+    number of samples. budget: seconds after which no more samples are taken, except for the first `least`. runs: number
+    of runs of a long measurement that returns its own figure.
     """
 
     warm_up: float
@@ -39,13 +39,13 @@ QUICK = Pace(warm_up=0.0, sample=0.0, rounds=3, least=1, budget=1.0, runs=1)
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Timing:
-    """Samples of one call, each the mean seconds of the calls it held; at least one."""
+    """Samples of one call, each the mean seconds of several calls; at least one sample."""
 
     samples: tuple[float, ...]
 
     @property
     def median(self) -> float:
-        """Seconds."""
+        """The median in seconds."""
         return statistics.median(self.samples)
 
     @property
@@ -59,14 +59,14 @@ class Timing:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Subject:
-    """A call to be timed, and the state it wants around it (settings of the process), which is not timed."""
+    """A call to be timed, and a context around it (settings of the process), which is not timed."""
 
     call: Callable[[], object]
     around: Callable[[], AbstractContextManager[object]] = contextlib.nullcontext
 
 
 def several(call: Callable[[], float], pace: Pace) -> tuple[float, ...]:
-    """What a call that measures for itself answers, `Pace.runs` times or until the budget is spent, once at least."""
+    """The figures that ``call`` returns, of `Pace.runs` calls or until the budget is spent; at least one."""
     began = time.perf_counter()
     samples = [call()]
     while len(samples) < pace.runs and time.perf_counter() - began < pace.budget:
@@ -75,7 +75,7 @@ def several(call: Callable[[], float], pace: Pace) -> tuple[float, ...]:
 
 
 def finish(device: torch.device) -> None:
-    """Wait until ``device`` has done all that was asked of it."""
+    """Wait until ``device`` has finished all of its work."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)
 
@@ -86,7 +86,7 @@ def timed(call: Callable[[], object], device: torch.device, pace: Pace) -> Timin
 
 
 def alternate(subjects: Mapping[str, Subject], device: torch.device, pace: Pace) -> dict[str, Timing]:
-    """Seconds of one call of each subject; they take turns, so what slows the machine slows them alike."""
+    """Seconds of one call of each subject. The subjects alternate, so that the machine's load affects all of them."""
     counts = {name: _warm_up(subject, device, pace) for name, subject in subjects.items()}
     samples: dict[str, list[float]] = {name: [] for name in subjects}
     began = time.perf_counter()
@@ -99,7 +99,7 @@ def alternate(subjects: Mapping[str, Subject], device: torch.device, pace: Pace)
 
 
 def _warm_up(subject: Subject, device: torch.device, pace: Pace) -> int:
-    """Call until it has settled; the number of calls that one sample should hold."""
+    """Call for the warm-up; the number of calls for one sample."""
     began = time.perf_counter()
     while True:
         seconds = _sample(subject, device, 1)

@@ -64,7 +64,7 @@ def run(arguments: argparse.Namespace) -> int:
         if target is not None and (target.is_dir() or not target.parent.is_dir()):
             raise ArgumentError(f"{name} ({target}) must be a file in a folder that exists")
     if not arguments.folder.is_dir():
-        raise ArgumentError(f"folder ({arguments.folder}) must be a folder; it is not there or no folder")
+        raise ArgumentError(f"folder ({arguments.folder}) must be a folder; it does not exist or is not one")
     models, files = _models(arguments.models)
     try:
         from vsrife.evaluation.page import as_html

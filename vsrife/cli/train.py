@@ -48,33 +48,33 @@ def run(arguments: argparse.Namespace) -> int:
         given = getattr(arguments, name)
         if given is not None and not given > 0:
             raise ArgumentError(f"{name} ({given:g}) must be above 0")
-    from vsrife.training.config import read_config
+    from vsrife.training.config_file import read_config
 
     changes = list(arguments.changes)
     if arguments.budget is not None:
         changes.append(f"run.budget={arguments.budget!r}")
     config = read_config(arguments.config, changes)
     try:
+        from vsrife.training.distributed import init_process_group
         from vsrife.training.loop import Trainer
-        from vsrife.training.parallel import join
         from vsrife.training.profile import profile
     except ModuleNotFoundError as error:
         raise RifeError(
             f"train needs {error.name}, which is not installed: python -m pip install {error.name}"
         ) from None
-    group, device = join(config.run.device)
+    group, device = init_process_group(config.run.device)
     try:
         trainer = Trainer(config, group, device)
         if arguments.profile is not None:
             figures = profile(trainer, arguments.profile)
-            if group.leads:
+            if group.is_main:
                 print(figures.text())
         elif arguments.check:
-            trainer.record.say(
+            trainer.log.line(
                 f"all is well: the next step is {trainer.step + 1} of {trainer.config.run.steps or 'as many as fit'}"
             )
         else:
             trainer.run()
     finally:
-        group.leave()
+        group.destroy()
     return 0

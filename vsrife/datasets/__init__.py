@@ -1,33 +1,33 @@
-"""Training samples: synthetic motion, clips, Vimeo90K; packed pictures; the mixture that the training loop reads.
+"""Training samples: synthetic motion, clips, Vimeo90K; packs of pictures and clips; the data loader that mixes them.
 
-Every source yields `Batch`; `Samples` mixes sources. docs/data.md shows how the parts are put together.
+Every source yields `Batch`; `MixedDataLoader` mixes sources. docs/data.md has an example.
 """
 
 from vsrife.datasets.bank import Bank, make_bank
 from vsrife.datasets.batch import Batch, Source
 from vsrife.datasets.clips import find_clips, read_clip, split_shots
+from vsrife.datasets.loader import BatchSpec, LoaderState, MixedDataLoader, MixPhase
 from vsrife.datasets.packing import Pack, PackSettings, open_pack, write_pack
-from vsrife.datasets.samples import Part, Samples, SamplesState, Stage
-from vsrife.datasets.shots import ResidentShots, ShotSettings, Windows
+from vsrife.datasets.shots import ClipWindowDataset, InMemoryShots, ShotSettings
 from vsrife.datasets.synthetic import Synthetic, SyntheticSettings
 from vsrife.datasets.vimeo import Vimeo
 
 __all__ = [
     "Bank",
     "Batch",
+    "BatchSpec",
+    "ClipWindowDataset",
+    "InMemoryShots",
+    "LoaderState",
+    "MixPhase",
+    "MixedDataLoader",
     "Pack",
     "PackSettings",
-    "Part",
-    "ResidentShots",
-    "Samples",
-    "SamplesState",
     "ShotSettings",
     "Source",
-    "Stage",
     "Synthetic",
     "SyntheticSettings",
     "Vimeo",
-    "Windows",
     "find_clips",
     "make_bank",
     "open_pack",

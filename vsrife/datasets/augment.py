@@ -1,4 +1,4 @@
-"""The paper's augmentations of real frames, on whole batches, and what they make of a flow."""
+"""The paper's augmentations of real frames, on whole batches, and the same for their flow."""
 
 from dataclasses import dataclass
 from typing import Self
@@ -7,17 +7,17 @@ import torch
 from torch import Tensor
 from torch.nn.functional import interpolate
 
-from vsrife.datasets.draws import Draws
+from vsrife.datasets.scene_rng import SceneRng
 
 __all__ = ["Turn", "augment", "crop_places", "zoom_window", "zoomed"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class Turn:
-    """How each of N samples is turned, booleans [N] on their device, in this order.
+    """The flips of each of N samples, booleans [N] on their device, applied in this order.
 
-    across: mirrored, so that left and right change sides. down: mirrored, so that top and bottom do.
-    exchanged: columns become rows, which only a square allows. backwards: in time.
+    across: horizontal flip. down: vertical flip. exchanged: transposed, for square samples only.
+    backwards: reversed in time.
     """
 
     across: Tensor
@@ -26,34 +26,34 @@ class Turn:
     backwards: Tensor
 
     @classmethod
-    def drawn(cls, draws: Draws, count: int, *, square: bool) -> Self:
-        """Each for half of the samples; `exchanged` for none where the samples are no squares."""
-        across, down, exchanged, backwards = (draws.chance(count, of=0.5) for _ in range(4))
-        # With the two flips, exchanging rows and columns makes all eight positions of a square.
+    def drawn(cls, rng: SceneRng, count: int, *, square: bool) -> Self:
+        """Random flips, each for half of the samples; `exchanged` only if the samples are square."""
+        across, down, exchanged, backwards = (rng.chance(count, of=0.5) for _ in range(4))
+        # Together with the two flips, transposing gives all eight orientations of a square.
         return cls(across=across, down=down, exchanged=exchanged & square, backwards=backwards)
 
     def frames(self, frames: Tensor, t: Tensor) -> tuple[Tensor, Tensor]:
-        """frames: [N, 3, 3, H, W] of any dtype: left, truth, right. t: [N]. New tensors of those shapes; a sample that
-        goes backwards has left and right exchanged and 1 - t.
+        """Apply the flips. frames: [N, 3, 3, H, W] of any dtype: left, truth, right. t: [N]. Returns new
+        tensors; a reversed sample has left and right exchanged and 1 - t.
         """
         frames = self._in_place(frames)
         frames = torch.where(_beside(self.backwards, frames), frames.flip(1), frames)
         return frames, torch.where(self.backwards, 1 - t, t)
 
     def motion(self, flow: Tensor, visible: Tensor) -> tuple[Tensor, Tensor]:
-        """The motion of samples that `frames` turns, as `Batch` tells it: flow [N, 4, H, W], visible [N, 2, H, W]. New
-        tensors of those shapes.
+        """Apply the flips to the motion of the samples, as in `Batch`: flow [N, 4, H, W], visible [N, 2, H, W]. Returns
+        new tensors.
         """
         flow, visible = self._in_place(flow), self._in_place(visible)
         flow = flow * torch.stack((1.0 - 2.0 * self.across, 1.0 - 2.0 * self.down), 1).repeat(1, 2)[..., None, None]
-        # Without lists of channels, which would be copied to a GPU and waited for.
+        # Indexing with lists of channels would copy them to the GPU and synchronize.
         exchanged = torch.stack((flow[:, 1], flow[:, 0], flow[:, 3], flow[:, 2]), dim=1)
         flow = torch.where(_beside(self.exchanged, flow), exchanged, flow)
         flow = torch.where(_beside(self.backwards, flow), flow.roll(2, 1), flow)
         return flow, torch.where(_beside(self.backwards, visible), visible.flip(1), visible)
 
     def _in_place(self, field: Tensor) -> Tensor:
-        """[N, ..., H, W] with its pixels where they go."""
+        """[N, ..., H, W] with its pixels at their new places."""
         field = torch.where(_beside(self.across, field), field.flip(-1), field)
         field = torch.where(_beside(self.down, field), field.flip(-2), field)
         if field.shape[-1] == field.shape[-2]:
@@ -61,22 +61,22 @@ class Turn:
         return field
 
 
-def augment(frames: Tensor, t: Tensor, draws: Draws) -> tuple[Tensor, Tensor]:
+def augment(frames: Tensor, t: Tensor, rng: SceneRng) -> tuple[Tensor, Tensor]:
     """Flips both ways, quarter turns and time reversal, each for half of the samples, see `Turn`.
 
     frames: [N, 3, 3, H, W] of any dtype: left, truth, right. t: [N]. Returns new tensors of those shapes.
     """
-    return Turn.drawn(draws, len(frames), square=frames.shape[-1] == frames.shape[-2]).frames(frames, t)
+    return Turn.drawn(rng, len(frames), square=frames.shape[-1] == frames.shape[-2]).frames(frames, t)
 
 
 def _beside(condition: Tensor, field: Tensor) -> Tensor:
-    """A condition [N] as it meets every value of a sample of a field [N, ...]."""
+    """A condition [N] in a shape that broadcasts over a field [N, ...]."""
     return condition.view(-1, *[1] * (field.dim() - 1))
 
 
 def zoomed(part: Tensor, size: tuple[int, int]) -> Tensor:
-    """A part of a frame, uint8 [C, h, w], brought to a height and width, filtered where it gets smaller; where it has
-    that size already, the same tensor.
+    """A part of a frame, uint8 [C, h, w], resized to a height and width, with antialiasing; the same tensor if it has
+    that size already.
     """
     if tuple(part.shape[1:]) == size:
         return part
@@ -85,13 +85,13 @@ def zoomed(part: Tensor, size: tuple[int, int]) -> Tensor:
 
 
 def zoom_window(factor: float, frame: tuple[int, int], crop: tuple[int, int]) -> tuple[int, int]:
-    """Height and width of what is enlarged by `factor` to make a crop; within the frame, and of the crop's shape."""
+    """Height and width of the window that `factor` enlarges to a crop; within the frame, with the crop's aspect."""
     factor = max(factor, *(side / whole for side, whole in zip(crop, frame, strict=True)))
     height, width = (min(whole, round(side / factor)) for side, whole in zip(crop, frame, strict=True))
     return height, width
 
 
 def crop_places(share: tuple[float, float], frame: tuple[int, int], crop: tuple[int, int]) -> tuple[slice, slice]:
-    """Rows and columns of a crop (height, width) within a frame; `share`: of the room down and across, 0 to below 1."""
+    """Rows and columns of a crop (height, width) in a frame. share: its offsets relative to the largest, 0 to 1."""
     top, left = (int(part * (size - side + 1)) for part, size, side in zip(share, frame, crop, strict=True))
     return slice(top, top + crop[0]), slice(left, left + crop[1])

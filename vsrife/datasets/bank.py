@@ -1,4 +1,4 @@
-"""The pictures that synthetic scenes are made of, as stacks of tiles, so that a batch is gathered in one step."""
+"""The pictures of synthetic scenes as stacks of tiles, so that a batch is gathered in one step."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -14,13 +14,13 @@ from vsrife.errors import ArgumentError
 __all__ = ["CUTOUT", "TILE", "Bank", "make_bank"]
 
 TILE: Final = 512
-"""Side of a background's tile."""
+"""Side of a background tile."""
 
 CUTOUT: Final = SIGN
-"""Side of a cut-out's tile. Its outermost 2 pixels are transparent, so that nothing ends at the tile's edge."""
+"""Side of a cut-out tile. Its outermost 2 pixels are transparent, so that nothing ends at the edge of the tile."""
 
-_MOST_TILES: Final = 4  # of one picture
-_SHARES: Final = (1.0, 0.5, 0.25)  # of a cut-out's tile that its picture fills, so that small things are not aliased
+_MOST_TILES: Final = 4  # of one picture, at most
+_SHARES: Final = (1.0, 0.5, 0.25)  # of a cut-out tile that its picture fills; the smaller ones avoid aliasing
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -39,12 +39,12 @@ class Bank:
 
 
 def make_bank(pictures: Iterable[Tensor], cutouts: Iterable[Tensor] = ()) -> Bank:
-    """Tiles of `pictures` (uint8 [3, h, w]) and of `cutouts` (uint8 [4, h, w], alpha last, colours without it).
+    """Tiles of `pictures` (uint8 [3, h, w]) and of `cutouts` (uint8 [4, h, w], alpha last, not premultiplied).
 
-    A picture gives one tile of its middle with its shorter side made 512, two when it is a third longer than high or
-    the other way round, and two more at its own size where that is larger. A cut-out gives three tiles, in which it is
-    256, 128 and 64 pixels large at most. The text is invented, and the same for all banks. Raises ArgumentError when
-    there is no picture, RifeError without Pillow.
+    A picture gives one tile of its middle with its shorter side resized to 512, two if its aspect ratio is 4:3 or more,
+    and two more at its original size if that is larger. A cut-out gives three tiles, in which its size is at most 256,
+    128 and 64 pixels. The text is invented and the same for all banks. Raises ArgumentError if there is no picture,
+    RifeError without Pillow.
     """
     tiles = [tile for picture in pictures for tile in _background_tiles(picture)]
     if not tiles:

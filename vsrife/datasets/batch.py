@@ -1,4 +1,4 @@
-"""What a source of training samples yields: two frames, the frame between them, and what is known of their motion."""
+"""Batches of training samples: two frames, the frame between them, and their motion as far as it is known."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
@@ -18,10 +18,10 @@ class Batch:
     left, right, truth: [N, 3, H, W], R, G, B in 0..1; `truth` is the frame at time t.
     t: [N, 1, 1, 1] in 0..1, from left (0) to right (1).
     flow: [N, 4, H, W] in pixels, for each pixel of `truth`: (dx, dy) to its place in left, then to that in right.
-    visible: [N, 2, H, W] in 0..1: how much of what the pixel shows is to be seen at that place of left, of right.
-    known: [N, 1, H, W] in 0..1: the share of the pixel's colour that comes from the surface whose flow is told; 0 where
-        flow and visible are not known (then both are 0), as in every sample of a clip without labels.
-    Of a clip with labels `visible` is how far the flow to that side is believed, and `known` 1 where either is.
+    visible: [N, 2, H, W] in 0..1: how much of the pixel is visible at that place of left, and of right.
+    known: [N, 1, H, W] in 0..1: the share of the pixel's colour that comes from the surface with this flow; 0 where
+        flow and visible are unknown (then both are 0), as in every sample of a clip without labels.
+    For clips with labels `visible` is how far the flow to that side is trusted, and `known` is 1 where either is.
     """
 
     left: Tensor
@@ -40,8 +40,8 @@ class Batch:
         return {field.name: getattr(self, field.name) for field in fields(self)}
 
     def halved(self) -> "Batch":
-        """The same samples at half their height and width: each pixel is the mean of four, each flow that of those of
-        the four whose place is to be seen.
+        """The same samples at half their height and width. Each pixel is the mean of four, each flow the mean over
+        those of the four that are visible.
         """
         each = self.visible.repeat_interleave(2, dim=1)
         counts = avg_pool2d(each, 2)
@@ -52,8 +52,8 @@ class Batch:
         return Batch(left=left, right=right, truth=truth, t=self.t, flow=flow, visible=visible, known=known)
 
     def doubled(self) -> "Batch":
-        """The same samples at twice their height and width, bilinearly, each flow twice as long; a flow is the mean of
-        those about it whose place is to be seen.
+        """The same samples at twice their height and width, by bilinear interpolation, with flows twice as long; flows
+        are interpolated between visible pixels only.
         """
         each = self.visible.repeat_interleave(2, dim=1)
         counts = _enlarged(each)
@@ -63,12 +63,12 @@ class Batch:
         return Batch(left=left, right=right, truth=truth, t=self.t, flow=flow, visible=visible, known=known)
 
     def to(self, device: torch.device) -> "Batch":
-        """The same samples on another device; copies from pinned memory are queued, not waited for."""
+        """The same samples on another device; copies from pinned memory are asynchronous."""
         return Batch(**{name: tensor.to(device, non_blocking=True) for name, tensor in self.tensors().items()})
 
 
 class Source(Protocol):
-    """Anything that samples are drawn from."""
+    """A source of samples."""
 
     def draw(
         self,
@@ -79,10 +79,10 @@ class Source(Protocol):
         position: int = 0,
         as_made: bool = False,
     ) -> Batch:
-        """`count` samples of the batch at `position`, of height and width `size`, without it the source's own; the same
-        ones for the same arguments, on the same device and software.
+        """`count` samples for the batch at `position`, of height and width `size`, by default the source's own.
 
-        as_made: none of them is brought to another size, which a source may do with some of them.
+        The same arguments give the same samples, on the same device and software.
+        as_made: no sample is resized, which a source may otherwise do with some of them.
         """
         ...
 
@@ -100,7 +100,7 @@ def concatenate(batches: Sequence[Batch]) -> Batch:
 
 
 def without_motion(frames: Tensor, t: Tensor) -> Batch:
-    """A batch of clips, whose motion nobody knows: frames [N, 3, 3, H, W] float32 (left, truth, right), t [N]."""
+    """A batch of clips without known motion: frames [N, 3, 3, H, W] float32 (left, truth, right), t [N]."""
     count, _, _, height, width = frames.shape
     return with_motion(
         frames, t, frames.new_zeros((count, 4, height, width)), frames.new_zeros((count, 2, height, width))
@@ -108,8 +108,8 @@ def without_motion(frames: Tensor, t: Tensor) -> Batch:
 
 
 def with_motion(frames: Tensor, t: Tensor, flow: Tensor, visible: Tensor) -> Batch:
-    """A batch of clips whose motion was found: as `without_motion`, with the flow [N, 4, H, W] and how far it is
-    believed, [N, 2, H, W]. It is known where either side is.
+    """A batch of clips with estimated motion: as `without_motion`, with the flow [N, 4, H, W] and its trust `visible`,
+    [N, 2, H, W]. It is known where either side is trusted.
     """
     left, truth, right = (frames[:, index].contiguous() for index in range(3))
     known = (visible > 0).any(1, keepdim=True)

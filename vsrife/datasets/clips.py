@@ -1,4 +1,4 @@
-"""Clips as shots: read by VapourSynth, split at cuts and where a frame repeats."""
+"""Clips as shots: read by VapourSynth, split at cuts and at repeated frames."""
 
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -21,16 +21,16 @@ __all__ = ["CLIP_KINDS", "REPEAT_THRESHOLD", "find_clips", "open_clip", "read_cl
 CLIP_KINDS: Final = frozenset((".avi", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".ts", ".webm", ".y4m"))
 
 REPEAT_THRESHOLD: Final = 40.0
-"""Decibels that the worst block of a frame must reach to count as a repetition of the frame before. Lower than the
-filter's own threshold for still pairs: a repeated frame comes out of an encoder slightly changed."""
+"""PSNR in dB of the worst block from which on a frame counts as a repetition of the previous one. Lower than the
+filter's threshold for duplicates, because encoders change repeated frames slightly."""
 
 _LEAST: Final = 3  # frames of a shot
 
 
 def find_clips(folder: Path) -> list[Path]:
-    """The clips that lie in a folder, by name. Raises ArgumentError, which names the folder, where there are none."""
+    """The clips in a folder, sorted by name. Raises ArgumentError, which names the folder, if there are none."""
     if not folder.is_dir():
-        raise ArgumentError(f"clips ({folder}) must be a folder of video files; it is not there or no folder")
+        raise ArgumentError(f"clips ({folder}) must be a folder of video files; it does not exist or is not a folder")
     found = sorted(path for path in folder.iterdir() if path.suffix.lower() in CLIP_KINDS)
     if not found:
         kinds = " ".join(sorted(CLIP_KINDS))
@@ -39,20 +39,20 @@ def find_clips(folder: Path) -> list[Path]:
 
 
 def open_clip(path: Path, pixels: "vs.PresetVideoFormat | None" = None) -> "vs.VideoNode":
-    """A clip as RGB24, or in another format of a family that needs no matrix; decoded by vapoursynth-bestsource.
+    """A clip as RGB24 or in another RGB format, decoded by vapoursynth-bestsource.
 
-    Colour by the clip's own matrix; where it tells none, BT.709 from 720p up and BT.601 below. Raises ArgumentError,
-    which names the file, where it cannot be read.
+    A clip without a matrix is BT.709 from 720p up and BT.601 below. Raises ArgumentError, which names the file, if it
+    cannot be read.
     """
     import vapoursynth as vs
 
     try:
         clip = vs.core.bs.VideoSource(str(path), cachemode=0, showprogress=False)
-        told = clip.get_frame(0).props.get("_Matrix", vs.MATRIX_UNSPECIFIED)
+        matrix = clip.get_frame(0).props.get("_Matrix", vs.MATRIX_UNSPECIFIED)
     except (AttributeError, vs.Error) as error:
         reason = str(error).splitlines()[0]
         raise ArgumentError(f"clip ({path}) must be a video that vapoursynth-bestsource reads: {reason}") from None
-    if clip.format.color_family != vs.RGB and told == vs.MATRIX_UNSPECIFIED:
+    if clip.format.color_family != vs.RGB and matrix == vs.MATRIX_UNSPECIFIED:
         is_hd = clip.height > 576 or clip.width >= 1280
         clip = clip.std.SetFrameProps(_Matrix=vs.MATRIX_BT709 if is_hd else vs.MATRIX_ST170_M)
     return clip.resize.Bicubic(format=vs.RGB24 if pixels is None else pixels)
@@ -67,7 +67,7 @@ def read_clip(path: Path) -> Iterator[Tensor]:
 def split_shots(frames: Iterable[Tensor], longest: int = 256) -> Iterator[list[Tensor]]:
     """Runs of at least three frames, each different from the one before and not across a cut.
 
-    frames: uint8 [3, h, w] of one size. A run that would be longer than `longest` is parted.
+    frames: uint8 [3, h, w] of one size. A run that would be longer than `longest` is split.
     """
     run: list[Tensor] = []
     last_signature = None

@@ -1,4 +1,4 @@
-"""Other colours for the frames of a sample, the same for all of them: channels change places, black and white move."""
+"""Colour augmentation, the same for all frames of a sample: permuted channels, other black and white levels."""
 
 from dataclasses import dataclass
 from typing import Final, Self
@@ -9,16 +9,16 @@ from torch import Tensor
 
 __all__ = ["Colours"]
 
-_EXCHANGED: Final = 0.5  # share of the samples whose channels change places
-_LEVELLED: Final = 0.5  # share of those whose black and white move
-_BLACK, _WHITE = (0.0, 0.08), (0.8, 1.0)  # to where; nothing is clipped
-_TINT: Final = 0.04  # by which the channels' whites differ, at most
+_EXCHANGED: Final = 0.5  # share of the samples whose channels are permuted
+_LEVELLED: Final = 0.5  # share of the samples whose black and white levels change
+_BLACK, _WHITE = (0.0, 0.08), (0.8, 1.0)  # ranges of the new levels; nothing is clipped
+_TINT: Final = 0.04  # largest difference between the white levels of channels
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class Colours:
-    """Of N samples. order: int [N, 3], the channel that each is made of; black: float [N], white: float [N, 3], what 0
-    and 1 become, by channel after that.
+    """The augmentation of N samples. order: int [N, 3], the source of each channel. black: float [N], white: float
+    [N, 3], what 0 and 1 become after that.
     """
 
     order: np.ndarray[tuple[int, int], np.dtype[np.int64]]
@@ -27,7 +27,7 @@ class Colours:
 
     @classmethod
     def drawn(cls, random: np.random.Generator, count: int, share: float = 1.0) -> Self:
-        """share: of the samples that may change at all."""
+        """Random augmentations. share: of the samples that may change at all."""
         chosen = random.random((3, count)) < np.array([[share], [_EXCHANGED], [_LEVELLED]])
         same = np.tile(np.arange(3), (count, 1))
         order = random.permuted(same, axis=1)
@@ -41,7 +41,7 @@ class Colours:
         )
 
     def frames(self, frames: Tensor) -> Tensor:
-        """frames: float32 [N, F, 3, H, W] in 0..1, on any device: as a new tensor."""
+        """Apply it to frames, float32 [N, F, 3, H, W] in 0..1 on any device. Returns a new tensor."""
         order = torch.from_numpy(self.order).to(frames.device, non_blocking=True)
         black = torch.from_numpy(self.black).to(frames.device, non_blocking=True).view(-1, 1, 1, 1, 1)
         white = torch.from_numpy(self.white).to(frames.device, non_blocking=True).view(-1, 1, 3, 1, 1)

@@ -1,4 +1,4 @@
-"""What coding a clip does to its frames: blocks of 8 x 8 whose cosine transform is rounded."""
+"""Compression artefacts: the cosine transform of 8 x 8 blocks, quantised."""
 
 import math
 from typing import Final
@@ -7,29 +7,29 @@ import torch
 from torch import Tensor
 from torch.nn.functional import avg_pool2d, interpolate, pad
 
-from vsrife.datasets.draws import Draws
+from vsrife.datasets.scene_rng import SceneRng
 
-__all__ = ["code"]
+__all__ = ["compress"]
 
 _BLOCK: Final = 8
-_FINEST: Final = 2.0  # step of rounding, of 255, in the middle of the transform
+_FINEST: Final = 2.0  # smallest quantisation step, of 255
 _COARSEST: Final = 14.0
-_CHROMA: Final = 1.5  # step for chroma, of that for luma
-_ADDED: Final = 0.4  # before a count is cut to a whole one; below a half, as encoders round towards none
+_CHROMA: Final = 1.5  # quantisation step of chroma relative to luma
+_ADDED: Final = 0.4  # rounding offset; below 0.5, because encoders round towards 0
 
 _TO_LUMA_CHROMA: Final = ((0.299, 0.587, 0.114), (-0.168736, -0.331264, 0.5), (0.5, -0.418688, -0.081312))
 _FROM_LUMA_CHROMA: Final = ((1.0, 0.0, 1.402), (1.0, -0.344136, -0.714136), (1.0, 1.772, 0.0))
 
 
-def code(draws: Draws, frames: Tensor) -> Tensor:
-    """Frames [n, F, 3, H, W] in 0..1 as if coded: those of one sample alike, chroma at half the resolution.
+def compress(rng: SceneRng, frames: Tensor) -> Tensor:
+    """Frames [n, F, 3, H, W] in 0..1 as if compressed, all of one sample alike, with chroma at half the resolution.
 
-    The blocks begin anywhere, as a crop does; at one place for all.
+    The block grid has a random offset, as in a crop, the same for all samples.
     """
     count, number, _, height, width = frames.shape
-    step = torch.exp(draws.uniform(count, low=math.log(_FINEST), high=math.log(_COARSEST))) / 255
+    step = torch.exp(rng.uniform(count, low=math.log(_FINEST), high=math.log(_COARSEST))) / 255
     step = step.repeat_interleave(number, output_size=count * number)
-    top, left = draws.number(2 * _BLOCK), draws.number(2 * _BLOCK)
+    top, left = rng.number(2 * _BLOCK), rng.number(2 * _BLOCK)
     below, right = -(height + top) % (2 * _BLOCK), -(width + left) % (2 * _BLOCK)
     whole = pad(frames.flatten(0, 1), (left, right, top, below), mode="replicate")
     planes = _mixed(whole, _TO_LUMA_CHROMA)
@@ -46,9 +46,7 @@ def _mixed(planes: Tensor, rows: tuple[tuple[float, float, float], ...]) -> Tens
 
 
 def _rounded(planes: Tensor, step: Tensor) -> Tensor:
-    """Planes [m, c, h, w], of whole blocks, with their transform rounded to multiples of `step` [m], more of it where
-    waves are short.
-    """
+    """Planes [m, c, h, w] of whole blocks with their transform quantised by `step` [m], coarser at high frequencies."""
     count, channels, height, width = planes.shape
     transform = _cosines(planes.device)
     blocks = planes.reshape(count, channels * height // _BLOCK, _BLOCK, width // _BLOCK, _BLOCK).transpose(2, 3)
@@ -60,7 +58,7 @@ def _rounded(planes: Tensor, step: Tensor) -> Tensor:
 
 
 def _cosines(device: torch.device) -> Tensor:
-    """The orthonormal cosine transform [8, 8]: a row for each wave."""
+    """The orthonormal cosine transform [8, 8], one row for each frequency."""
     along = torch.arange(_BLOCK, device=device)
     waves = torch.cos(math.pi / _BLOCK * (along + 0.5) * along.view(-1, 1)) * math.sqrt(2 / _BLOCK)
     waves[0] = 1 / math.sqrt(_BLOCK)

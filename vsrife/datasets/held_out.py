@@ -1,4 +1,4 @@
-"""Shots of a pack that are kept from training, as a second set to measure on."""
+"""Shots of a pack that are excluded from training, as a second validation set."""
 
 from collections.abc import Iterator, Sequence
 from typing import Final, NamedTuple
@@ -15,7 +15,7 @@ _SPAN: Final = 2  # frames from left to right
 
 
 class Triplet(NamedTuple):
-    """shot: as it is called in the configuration. left, truth, right: uint8 [3, h, w], R, G, B; the truth halfway."""
+    """shot: its name in the configuration. left, truth, right: uint8 [3, h, w], R, G, B; the true frame is halfway."""
 
     shot: str
     left: Tensor
@@ -24,9 +24,9 @@ class Triplet(NamedTuple):
 
 
 def names_of(pack: Pack, shots: Sequence[str]) -> dict[str, list[str]]:
-    """The pack's names of all that it holds of each shot, which is two versions of a large one.
+    """The names in the pack of all versions of each shot; a large one has two.
 
-    shots: as "big-buck-bunny-trailer.mp4/0003". Raises ArgumentError for one that is not there.
+    shots: as "big-buck-bunny-trailer.mp4/0003". Raises ArgumentError for a shot that is not in the pack.
     """
     there = pack.shot_names()
     found = {}
@@ -40,7 +40,7 @@ def names_of(pack: Pack, shots: Sequence[str]) -> dict[str, list[str]]:
 
 
 def without(pack: Pack, shots: Sequence[str]) -> Iterator[Tensor]:
-    """`Pack.shots`, but those that are held out have no frames, so that the others keep their numbers.
+    """`Pack.shots`, with held-out shots without frames, so that the others keep their numbers.
 
     Raises ArgumentError as `names_of`.
     """
@@ -51,8 +51,8 @@ def without(pack: Pack, shots: Sequence[str]) -> Iterator[Tensor]:
 
 
 def held_out_triplets(pack: Pack, shots: Sequence[str], samples: int) -> Iterator[Triplet]:
-    """At most `samples` of each shot, evenly spread over it and without a frame in two of them: its whole frames, those
-    of a large clip halved.
+    """At most `samples` triplets of each shot, evenly spread and without common frames: whole frames, those of a large
+    clip at half their size.
 
     Raises ArgumentError as `names_of`, and for a shot that is too short.
     """

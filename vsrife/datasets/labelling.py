@@ -1,4 +1,4 @@
-"""Makes labels: of what several networks say of a window, what the true frame between bears out.
+"""Making labels: from the flows that several networks estimate, those that the true frame confirms.
 
 The networks see the two outer frames alone. The true frame decides between them, pixel by pixel, and what is believed:
 a flow is, where the frame that it warps looks like the true one, where another network says nearly the same, and where
@@ -32,13 +32,13 @@ __all__ = [
 ]
 
 _CHOICE: Final = 9
-"""Pixels of the square that a network's error is averaged over before the networks are compared."""
+"""Side in pixels of the square over which errors are averaged before networks are compared."""
 
 _BELIEF: Final = 5
-"""The same, before an error is held against the limits."""
+"""The same before errors are compared with the limits."""
 
 _MOMENTS: Final = (0.5, 0.45, 0.55, 0.4, 0.6, 0.35, 0.65, 0.3, 0.7)
-"""Where on its way between the outer frames a thing may be in the true one."""
+"""Moments on the way between the outer frames at which an object may be in the true frame."""
 
 _MOMENT: Final = 11
 """Values of a label along a side of the square that has one moment."""
@@ -50,7 +50,7 @@ _HIDDEN: Final = 24 / 255
 """Mean difference that counts as hidden."""
 
 _MOST: Final = 8 / 255
-"""Mean difference to the true frame from which on a flow is not believed."""
+"""Mean difference from the true frame from which on a flow is not trusted."""
 
 _SLACK: Final = (1.02, 0.5 / 255)
 """How much worse a warped frame may be than the frames as they are, factor and addition: where nothing moves."""
@@ -76,7 +76,7 @@ RULES: Final = {
 """By what labels are made, beside the networks; for JSON."""
 
 type Network = tuple[IFNet | LegacyNetwork, float]
-"""A network and the user's scale that it is run at."""
+"""A network and the `scale` that it runs at."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -1,13 +1,13 @@
-"""Flows of real frames, which nobody knows, as networks that were trained elsewhere found them: a folder of labels.
+"""Labels: estimated flow of real frames, made by official networks, in a folder.
 
-    labels.json               what they were made of: the clips of the pack, the networks and their scales
+    labels.json               what they were made from: the clips of the pack, the networks and their scales
     labels-0000.safetensors   "SHOT/FRAME/DISTANCE/flow" and ".../trust", see `Label`; some megabytes each
 
-A label belongs to a frame, the truth of a window, and to a distance: it tells where each pixel of the frame is to be
-found so many frames before and so many frames after it. So a window from n to n + 3 whose truth is n + 1 has its left
+A label belongs to a frame, the true frame of a window, and to a distance: it has the place of each pixel of the frame
+so many frames before and so many frames after it. So a window from n to n + 3 whose truth is n + 1 has its left
 half from a label of distance 1 and its right half from one of distance 2.
 
-`labelling` makes them. docs/data.md tells how, and what they are worth.
+`labelling` makes them; docs/data.md describes how, and how good they are.
 """
 
 import contextlib
@@ -31,7 +31,7 @@ from vsrife.errors import ArgumentError
 __all__ = ["STEP", "Label", "LabelFolder", "Labels", "Place", "about_labels", "digest_of", "enlarged", "reduced"]
 
 STEP: Final = 4
-"""Pixels that one value of a label stands for, each way."""
+"""Side in pixels of the square that one value of a label stands for."""
 
 _FORMAT: Final = 1
 _INDEX: Final = "labels.json"
@@ -46,7 +46,7 @@ class Place(NamedTuple):
 
     @property
     def key(self) -> str:
-        """In a file."""
+        """The key of its tensors in a file."""
         return f"{self.shot:05d}/{self.frame:05d}/{self.distance}"
 
     @classmethod
@@ -59,7 +59,7 @@ class Place(NamedTuple):
 class Label:
     """flow: float16 [4, h, w] in pixels of the frame, at 1 / STEP of its size, rounded up: from each pixel (dx, dy) to
     its place in the frame before, then in the frame after, as `Batch.flow`.
-    trust: uint8 [2, h, w], how far the flow to either frame is believed, 0 to 255.
+    trust: uint8 [2, h, w], trust in the flow to either frame, 0 to 255.
     """
 
     flow: Tensor
@@ -90,7 +90,7 @@ class Labels:
     """Labels in memory, on one device."""
 
     def __init__(self, labels: Mapping[Place, Label]) -> None:
-        """At least one."""
+        """labels: one or more."""
         self._labels = dict(labels)
         self._device = next(iter(self._labels.values())).flow.device
         self._windows: dict[int, list[tuple[int, int]]] = {}
@@ -138,7 +138,7 @@ class Labels:
 
 
 class LabelFolder:
-    """A folder of labels: read whole, or added to."""
+    """A folder of labels, to read or to add to."""
 
     def __init__(self, folder: Path, pack: Pack) -> None:
         """folder: need not exist. pack: whose clips the labels belong to."""
@@ -146,7 +146,7 @@ class LabelFolder:
         self._pack = pack
 
     def begin(self, made_of: Mapping[str, Any]) -> set[Place]:
-        """Make the folder, or go on with it; answers which labels there are.
+        """Create the folder or continue with it. Returns the labels that exist.
 
         made_of: networks and settings, for JSON. Raises ArgumentError where the folder holds labels of other clips or
         made in another way, or anything else.
@@ -166,18 +166,18 @@ class LabelFolder:
         return {Place.of(key) for path in _files(self.folder) for key in _keys(path)}
 
     def add(self, labels: Mapping[Place, Label]) -> Path:
-        """A further file, which is there whole or not at all."""
+        """Write a further file, which is complete or does not exist."""
         tensors = {}
         for place, label in labels.items():
             tensors[f"{place.key}/flow"] = label.flow.contiguous()
             tensors[f"{place.key}/trust"] = label.trust.contiguous()
         part = self._unused()
         save_file(tensors, part)
-        part.chmod(0o644)  # the writer lets nobody else read it
+        part.chmod(0o644)  # the writer makes it private
         return part.replace(part.with_suffix(".safetensors"))
 
     def _unused(self) -> Path:
-        """A file to write to, of a number that no other one has, nor what another process is writing."""
+        """A file to write to, with a number that no other file has, nor one that another process is writing."""
         for number in itertools.count():
             path = self.folder / f"labels-{number:04d}.part"
             with contextlib.suppress(FileExistsError):
@@ -188,7 +188,7 @@ class LabelFolder:
         return path
 
     def read(self, device: torch.device) -> Labels:
-        """All labels there are. Raises ArgumentError, which names folder or file, where they are of other clips."""
+        """All labels. Raises ArgumentError, which names folder or file, if they are of other clips."""
         about = about_labels(self.folder)
         if about.get("format") != _FORMAT or about.get("clips") != _identity(self._pack):
             raise ArgumentError(
@@ -202,7 +202,7 @@ class LabelFolder:
 
 
 def about_labels(folder: Path) -> dict[str, Any]:
-    """What the labels of a folder were made of: its labels.json. Raises ArgumentError where there is none."""
+    """The labels.json of a folder. Raises ArgumentError if there is none."""
     try:
         about = json.loads((folder / _INDEX).read_text())
     except (OSError, ValueError):
@@ -217,7 +217,7 @@ def _files(folder: Path) -> list[Path]:
 
 
 def digest_of(folder: Path | None) -> str | None:
-    """The same for folders that hold the same labels, made of the same clips in the same way; None for no folder."""
+    """A digest, equal for folders with the same labels of the same clips made in the same way; None for no folder."""
     if folder is None:
         return None
     files = [(path.name, path.stat().st_size) for path in _files(folder)]
@@ -241,6 +241,6 @@ def _keys(path: Path) -> list[str]:
 
 
 def _identity(pack: Pack) -> str:
-    """Of the clips of a pack, whatever its pictures are."""
+    """A digest of the clips of a pack, regardless of its pictures."""
     sums = [figures["sha256"] for name, figures in sorted(pack.about["files"].items()) if name.startswith("clips-")]
     return hashlib.sha256("".join(sums).encode()).hexdigest()

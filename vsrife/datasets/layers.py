@@ -9,17 +9,17 @@ from torch import Tensor
 from torch.nn.functional import grid_sample, interpolate
 
 from vsrife.datasets.bank import CUTOUT, TILE, Bank
-from vsrife.datasets.draws import Draws
+from vsrife.datasets.layer_motion import Camera, LayerMotion, draw_motion, pixel_places
 from vsrife.datasets.lettering import draw_credits, draw_signs
-from vsrife.datasets.motion import Camera, Motion, draw_motion, pixel_places
+from vsrife.datasets.scene_rng import SceneRng
 from vsrife.datasets.shapes import draw_alpha
 
 __all__ = ["Layers", "Look", "draw_backgrounds", "draw_cards", "draw_pictures"]
 
-_SPRITES: Final = 0.45  # share of the cards that are cut-out pictures, where the bank has any
+_SPRITES: Final = 0.45  # share of the cards that are cut-out pictures, if the bank has any
 _TRANSLUCENT: Final = 0.05
 
-_CELL: Final = 8  # pixels between the places at which it is asked whether a layer is there
+_CELL: Final = 8  # pixels between the places at which the extent of a layer is sampled
 
 _POINTS: Final = (
     (0, 0),
@@ -42,7 +42,7 @@ _BLURRED: Final = (
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Look:
     """Layers as they look at F times. pictures: [M, 4, F, H, W], R, G, B times alpha, then alpha; way: [M, 2, F, H, W],
-    u of `Motion` at each pixel.
+    u of `LayerMotion` at each pixel.
     """
 
     pictures: Tensor
@@ -59,7 +59,7 @@ class Layers:
 
     texture: Tensor
     to_texture: Tensor
-    motion: Motion
+    motion: LayerMotion
 
     def look(self, height: int, width: int, times: Tensor, shutter: Tensor | None) -> Look:
         """At each of `times` [M, F].
@@ -116,7 +116,7 @@ class Layers:
         for axis, texels in enumerate(ends):
             unit = 2 / (alpha.shape[1 - axis] - 1)
             along = grid[0, axis]
-            # What lies between the places that are looked at is no farther than they are from each other.
+            # Anything between the sampled places is at most one cell away from them.
             room = float(along.diff(dim=1).abs().amax() + along.diff(dim=2).abs().amax()) + blur + unit
             first, last = float(texels[0]) * unit - 1 - room, float(texels[-1]) * unit - 1 + room
             seen = seen & (along > first) & (along < last)
@@ -167,84 +167,84 @@ class Layers:
         return seen.view(len(grid), -1, *grid.shape[2:])
 
 
-def draw_backgrounds(draws: Draws, bank: Bank, camera: Camera, picture: float) -> Layers:
+def draw_backgrounds(rng: SceneRng, bank: Bank, camera: Camera, picture: float) -> Layers:
     """The rearmost layer of each scene: a picture that fills the view, 0.6 to 2 of its pixels to one of the frame."""
     count = len(camera.distance)
-    density = 0.6 * torch.exp(draws.uniform(count, high=math.log(2.0 / 0.6)))
-    centre = draws.uniform(count, 2, low=-0.5, high=0.5) * (TILE - density[:, None] * picture).clamp(min=0.0)
+    density = 0.6 * torch.exp(rng.uniform(count, high=math.log(2.0 / 0.6)))
+    centre = rng.uniform(count, 2, low=-0.5, high=0.5) * (TILE - density[:, None] * picture).clamp(min=0.0)
     return Layers(
-        texture=_coloured(draws, bank.backgrounds[draws.integers(count, high=len(bank.backgrounds))]),
-        to_texture=_mapping(draws, density, centre, torch.zeros_like(centre), TILE),
-        motion=draw_motion(draws, camera, picture, None),
+        texture=_coloured(rng, bank.backgrounds[rng.integers(count, high=len(bank.backgrounds))]),
+        to_texture=_mapping(rng, density, centre, torch.zeros_like(centre), TILE),
+        motion=draw_motion(rng, camera, picture, None),
     )
 
 
-def draw_cards(draws: Draws, bank: Bank, camera: Camera, picture: float, lettered: float, scrolled: Tensor) -> Layers:
+def draw_cards(rng: SceneRng, bank: Bank, camera: Camera, picture: float, lettered: float, scrolled: Tensor) -> Layers:
     """A layer before the background for each entry of `camera`, as `draw_pictures`, with its own place and motion.
     `scrolled`: [n], the numbers of those that are credits: text that fills the view and moves evenly up or along.
     """
     count = len(camera.distance)
-    texture, text = draw_pictures(draws, bank, count, lettered)
-    density = (draws.uniform(count, low=0.9, high=1.9) * (256 / picture)).clamp(max=2.0)
-    centre = draws.uniform(count, 2, low=-0.5, high=0.5) * picture
-    to_texture = _mapping(draws, density, torch.zeros_like(centre), centre, CUTOUT, text)
-    motion = draw_motion(draws, camera, picture, centre)
+    texture, text = draw_pictures(rng, bank, count, lettered)
+    density = (rng.uniform(count, low=0.9, high=1.9) * (256 / picture)).clamp(max=2.0)
+    centre = rng.uniform(count, 2, low=-0.5, high=0.5) * picture
+    to_texture = _mapping(rng, density, torch.zeros_like(centre), centre, CUTOUT, text)
+    motion = draw_motion(rng, camera, picture, centre)
     if len(scrolled):
-        texture[scrolled] = draw_credits(draws, bank.text, len(scrolled))
-        scale = draws.uniform(len(scrolled), 1, 1, low=0.8, high=1.3) * (256 / picture * 2 / (CUTOUT - 1))
-        to_texture[scrolled] = torch.eye(2, 3, device=draws.device) * scale
-        motion = motion.sliding(scrolled, _scrolling(draws, len(scrolled), picture) * camera.amount)
+        texture[scrolled] = draw_credits(rng, bank.text, len(scrolled))
+        scale = rng.uniform(len(scrolled), 1, 1, low=0.8, high=1.3) * (256 / picture * 2 / (CUTOUT - 1))
+        to_texture[scrolled] = torch.eye(2, 3, device=rng.device) * scale
+        motion = motion.sliding(scrolled, _scrolling(rng, len(scrolled), picture) * camera.amount)
     return Layers(texture=texture, to_texture=to_texture, motion=motion)
 
 
-def draw_pictures(draws: Draws, bank: Bank, count: int, lettered: float) -> tuple[Tensor, Tensor]:
+def draw_pictures(rng: SceneRng, bank: Bank, count: int, lettered: float) -> tuple[Tensor, Tensor]:
     """Cut-out pictures, procedural shapes filled with a picture, and, a share `lettered` of all, text: as
     `Layers.texture`, with alpha; and [count], which of them are text, which is not to be mirrored.
     """
-    alpha = draw_alpha(draws, count, CUTOUT)
-    top, left = (draws.number(TILE - CUTOUT + 1) for _ in range(2))  # one place for all: the pictures differ
+    alpha = draw_alpha(rng, count, CUTOUT)
+    top, left = (rng.number(TILE - CUTOUT + 1) for _ in range(2))  # one place for all: the pictures differ
     tiles = bank.backgrounds[
-        draws.integers(count, high=len(bank.backgrounds)), :, top : top + CUTOUT, left : left + CUTOUT
+        rng.integers(count, high=len(bank.backgrounds)), :, top : top + CUTOUT, left : left + CUTOUT
     ]
-    tiles = _coloured(draws, tiles)
+    tiles = _coloured(rng, tiles)
     texture = torch.cat((tiles * alpha, alpha), dim=1)
     if len(bank.cutouts):
-        sprites = bank.cutouts[draws.integers(count, high=len(bank.cutouts))].float() / 255
-        texture = torch.where(draws.chance(count, 1, 1, 1, of=_SPRITES), sprites, texture)
-    written = draws.chosen(count, of=lettered)
+        sprites = bank.cutouts[rng.integers(count, high=len(bank.cutouts))].float() / 255
+        texture = torch.where(rng.chance(count, 1, 1, 1, of=_SPRITES), sprites, texture)
+    written = rng.chosen(count, of=lettered)
     if len(written):
-        texture[written] = draw_signs(draws, bank.text, tiles[written])
-    opacity = draws.uniform(count, 1, 1, 1, low=0.3, high=0.8)
-    texture = texture * torch.where(draws.chance(count, 1, 1, 1, of=_TRANSLUCENT), opacity, 1.0)
-    return texture, torch.zeros(count, dtype=torch.bool, device=draws.device).index_fill(0, written, True)
+        texture[written] = draw_signs(rng, bank.text, tiles[written])
+    opacity = rng.uniform(count, 1, 1, 1, low=0.3, high=0.8)
+    texture = texture * torch.where(rng.chance(count, 1, 1, 1, of=_TRANSLUCENT), opacity, 1.0)
+    return texture, torch.zeros(count, dtype=torch.bool, device=rng.device).index_fill(0, written, True)
 
 
-def _scrolling(draws: Draws, count: int, picture: float) -> Tensor:
+def _scrolling(rng: SceneRng, count: int, picture: float) -> Tensor:
     """Half the way of credits between the inputs [count, 2]: up, or, one in four, to the left, as a crawl."""
-    way = draws.uniform(count, low=-8.0, high=-0.5) * (picture / 256)
-    along = draws.chance(count, of=0.25)
+    way = rng.uniform(count, low=-8.0, high=-0.5) * (picture / 256)
+    along = rng.chance(count, of=0.25)
     return torch.stack((way * along, way * ~along), dim=1)
 
 
-def _coloured(draws: Draws, tiles: Tensor) -> Tensor:
+def _coloured(rng: SceneRng, tiles: Tensor) -> Tensor:
     """Tiles uint8 [M, 3, T, T] in changed colours, 0..1."""
-    gain = draws.uniform(len(tiles), 1, 1, 1, low=0.6, high=1.15) / 255
-    tint = draws.uniform(len(tiles), 3, 1, 1, low=0.85, high=1.15)
+    gain = rng.uniform(len(tiles), 1, 1, 1, low=0.6, high=1.15) / 255
+    tint = rng.uniform(len(tiles), 3, 1, 1, low=0.85, high=1.15)
     return (tiles.float() * (gain * tint)).clamp_(max=1.0)
 
 
 def _mapping(
-    draws: Draws, density: Tensor, centre: Tensor, place: Tensor, size: int, text: Tensor | None = None
+    rng: SceneRng, density: Tensor, centre: Tensor, place: Tensor, size: int, text: Tensor | None = None
 ) -> Tensor:
     """From places to a texture's -1..1: `density` [M] texels to a pixel, turned by any angle or not at all, half of
     those that are no `text` [M] mirrored; `place` [M, 2] of the picture falls on `centre` [M, 2] texels from the
     texture's middle.
     """
-    axis = draws.direction(len(density))
-    mirrored = draws.chance(len(density), of=0.5)
+    axis = rng.direction(len(density))
+    mirrored = rng.chance(len(density), of=0.5)
     mirror = torch.where(mirrored if text is None else mirrored & ~text, -1.0, 1.0)
     # Pictures are mostly upright in clips, and so are three in four of these.
-    upright = draws.chance(len(density), of=0.75)
+    upright = rng.chance(len(density), of=0.75)
     cosine, sine = torch.where(upright, 1.0, axis[:, 0]), torch.where(upright, 0.0, axis[:, 1])
     rows = torch.stack((cosine * mirror, -sine, sine * mirror, cosine), dim=1).view(-1, 2, 2) * density.view(-1, 1, 1)
     shift = centre - (rows * place[:, None]).sum(2)

@@ -6,7 +6,7 @@ from typing import Final
 import torch
 from torch import Tensor
 
-from vsrife.datasets.draws import Draws
+from vsrife.datasets.scene_rng import SceneRng
 
 __all__ = ["Changes", "draw_changes"]
 
@@ -35,22 +35,22 @@ class Changes:
         drifted = mixed.clamp(min=1e-4) ** (1 + self.gamma * (t - 0.5)) * (1 + self.gain * (t - 0.5))
         return torch.where((self.gain == 0) & (self.gamma == 0), mixed, drifted).clamp_(0.0, 1.0)
 
-    def noisy(self, draws: Draws, picture: Tensor) -> Tensor:
+    def noisy(self, rng: SceneRng, picture: Tensor) -> Tensor:
         """With noise, where a scene has any."""
-        return (picture + draws.noise(*picture.shape) * self.noise).clamp_(0.0, 1.0)
+        return (picture + rng.noise(*picture.shape) * self.noise).clamp_(0.0, 1.0)
 
 
-def draw_changes(draws: Draws, count: int, drifting: float, noisy: float, faded: float) -> Changes:
+def draw_changes(rng: SceneRng, count: int, drifting: float, noisy: float, faded: float) -> Changes:
     """Each share as in `SyntheticSettings`."""
     shape = (count, 1, 1, 1)
-    drifts = draws.chance(*shape, of=drifting)
-    fades = draws.chance(count, of=faded)
-    itself = torch.arange(count, device=draws.device)
+    drifts = rng.chance(*shape, of=drifting)
+    fades = rng.chance(count, of=faded)
+    itself = torch.arange(count, device=rng.device)
     partner = torch.where(fades, itself.roll(1), itself)
     return Changes(
-        gain=draws.uniform(*shape, low=-_GAIN, high=_GAIN) * drifts,
-        gamma=draws.uniform(*shape, low=-_GAMMA, high=_GAMMA) * drifts,
-        noise=draws.uniform(*shape, high=_NOISE) * draws.chance(*shape, of=noisy),
+        gain=rng.uniform(*shape, low=-_GAIN, high=_GAIN) * drifts,
+        gamma=rng.uniform(*shape, low=-_GAMMA, high=_GAMMA) * drifts,
+        noise=rng.uniform(*shape, high=_NOISE) * rng.chance(*shape, of=noisy),
         partner=partner,
         followed=(partner == itself).float().view(shape),
     )

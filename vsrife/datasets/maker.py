@@ -1,7 +1,7 @@
-"""Synthetic scenes made ahead by a process of their own: `Maker` here, and what that process does.
+"""A process that makes synthetic scenes ahead: `Maker` starts and controls it, and this module is its program.
 
-It is told by lines on its standard input: what it is to make, as JSON, then, whenever that changes, which scenes. When
-that input ends, which the system sees to however its parent ends, so does the process, at once.
+It reads lines from its standard input: a job as JSON, then, whenever it changes, which scenes are wanted. It exits as
+soon as that input ends, which also happens when its parent is killed.
 """
 
 import contextlib
@@ -21,31 +21,31 @@ from typing import Any, Final
 
 import torch
 
-from vsrife.datasets.elsewhere import beat, requested
+from vsrife.datasets.picture_store import PictureStore
+from vsrife.datasets.remote_maker import beat, requested
 from vsrife.datasets.scene_file import numbers_in, place_of, read_scene, write_scene
 from vsrife.datasets.scenes import scene_times
-from vsrife.datasets.stock import Stock
 from vsrife.datasets.synthetic import Synthetic, SyntheticSettings
 from vsrife.errors import RifeError
 
 __all__ = ["Job", "Maker", "Wanted", "make_scene"]
 
 _LOG: Final = "maker.log"
-_UNFINISHED: Final = 60  # seconds after which a file that has no name yet belongs to a process that is gone
-_IDLE: Final = 0.5  # seconds between looks at what other processes ask for, where nothing else is to be made
+_UNFINISHED: Final = 60  # seconds after which an unfinished file is left over from a process that has ended
+_IDLE: Final = 0.5  # seconds between checks for requests of other processes while there is nothing to do
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Job:
-    """What a maker makes. key: of the scenes, as `write_scene` takes it, in hexadecimal. truths: of each scene.
+    """The job of a maker. key: of the scenes, as in `write_scene`, in hexadecimal. truths: true frames of each scene.
 
-    nice: added to the process' niceness, where the system has such a thing.
+    nice: added to the niceness of the process, on systems that have it.
     """
 
     folder: Path
     key: str
     seed: int
-    stock: Stock
+    picture_store: PictureStore
     settings: SyntheticSettings
     truths: int
     nice: int
@@ -53,7 +53,7 @@ class Job:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Wanted:
-    """Scenes `low` to `high` - 1, those of `first` before all others; those below `keep` are removed."""
+    """Make the scenes `low` to `high` - 1, those in `first` before all others; remove those below `keep`."""
 
     keep: int
     low: int
@@ -62,10 +62,10 @@ class Wanted:
 
 
 class Maker:
-    """The process, as the one that reads its scenes sees it. It ends with this object."""
+    """A running maker process. It ends with this object."""
 
     def __init__(self, job: Job) -> None:
-        """Starts it. The job's folder must be there."""
+        """Start the process. The folder of the job must exist."""
         self._folder = job.folder
         with (job.folder / _LOG).open("wb") as log:
             self._process = subprocess.Popen(
@@ -74,18 +74,18 @@ class Maker:
                 stdout=log,
                 stderr=log,
                 env={**os.environ, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""},
-                start_new_session=True,  # Ctrl-C is for the trainer, which then ends in its own time
+                start_new_session=True,  # Ctrl-C must reach the trainer only, which then ends this process
             )
         self.close = weakref.finalize(self, _end, self._process)
-        """End the process, and wait until it has."""
-        self._tell(json.dumps(_plain(job)))
+        """Kill the process and wait until it has ended."""
+        self._send(json.dumps(_plain(job)))
 
     def ask(self, wanted: Wanted) -> None:
-        """What it is to make from now on. Raises RifeError where the process has ended."""
-        self._tell(" ".join(map(str, (wanted.keep, wanted.low, wanted.high, *wanted.first))))
+        """Set the scenes to make from now on. Raises RifeError if the process has ended."""
+        self._send(" ".join(map(str, (wanted.keep, wanted.low, wanted.high, *wanted.first))))
 
     def check(self) -> None:
-        """Raises RifeError where the process has ended."""
+        """Raise RifeError if the process has ended."""
         status = self._process.poll()
         if status is None:
             return
@@ -94,11 +94,11 @@ class Maker:
         how = f"signal {signal.Signals(-status).name}" if status < 0 else f"status {status}"
         last = f": {lines[-1]}" if lines else ""
         raise RifeError(
-            f"data.ring ({self._folder}) must have its maker of scenes, which ended by {how}{last}; "
-            f"see {path.name} there, and start the run again to carry on"
+            f"data.ring ({self._folder}) must have a running maker of scenes, which ended by {how}{last}; "
+            f"see {path.name} there, and start the run again to resume it"
         )
 
-    def _tell(self, line: str) -> None:
+    def _send(self, line: str) -> None:
         assert self._process.stdin is not None
         try:
             self._process.stdin.write(line.encode() + b"\n")
@@ -109,7 +109,7 @@ class Maker:
 
 
 def _end(process: "subprocess.Popen[bytes]") -> None:
-    process.kill()  # a scene that is being written has no name yet
+    process.kill()  # an unfinished scene has a temporary name
     process.wait()
     if process.stdin is not None:
         try:
@@ -119,7 +119,7 @@ def _end(process: "subprocess.Popen[bytes]") -> None:
 
 
 def make_scene(job: Job, source: Synthetic, number: int) -> None:
-    """Into its file. source: of the job's pictures and settings."""
+    """Make a scene and write its file. source: with the pictures and settings of the job."""
     times = scene_times(job.seed, number, job.truths, job.settings.any_time)
     write_scene(job.folder, number, bytes.fromhex(job.key), source.scene(number, job.seed, times))
 
@@ -129,13 +129,13 @@ def _plain(job: Job) -> dict[str, Any]:
 
 
 def _job(plain: dict[str, Any]) -> Job:
-    stock = {key: None if path is None else Path(path) for key, path in plain.pop("stock").items()}
+    picture_store = {key: None if path is None else Path(path) for key, path in plain.pop("picture_store").items()}
     settings, folder = SyntheticSettings(**plain.pop("settings")), Path(plain.pop("folder"))
-    return Job(folder=folder, stock=Stock(**stock), settings=settings, **plain)
+    return Job(folder=folder, picture_store=PictureStore(**picture_store), settings=settings, **plain)
 
 
 class _Orders:
-    """The newest line that the parent wrote."""
+    """The newest wanted scenes, read from the parent by a thread."""
 
     def __init__(self) -> None:
         self._changed = threading.Condition()
@@ -148,19 +148,19 @@ class _Orders:
             with self._changed:
                 self._wanted = Wanted(keep=keep, low=low, high=high, first=tuple(first))
                 self._changed.notify()
-        os._exit(0)  # the parent is gone, and nothing will read what is being made
+        os._exit(0)  # the parent has ended, so the scenes are not needed
 
     def newest(self) -> Wanted:
         return self._wanted
 
-    def other_than(self, known: Wanted) -> None:
-        """Wait until there are others, or a moment has passed."""
+    def wait_for_change(self, current: Wanted) -> None:
+        """Wait until other scenes are wanted, or for a moment."""
         with self._changed:
-            self._changed.wait_for(lambda: self._wanted is not known, _IDLE)
+            self._changed.wait_for(lambda: self._wanted is not current, _IDLE)
 
 
 def _tidy(folder: Path) -> None:
-    """Remove what a process that was killed had not finished; not what another one is just writing."""
+    """Remove unfinished files of killed processes, but not those that another process is writing."""
     for left in folder.glob("*.making-*"):
         with contextlib.suppress(FileNotFoundError):
             if time.time() - left.stat().st_mtime > _UNFINISHED:
@@ -168,19 +168,19 @@ def _tidy(folder: Path) -> None:
 
 
 def _numbers(orders: _Orders, folder: Path, key: bytes) -> Iterator[int]:
-    """Which scene to make next, one after the other, waiting where all are there."""
+    """The scenes to make, one after the other; waits while there are none."""
     made = numbers_in(folder)
     while True:
         wanted = orders.newest()
         for number in [number for number in made if number < wanted.keep]:
             place_of(folder, number).unlink(missing_ok=True)
             made.discard(number)
-        # Readers ask for what they did not find, whatever is known of it here.
+        # Readers request what they did not find, even if it was made here before.
         missing = (number for number in wanted.first if read_scene(folder, number, key) is None)
         rest = (number for number in range(wanted.low, wanted.high) if number not in made)
         chosen = next(itertools.chain(missing, requested(folder, key), rest), None)
         if chosen is None:
-            orders.other_than(wanted)
+            orders.wait_for_change(wanted)
             continue
         yield chosen
         made.add(chosen)
@@ -194,7 +194,7 @@ def _work() -> None:
     orders = _Orders()
     beat(job.folder)
     _tidy(job.folder)
-    source = Synthetic(job.stock.bank(), job.settings)
+    source = Synthetic(job.picture_store.bank(), job.settings)
     for number in _numbers(orders, job.folder, bytes.fromhex(job.key)):
         make_scene(job, source, number)
 

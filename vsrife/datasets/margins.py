@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from vsrife.datasets.batch import Batch
-from vsrife.datasets.draws import Draws
+from vsrife.datasets.scene_rng import SceneRng
 
 __all__ = ["MOST", "with_margins"]
 
@@ -25,11 +25,11 @@ def with_margins(batch: Batch, share: float, seed: int) -> Batch:
         return batch
     height, width = batch.left.shape[-2:]
     device = batch.left.device
-    draws = Draws(seed, device)
+    rng = SceneRng(seed, device)
     least = []
     for side in (height, width):
-        margin = 1 + (draws.uniform(len(batch)) * min(MOST, side // 2)).floor()
-        least.append((side - margin * draws.chance(len(batch), of=share)).view(-1, 1, 1, 1))
+        margin = 1 + (rng.uniform(len(batch)) * min(MOST, side // 2)).floor()
+        least.append((side - margin * rng.chance(len(batch), of=share)).view(-1, 1, 1, 1))
     y = torch.arange(height, device=device, dtype=torch.float32).view(1, 1, -1, 1)
     x = torch.arange(width, device=device, dtype=torch.float32)
 

@@ -8,10 +8,10 @@ from torch import Tensor
 from torch.nn.functional import avg_pool2d, grid_sample
 
 from vsrife.datasets.bank import Bank
-from vsrife.datasets.draws import Draws
+from vsrife.datasets.layer_motion import pixel_places
 from vsrife.datasets.layers import draw_pictures
 from vsrife.datasets.lettering import bright_colours
-from vsrife.datasets.motion import pixel_places
+from vsrife.datasets.scene_rng import SceneRng
 from vsrife.datasets.text import LETTER, Text
 
 __all__ = ["draw_overlays"]
@@ -22,15 +22,15 @@ _WIDE: Final = 1.5
 
 
 def draw_overlays(
-    draws: Draws, bank: Bank, count: int, size: tuple[int, int], titled: float, marked: float, barred: float
+    rng: SceneRng, bank: Bank, count: int, size: tuple[int, int], titled: float, marked: float, barred: float
 ) -> Tensor:
     """[count, 4, height, width], R, G, B times alpha, then alpha; nothing on most. Shares as in `SyntheticSettings`."""
-    bar = draws.uniform(count, 1, 1, 1, low=0.04, high=0.16) * draws.chance(count, 1, 1, 1, of=barred)
+    bar = rng.uniform(count, 1, 1, 1, low=0.04, high=0.16) * rng.chance(count, 1, 1, 1, of=barred)
     overlay = _bars(bar, *size)
     for share, draw in ((marked, _logos), (titled, _subtitles)):
-        chosen = draws.chosen(count, of=share)
+        chosen = rng.chosen(count, of=share)
         if len(chosen):
-            overlay[chosen] = _over(draw(draws, bank, len(chosen), size), overlay[chosen])
+            overlay[chosen] = _over(draw(rng, bank, len(chosen), size), overlay[chosen])
     return overlay
 
 
@@ -47,17 +47,17 @@ def _bars(share: Tensor, height: int, width: int) -> Tensor:
     return bars
 
 
-def _logos(draws: Draws, bank: Bank, count: int, size: tuple[int, int]) -> Tensor:
+def _logos(rng: SceneRng, bank: Bank, count: int, size: tuple[int, int]) -> Tensor:
     """A small picture or word in a corner, half of them translucent, some of those white."""
-    picture, _ = draw_pictures(draws, bank, count, 0.5)
-    opacity = torch.where(draws.chance(count, 1, 1, 1, of=0.5), draws.uniform(count, 1, 1, 1, low=0.3, high=0.8), 1.0)
-    white = draws.chance(count, 1, 1, 1, of=0.4) & (opacity < 1)
+    picture, _ = draw_pictures(rng, bank, count, 0.5)
+    opacity = torch.where(rng.chance(count, 1, 1, 1, of=0.5), rng.uniform(count, 1, 1, 1, low=0.3, high=0.8), 1.0)
+    white = rng.chance(count, 1, 1, 1, of=0.4) & (opacity < 1)
     picture = torch.where(white, picture[:, 3:].expand(-1, 4, -1, -1), picture) * opacity
     extent = _extent(picture[:, 3])
-    longest = min(size) / 2 * torch.exp(draws.uniform(count, low=math.log(0.1), high=math.log(0.35)))
+    longest = min(size) / 2 * torch.exp(rng.uniform(count, low=math.log(0.1), high=math.log(0.35)))
     scale = extent.amax(1) / longest
-    corner = torch.where(draws.chance(count, 2, of=0.5), 1.0, -1.0)
-    margin = draws.uniform(count, 1, low=0.02, high=0.1) * min(size)
+    corner = torch.where(rng.chance(count, 2, of=0.5), 1.0, -1.0)
+    margin = rng.uniform(count, 1, low=0.02, high=0.1) * min(size)
     room = extent / scale[:, None] + margin
     centre = corner * torch.stack((size[1] / 2 - room[:, 0], size[0] / 2 - room[:, 1]), dim=1)
     return _placed(picture, centre, scale, *size)
@@ -70,32 +70,32 @@ def _extent(alpha: Tensor) -> Tensor:
     return torch.stack((across.amax(1), down.amax(1)), dim=1).clamp(min=4.0)
 
 
-def _subtitles(draws: Draws, bank: Bank, count: int, size: tuple[int, int]) -> Tensor:
+def _subtitles(rng: SceneRng, bank: Bank, count: int, size: tuple[int, int]) -> Tensor:
     """One or two centred lines below, above or, as titles do, in the middle: bright, with a dark outline or on a dark
     translucent box or both.
     """
     shape = (count, 1, 1, 1)
     height, width = size
     text = bank.text
-    chosen = draws.integers(count, 2, high=len(text.lines))
-    lines = torch.stack((torch.ones(count, device=draws.device), draws.chance(count, of=0.45).float()), dim=1)
+    chosen = rng.integers(count, 2, high=len(text.lines))
+    lines = torch.stack((torch.ones(count, device=rng.device), rng.chance(count, of=0.45).float()), dim=1)
     widest = (text.widths[chosen] * lines).amax(1) / LETTER
-    letter = math.sqrt(height * width) * torch.exp(draws.uniform(count, low=math.log(0.055), high=math.log(0.12)))
-    fit = torch.where(draws.chance(count, of=0.15), _WIDE, _NARROW) * width
+    letter = math.sqrt(height * width) * torch.exp(rng.uniform(count, low=math.log(0.055), high=math.log(0.12)))
+    fit = torch.where(rng.chance(count, of=0.15), _WIDE, _NARROW) * width
     letter = torch.minimum(letter, fit / widest).clamp(max=0.16 * height)
     half_width, half_height = widest * letter / 2, letter * (1 + _PITCH * (lines[:, 1])) / 2
-    room = height / 2 - half_height - draws.uniform(count, low=0.02, high=0.1) * height
-    place = draws.uniform(count)
+    room = height / 2 - half_height - rng.uniform(count, low=0.02, high=0.1) * height
+    place = rng.uniform(count)
     middle = torch.where(place < 0.75, 1.0, torch.where(place < 0.88, -1.0, 2 * (place - 0.88) / 0.12 - 1)) * room
     letters, edged = _written(text, chosen, lines, middle, letter, size)
-    boxed = draws.chance(*shape, of=0.25)
-    outlined = ~boxed | draws.chance(*shape, of=0.3)
-    colour = bright_colours(draws, count)
-    padding = draws.uniform(count, low=0.2, high=0.5) * letter
+    boxed = rng.chance(*shape, of=0.25)
+    outlined = ~boxed | rng.chance(*shape, of=0.3)
+    colour = bright_colours(rng, count)
+    padding = rng.uniform(count, low=0.2, high=0.5) * letter
     centre = torch.stack((torch.zeros_like(middle), middle), dim=1)
     box = _box(centre, torch.stack((half_width, half_height), dim=1) + padding[:, None], size) * boxed
-    box = box * draws.uniform(*shape, low=0.35, high=0.85)
-    outline = edged * outlined * draws.uniform(*shape, low=0.7, high=1.0)
+    box = box * rng.uniform(*shape, low=0.35, high=0.85)
+    outline = edged * outlined * rng.uniform(*shape, low=0.7, high=1.0)
     dark = _over(_black(outline), _black(box))
     return _over(torch.cat((colour * letters, letters), dim=1), dark)
 

@@ -1,4 +1,4 @@
-"""All pictures and clips for training in a few small files, so that a bare machine can train.
+"""Packs: all pictures and clips for training in a few small files, which need no video decoder.
 
 A pack is a folder:
 
@@ -35,7 +35,7 @@ __all__ = ["CLIPS", "Pack", "PackSettings", "open_pack", "write_pack"]
 PICTURES: Final = ("photos", "textures", "sprites")
 CLIPS: Final = "clips_train"
 HELD_OUT: Final = "clips_eval"
-"""Folder whose clips measure a model: nothing of it may be learnt from."""
+"""The folder of evaluation clips, which must never be trained on."""
 
 _FORMAT: Final = 1
 _SHARD: Final = 16_000_000  # bytes of pictures in a file, at most
@@ -59,7 +59,7 @@ class PackSettings:
 
 @dataclass(frozen=True, kw_only=True)
 class Pack:
-    """A pack that is read when it is asked to. about: what pack.json says."""
+    """A pack, whose files are read on request. about: the content of pack.json."""
 
     folder: Path
     about: dict[str, Any]
@@ -77,7 +77,7 @@ class Pack:
         return self._decoded((f"{CLIPS}/",), decode_sequence)
 
     def shot_names(self) -> list[str]:
-        """What `shots` gives, by name and in its order."""
+        """The names of `shots`, in their order."""
         return list(self._names((f"{CLIPS}/",)))
 
     def shot(self, name: str) -> Tensor:
@@ -107,7 +107,7 @@ class Pack:
 
 
 def open_pack(folder: Path) -> Pack:
-    """The pack in a folder, each file's sum checked. Raises ArgumentError, which names what is missing or changed."""
+    """The pack in a folder, with checksums verified. Raises ArgumentError, which names missing or changed files."""
     index = folder / "pack.json"
     try:
         about = json.loads(index.read_text())
@@ -204,7 +204,7 @@ def _clips(paths: Sequence[Path], settings: PackSettings) -> Iterator[tuple[str,
 
 
 def _versions(frames: list[Tensor], settings: PackSettings) -> Iterable[tuple[str, list[Tensor]]]:
-    """A shot as it is; or, if it is large, halved and cut."""
+    """A shot as it is or, if it is large, two versions: at half its size, and a window of it."""
     height, width = frames[0].shape[1:]
     if min(height, width) < settings.large:
         return [("", frames)]
@@ -214,7 +214,7 @@ def _versions(frames: list[Tensor], settings: PackSettings) -> Iterable[tuple[st
 
 
 def _busiest(frames: list[Tensor], window: tuple[int, int]) -> tuple[slice, slice]:
-    """Where a window sees the largest differences between frames, of places 16 pixels apart."""
+    """The place of the window with the largest differences between frames, on a grid of 16 pixels."""
     picked = torch.stack(frames[:: max(1, len(frames) // 8)]).float().mean(1)
     change = avg_pool2d((picked[1:] - picked[:-1]).abs().mean(0)[None, None], 16)
     size = (min(window[0] // 16, change.shape[2]), min(window[1] // 16, change.shape[3]))

@@ -14,7 +14,7 @@ from vsrife.errors import ArgumentError, RifeError
 __all__ = ["decode", "decode_sequence", "encode", "encode_sequence", "picture_size", "read_picture"]
 
 _AVIF_SPEED: Final = 8
-"""Of 0 (small) to 10 (fast). 6 needs nine times as long for files a few per cent smaller at the same error."""
+"""Encoder speed from 0 (small) to 10 (fast). 6 takes nine times as long for files that are a few percent smaller."""
 
 
 def _pillow() -> Any:
@@ -26,7 +26,7 @@ def _pillow() -> Any:
 
 
 def picture_size(path: Path) -> tuple[int, int]:
-    """Width and height, from the file's head. Raises ArgumentError as `read_picture`."""
+    """Width and height, from the file header. Raises ArgumentError as `read_picture`."""
     try:
         with _pillow().open(path) as image:
             width, height = image.size
@@ -84,7 +84,7 @@ def _saved(frames: Sequence[Tensor], kind: str, quality: int) -> bytes:
 
 
 def _undated(data: bytes) -> bytes:
-    """An AVIF sequence without the times at which it was made, so that the same frames give the same bytes."""
+    """An AVIF sequence without its creation times, so that the same frames give the same bytes."""
     undated = bytearray(data)
     for box in (b"mvhd", b"tkhd", b"mdhd"):
         at = data.find(box)

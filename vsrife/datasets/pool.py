@@ -1,7 +1,7 @@
-"""Synthetic scenes in a device's memory, drawn there, each read for many samples: what `ring` does, without files.
+"""Synthetic scenes made and kept in the memory of a device, each used for many samples: a `ring` without files.
 
 Scenes are drawn in blocks, as operations on a GPU cost little more for many scenes than for one. Which ones a batch is
-cut from depends on its number and seed alone; a run that is carried on draws the scenes again that it needs.
+cut from depends on its number and seed alone; a resumed run makes the scenes again that it needs.
 """
 
 import math
@@ -13,17 +13,17 @@ from torch import Tensor
 
 from vsrife.datasets.bank import Bank
 from vsrife.datasets.batch import Batch
-from vsrife.datasets.draws import mixed_seed
-from vsrife.datasets.ring import NOTHING, Plan, Planned, RingSettings, Server
+from vsrife.datasets.ring import NOTHING, Plan, PlannedScenes, RingSettings, Server
+from vsrife.datasets.scene_rng import mixed_seed
 from vsrife.datasets.serving import Pick, as_batch
 from vsrife.datasets.synthetic import Synthetic, SyntheticSettings
 
 __all__ = ["Pool"]
 
-_BLOCK: Final = 16  # scenes that are drawn at once
+_BLOCK: Final = 16  # scenes that are made at once
 
 
-class Pool(Planned):
+class Pool(PlannedScenes):
     """Scenes on the bank's device: uint8 pictures and shares, half-precision motion. One thread at a time may draw."""
 
     def __init__(
@@ -37,7 +37,7 @@ class Pool(Planned):
         seed: int,
         plan: Plan = NOTHING,
     ) -> None:
-        """As `Ring`, without what concerns files. The number of scenes is rounded up to whole blocks."""
+        """As `Ring`, without its files. The number of scenes is rounded up to whole blocks."""
         super().__init__(frame, settings, synthetic, size=size, plan=plan)
         self._source = Synthetic(bank, self.synthetic)
         self._seed = seed
@@ -47,7 +47,7 @@ class Pool(Planned):
         self._times: Tensor | None = None
 
     def close(self) -> None:
-        """Forget all scenes. A later draw draws them again."""
+        """Forget all scenes. A later draw makes them again."""
         self._held.clear()
         self._kept = self._times = None
 
@@ -73,7 +73,7 @@ class Pool(Planned):
         self._held[block % self._slots] = block
 
     def _cut(self, slots: Sequence[int], picks: Sequence[Pick], size: tuple[int, int]) -> Batch:
-        """A sample of each pick, all at once: every pixel is looked up where it comes from."""
+        """A sample for each pick, all at once, by gathering each pixel from its source."""
         assert self._kept is not None
         assert self._times is not None
         frames, motion, shares = self._kept

@@ -1,8 +1,8 @@
-"""A ring of synthetic scenes in files, made ahead by a process of their own, each read for many samples.
+"""A ring of synthetic scenes in files, made ahead by a process of its own, each used for many samples.
 
-Which scenes a batch is made of depends on its number and seed alone: on the window of scenes that a plan says are there
-by then, not on those that happen to be. What is not there yet is waited for, and what was lost is made anew, so a run
-that is carried on reads what it would have read.
+The scenes of a batch depend only on its number and seed: they are chosen from a window of scenes that a plan defines,
+not from those that happen to exist. Missing scenes are waited for, and lost ones are made again, so a resumed run reads
+the same samples.
 """
 
 import hashlib
@@ -19,46 +19,58 @@ from typing import Final
 import numpy as np
 import torch
 
-from vsrife.datasets.batch import Batch, concatenate
-from vsrife.datasets.elsewhere import MakerElsewhere
+from vsrife.datasets.batch import Batch, Source, concatenate
 from vsrife.datasets.maker import Job, Maker, Wanted
+from vsrife.datasets.picture_store import PictureStore
+from vsrife.datasets.remote_maker import RemoteMaker
 from vsrife.datasets.scene_file import StoredScene, numbers_in, place_of, read_scene
 from vsrife.datasets.serving import Pick, draw_picks, serve
-from vsrife.datasets.stock import Stock
 from vsrife.datasets.synthetic import SyntheticSettings
 from vsrife.errors import ArgumentError
 
-__all__ = ["NOTHING", "Plan", "Planned", "Ring", "RingSettings", "Rings", "Server"]
+__all__ = ["NOTHING", "Plan", "PlannedScenes", "Ring", "RingSettings", "Rings", "Server"]
 
 _MOST_TRUTHS: Final = 16
-_AHEAD: Final = 16  # a ring's scenes over the number of those that are made before the plan has them
-_SPARE: Final = 4  # over those that are kept after the plan is done with them, for a run that goes back to a state
+_AHEAD: Final = 16  # scenes over the number made ahead of the plan
+_SPARE: Final = 4  # scenes over the number kept behind the plan, for a run that goes back to a checkpoint
 _POLL: Final = 0.01  # seconds
 
 _INDEX: Final = "ring.key"
-_MODULES: Final = (
-    "network/warp",
-    *(
-        f"datasets/{name}"
-        for name in (
-            *("bank", "compression", "draws", "elsewhere", "layers", "lettering", "light", "maker", "motion"),
-            *("overlays", "packing", "pictures", "scene_file", "scenes", "shades", "shapes", "stock", "synthetic"),
-            "text",
-        )
-    ),
+_SCENE_MODULES: Final = (
+    "bank",
+    "compression",
+    "layer_motion",
+    "layers",
+    "lettering",
+    "light",
+    "maker",
+    "overlays",
+    "packing",
+    "picture_store",
+    "pictures",
+    "remote_maker",
+    "scene_file",
+    "scene_rng",
+    "scenes",
+    "shades",
+    "shapes",
+    "synthetic",
+    "text",
 )
-"""What decides how a scene looks."""
+"""Modules of `vsrife.datasets` whose code determines how a scene looks; so does `network.warp`."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RingSettings:
-    """folder: of the scenes; by default in that of the run. scenes: that are read at a time.
-
-    first: those of them that the first batch is drawn from; each step then adds what `serves` asks for.
-    serves: samples that a scene gives, in the mean. reduced: share of the samples that are cut at twice their size and
-    brought to half of it, where the scene holds that: twice as much is seen, and it moves half as far.
-    times: truths of each scene. frames: heights and widths of scenes; a sample is cut from the smallest that holds it.
-    `scenes` and `first` are those of the first size; of each other there are as many as have as many pixels.
+    """folder: of the scenes, by default in the folder of the run.
+    scenes: number of scenes in use at a time. first: number of scenes for the first batch; each step then adds scenes
+        according to `serves`.
+    serves: mean number of samples from a scene.
+    reduced: share of the samples that are cut at twice their size and halved, if the scene is large enough: they show
+        twice as much, which moves half as far.
+    times: true frames of each scene. frames: heights and widths of scenes; a sample is cut from the smallest one that
+        it fits into.
+    `scenes` and `first` are for the first size; other sizes have as many scenes as have the same number of pixels.
     """
 
     folder: Path | None = None
@@ -88,18 +100,18 @@ class RingSettings:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Plan:
-    """rates: from which batch on how many samples a batch takes, in the mean; ascending, the first from 0 on."""
+    """How many samples each batch takes. rates: (first batch, mean number of samples), ascending from batch 0."""
 
     rates: tuple[tuple[int, float], ...]
 
     def samples(self, position: int) -> float:
-        """How many the batches before `position` take."""
+        """The number of samples that the batches before `position` take."""
         ends = (*(start for start, _ in self.rates[1:]), position)
         pairs = zip(self.rates, ends, strict=True)
         return sum(rate * max(0, min(end, position) - start) for (start, rate), end in pairs)
 
     def __add__(self, other: "Plan") -> "Plan":
-        """What both take."""
+        """The samples of both plans together."""
         starts = sorted({start for plan in (self, other) for start, _ in plan.rates})
         return Plan(rates=tuple((start, self._rate(start) + other._rate(start)) for start in starts))
 
@@ -111,11 +123,11 @@ NOTHING: Final = Plan(rates=((0, 0.0),))
 
 
 Server = Callable[[slice, tuple[int, int]], Batch]
-"""Which of a batch's samples, and their height and width; answers these samples."""
+"""From a slice of the samples of a batch, and their height and width, these samples."""
 
 
-class Planned:
-    """A source of samples that are cut from scenes, of any size that fits these; which scenes, a plan says."""
+class PlannedScenes(Source):
+    """A source that cuts samples from scenes, which a plan selects, of any size that fits into them."""
 
     def __init__(
         self,
@@ -126,8 +138,8 @@ class Planned:
         size: tuple[int, int],
         plan: Plan,
     ) -> None:
-        """frame: height and width of the scenes. synthetic: its size is not read. size: height and width of a sample
-        that is drawn without one.
+        """frame: height and width of the scenes. synthetic: settings, whose size is not used. size: default height and
+        width of samples.
         """
         height, width = frame
         self.frame = frame
@@ -137,7 +149,7 @@ class Planned:
         self.size = size
         self.plan = plan
         self.synthetic = replace(synthetic, height=height, width=width)
-        # At 1/2 alone there is one truth between two inputs.
+        # If all times are 1/2, a scene has one true frame.
         self.truths = settings.times if synthetic.any_time else 1
 
     def fits(self, size: tuple[int, int]) -> bool:
@@ -145,12 +157,12 @@ class Planned:
         return size[0] <= self.frame[0] and size[1] <= self.frame[1]
 
     def window(self, position: int) -> tuple[int, int]:
-        """The scenes that the batch at `position` is drawn from: the first, and the one after the last."""
+        """The scenes for the batch at `position`: the first, and the one after the last."""
         high = min(self.first, self.scenes) + int(self.plan.samples(position) / self.serves)
         return max(0, high - self.scenes), high
 
     def chosen(self, count: int, random: np.random.Generator, position: int) -> list[int]:
-        """The scenes of `count` samples of that batch; none of them twice where there are as many."""
+        """The scenes of `count` samples of that batch, without repetition if there are enough."""
         low, high = self.window(position)
         numbers: list[int] = (low + random.choice(high - low, count, replace=count > high - low)).tolist()
         return numbers
@@ -166,9 +178,8 @@ class Planned:
     ) -> Batch:
         """`count` samples of the batch at `position`, of height and width `size`; the same for the same arguments.
 
-        as_made: none is cut at twice its size and reduced.
-
-        Waits for scenes that are not there. Raises RifeError where the process that makes them has ended.
+        as_made: no sample is cut at twice its size and halved.
+        Waits for missing scenes. Raises RifeError if the process that makes them has ended.
         """
         size = size or self.size
         if not self.fits(size):
@@ -185,14 +196,14 @@ class Planned:
         return concatenate(batches)
 
     def _server(self, numbers: Sequence[int], picks: Sequence[Pick], position: int) -> Server:
-        """What cuts samples out of the scenes of these numbers, which are there from now on."""
+        """A function that cuts samples from these scenes, which exist from now on."""
         raise NotImplementedError
 
     def close(self) -> None:
-        """Free what is used beside memory. A later draw makes it anew."""
+        """Free all resources other than memory. A later draw allocates them again."""
 
     def _truth(self, share: float) -> int:
-        """The number of a truth: the one at 1/2, or one of the others, as often as the settings ask for."""
+        """The index of a true frame: the one at 1/2 or one of the others, with the configured probability."""
         truths, any_time = self.truths, self.synthetic.any_time
         if truths == 1:
             return 0
@@ -203,10 +214,10 @@ class Planned:
         return first + int((share - middle) / any_time * (truths - first))
 
 
-class Rings:
-    """A source of samples of any size that one of its rings' frames holds."""
+class Rings(Source):
+    """A source with several sizes of scenes, for samples of any size that fits into one of them."""
 
-    def __init__(self, rings: Sequence[Planned]) -> None:
+    def __init__(self, rings: Sequence[PlannedScenes]) -> None:
         self._rings = sorted(rings, key=lambda ring: math.prod(ring.frame))
 
     def draw(
@@ -218,12 +229,12 @@ class Rings:
         position: int = 0,
         as_made: bool = False,
     ) -> Batch:
-        """As `Ring.draw`. Without a size: the smallest ring's. Raises ArgumentError for a size that no ring holds."""
+        """As `Ring.draw`, by default of the smallest ring. Raises ArgumentError for a size that fits into no ring."""
         ring = self._rings[0] if size is None else self._of(size)
         return ring.draw(count, seed, size=size, position=position, as_made=as_made)
 
     def follow(self, plans: Sequence[tuple[tuple[int, int], Plan]]) -> None:
-        """From now on samples of these sizes are drawn, each as its plan says; before any is drawn."""
+        """Set the plan for each size of samples, before any is drawn."""
         for ring in self._rings:
             ring.plan = NOTHING
         for size, plan in plans:
@@ -231,11 +242,11 @@ class Rings:
             ring.plan = ring.plan + plan
 
     def close(self) -> None:
-        """As `Ring.close`, of all."""
+        """Close all rings."""
         for ring in self._rings:
             ring.close()
 
-    def _of(self, size: tuple[int, int]) -> Planned:
+    def _of(self, size: tuple[int, int]) -> PlannedScenes:
         found = next((ring for ring in self._rings if ring.fits(size)), None)
         if found is None:
             frames = ", ".join("x".join(map(str, ring.frame)) for ring in self._rings)
@@ -243,7 +254,7 @@ class Rings:
         return found
 
 
-class Ring(Planned):
+class Ring(PlannedScenes):
     """Scenes in files. One thread at a time may draw.
 
     The process that makes the scenes starts at the first draw and ends with this object, or at `close`.
@@ -255,7 +266,7 @@ class Ring(Planned):
         frame: tuple[int, int],
         settings: RingSettings,
         synthetic: SyntheticSettings,
-        stock: Stock,
+        picture_store: PictureStore,
         *,
         size: tuple[int, int],
         seed: int,
@@ -271,18 +282,24 @@ class Ring(Planned):
         makes: whether scenes are made here; else another process does, by a ring with the same arguments.
         behind: batches that another process, which reads the same scenes, may be behind this one.
         nice: added to the niceness of the process that makes them; 19 is the lowest priority there is.
-        `say` is told, in a line, where scenes that are there cannot be used.
+        say: called with a line if existing scenes cannot be used.
 
         Raises ArgumentError for a folder that cannot be written to, and for pictures that cannot be read.
         """
         super().__init__(frame, settings, synthetic, size=size, plan=plan)
         self.waited = 0.0
-        """Seconds that draws have waited for scenes, in total."""
+        """Total time in seconds that draws have waited for scenes."""
         self._job = Job(
-            folder=folder, key="", seed=seed, stock=stock, settings=self.synthetic, truths=self.truths, nice=nice
+            folder=folder,
+            key="",
+            seed=seed,
+            picture_store=picture_store,
+            settings=self.synthetic,
+            truths=self.truths,
+            nice=nice,
         )
         self._job = replace(self._job, key=_key(self._job))
-        self._maker: Maker | MakerElsewhere | None = None
+        self._maker: Maker | RemoteMaker | None = None
         self._makes, self._behind = makes, behind
         self._asked: Wanted | None = None
         self._lock = threading.Lock()
@@ -324,24 +341,25 @@ class Ring(Planned):
         return read_scene(self._job.folder, number, bytes.fromhex(self._job.key))
 
     def _ask(self, wanted: Wanted) -> None:
-        # A scene may be lost again right after it was made, so what is missing is asked for every time.
+        # A scene may be lost right after it was made, so missing scenes are requested every time.
         if wanted == self._asked and not wanted.first:
             return
         if self._maker is None:
-            self._maker = Maker(self._job) if self._makes else MakerElsewhere(self._job.folder)
+            self._maker = Maker(self._job) if self._makes else RemoteMaker(self._job.folder)
         self._maker.ask(wanted)
         self._asked = wanted
 
 
 def _key(job: Job) -> str:
-    """What a scene depends on beside its number: settings, seed, pictures, and what draws it."""
-    package = Path(__file__).parents[2]
-    code = hashlib.sha256(b"".join((package / f"{name}.py").read_bytes() for name in _MODULES)).hexdigest()
+    """A digest of all that a scene depends on besides its number: settings, seed, pictures, code and versions."""
+    here = Path(__file__).parent
+    paths = (here.parent / "network" / "warp.py", *(here / f"{name}.py" for name in _SCENE_MODULES))
+    code = hashlib.sha256(b"".join(path.read_bytes() for path in paths)).hexdigest()
     facts = {
         "settings": asdict(job.settings),
         "seed": job.seed,
         "truths": job.truths,
-        "pictures": job.stock.digest(),
+        "pictures": job.picture_store.digest(),
         "code": code,
         "versions": [torch.__version__, np.__version__, metadata.version("pillow")],
     }
@@ -349,7 +367,7 @@ def _key(job: Job) -> str:
 
 
 def _prepare(folder: Path, key: str, say: Callable[[str], None]) -> None:
-    """A folder in which there are no scenes of another key."""
+    """Create the folder, and remove scenes of another key from it."""
     index = folder / _INDEX
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -358,7 +376,7 @@ def _prepare(folder: Path, key: str, say: Callable[[str], None]) -> None:
             return
         there = numbers_in(folder)
         if there:
-            say(f"data.ring ({folder}): {len(there)} scenes of other settings or another version are made anew")
+            say(f"data.ring ({folder}): {len(there)} scenes of other settings or another version are replaced")
         for number in there:
             place_of(folder, number).unlink(missing_ok=True)
         index.write_text(key)

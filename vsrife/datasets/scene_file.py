@@ -1,4 +1,4 @@
-"""A scene in a file, so that another process reads what it needs of it, by mapping it into memory.
+"""A scene in a file, which other processes map into memory.
 
     header     32 bytes of key, then number, height, width, truths (four uint64), then a float64 for each truth: its t
     frames     uint8 [T + 2, 3, H, W]: left, truths, right
@@ -25,7 +25,7 @@ from vsrife.datasets.scenes import Scenes
 __all__ = ["KEY", "StoredScene", "numbers_in", "place_of", "read_scene", "write_scene"]
 
 KEY: Final = 32
-"""Bytes of the key that tells what a scene was made by."""
+"""Bytes of the key, a digest of all that a scene depends on."""
 
 _SUFFIX: Final = ".scene"
 _FIGURES: Final = 4  # number, height, width, truths
@@ -43,17 +43,17 @@ class StoredScene:
 
 
 def place_of(folder: Path, number: int) -> Path:
-    """Where a scene lies."""
+    """The file of a scene."""
     return folder / f"{number:010d}{_SUFFIX}"
 
 
 def numbers_in(folder: Path) -> set[int]:
-    """The scenes that lie in a folder."""
+    """The numbers of the scenes in a folder."""
     return {int(path.stem) for path in folder.glob(f"*{_SUFFIX}")}
 
 
 def write_scene(folder: Path, number: int, key: bytes, scene: Scenes) -> None:
-    """Store the first of `scene` under its number, in place of one that is there. key: KEY bytes."""
+    """Store the first of `scene` under its number, replacing an existing one. key: KEY bytes."""
     _, count, _, height, width = scene.frames.shape
     parts = (
         _bytes_of(scene.frames[0]),
@@ -74,7 +74,7 @@ def write_scene(folder: Path, number: int, key: bytes, scene: Scenes) -> None:
 
 
 def read_scene(folder: Path, number: int, key: bytes) -> StoredScene | None:
-    """The scene of a number; None where there is none that was made by `key`, or a file that is not whole."""
+    """The scene of a number, or None if there is none with this `key` or its file is incomplete."""
     try:
         with place_of(folder, number).open("rb") as file:
             data = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)

@@ -7,8 +7,8 @@ import torch
 from torch import Tensor
 
 from vsrife.datasets.batch import Batch
-from vsrife.datasets.draws import Draws, mixed_seed
-from vsrife.datasets.motion import pixel_places
+from vsrife.datasets.layer_motion import pixel_places
+from vsrife.datasets.scene_rng import SceneRng, mixed_seed
 
 __all__ = ["Scenes", "concatenated", "flow_of", "lands_inside", "scene_times"]
 
@@ -31,11 +31,11 @@ class Scenes:
     known: Tensor
 
     def __getitem__(self, which: slice) -> "Scenes":
-        """Some of the scenes, as views."""
+        """A slice of the scenes, as views."""
         return Scenes(**{field.name: getattr(self, field.name)[which] for field in fields(self)})
 
     def batch(self) -> Batch:
-        """Each scene with its first truth, as a sample."""
+        """Each scene with its first true frame, as a sample."""
         left, truth, right = (self.frames[:, frame].contiguous() for frame in (0, 1, -1))
         t = self.t[:, 0].reshape(-1, 1, 1, 1).clone()
         return Batch(
@@ -66,13 +66,13 @@ def scene_times(seed: int, number: int, truths: int, any_time: float) -> list[fl
 
     any_time: share of the samples whose time is anywhere. With one truth that share of the scenes has it anywhere.
     """
-    draws = Draws(mixed_seed(seed, number, 1), torch.device("cpu"))
-    middle = float(draws.uniform()) >= any_time if truths == 1 else any_time < 1
+    rng = SceneRng(mixed_seed(seed, number, 1), torch.device("cpu"))
+    middle = float(rng.uniform()) >= any_time if truths == 1 else any_time < 1
     others = truths - middle
-    places = draws.uniform(others).tolist()
+    places = rng.uniform(others).tolist()
     return [0.5] * middle + [(part + place) / others for part, place in enumerate(places)]
 
 
 def concatenated(parts: Sequence[Scenes]) -> Scenes:
-    """All scenes of several, of one size and number of truths."""
+    """Scenes of one size and number of true frames in one."""
     return Scenes(**{field.name: torch.cat([getattr(part, field.name) for part in parts]) for field in fields(Scenes)})

@@ -1,4 +1,4 @@
-"""One stored scene as many samples: which truth, which crop, and how it is turned, mirrored, reversed and coloured."""
+"""Cutting samples from stored scenes: true frame, crop, flips, time reversal and colours of each."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -38,7 +38,7 @@ class Pick:
 
 
 def draw_picks(count: int, random: np.random.Generator) -> list[Pick]:
-    """Of `count` samples."""
+    """Random picks for `count` samples."""
     shares = random.random((count, 3)).tolist()
     coins = (random.random((count, 4)) < 0.5).tolist()
     colours = Colours.drawn(random, count)
@@ -104,7 +104,7 @@ def _placed(planes: NDArray[Any], pick: Pick, size: tuple[int, int], turned: boo
 
 
 def _move(made: NDArray[np.float32], motion: NDArray[np.float16], pick: Pick, turned: bool) -> None:
-    """Motion [2, H, W] that lies as the pick does, pointing as the pick points: into `made`."""
+    """Write motion [2, H, W], flipped in place and direction as the pick, into `made`."""
     for axis in range(2):
         source = 1 - axis if turned else axis
         against = pick.mirrored[source] != pick.backwards

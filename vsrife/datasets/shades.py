@@ -7,8 +7,8 @@ from typing import Final
 import torch
 from torch import Tensor
 
-from vsrife.datasets.draws import Draws
-from vsrife.datasets.motion import distances, pixel_places
+from vsrife.datasets.layer_motion import distances, pixel_places
+from vsrife.datasets.scene_rng import SceneRng
 
 __all__ = ["Shades", "draw_shades"]
 
@@ -53,22 +53,22 @@ class Shades:
         return torch.sigmoid(4 * inward) * self.power.unsqueeze(2)
 
 
-def draw_shades(draws: Draws, count: int, picture: float, shaded: float) -> Shades:
+def draw_shades(rng: SceneRng, count: int, picture: float, shaded: float) -> Shades:
     """For a share `shaded` of `count` scenes. picture: the longer side, pixels."""
-    scenes = draws.chosen(count, of=shaded)
+    scenes = rng.chosen(count, of=shaded)
     count = len(scenes)
     shape = (count, 1, 1, 1)
-    radius = picture * torch.exp(draws.uniform(count, 2, low=math.log(0.06), high=math.log(0.6)))
-    axis = draws.direction(count)
+    radius = picture * torch.exp(rng.uniform(count, 2, low=math.log(0.06), high=math.log(0.6)))
+    axis = rng.direction(count)
     turned = torch.stack((-axis[:, 1], axis[:, 0]), dim=1)
-    dark = draws.chance(*shape, of=0.7)
-    strength = draws.uniform(*shape, low=0.25, high=1.0)
+    dark = rng.chance(*shape, of=0.7)
+    strength = rng.uniform(*shape, low=0.25, high=1.0)
     return Shades(
         scenes=scenes,
-        centre=draws.uniform(count, 2, low=-0.5, high=0.5) * picture,
-        shift=draws.direction(count) * (distances(draws, count, picture) / 2)[:, None],
+        centre=rng.uniform(count, 2, low=-0.5, high=0.5) * picture,
+        shift=rng.direction(count) * (distances(rng, count, picture) / 2)[:, None],
         across=axis / radius[:, :1],
         down=turned / radius[:, 1:],
-        soft=draws.uniform(*shape, low=0.2, high=1.0),
+        soft=rng.uniform(*shape, low=0.2, high=1.0),
         power=strength * torch.where(dark, -_DARKEST, _BRIGHTEST),
     )

@@ -1,4 +1,4 @@
-"""A source of samples from shots: runs of consecutive frames without a cut or a repeated frame."""
+"""A source of samples from shots: windows of consecutive frames without cuts or repeated frames."""
 
 import math
 from collections.abc import Sequence
@@ -10,27 +10,27 @@ import torch
 from torch import Tensor
 
 from vsrife.datasets.augment import Turn, crop_places, zoom_window, zoomed
-from vsrife.datasets.batch import Batch, with_motion, without_motion
+from vsrife.datasets.batch import Batch, Source, with_motion, without_motion
 from vsrife.datasets.colours import Colours
-from vsrife.datasets.draws import Draws, mixed_seed
 from vsrife.datasets.labels import Labels
+from vsrife.datasets.scene_rng import SceneRng, mixed_seed
 from vsrife.datasets.scenes import lands_inside
 from vsrife.errors import ArgumentError
 
-__all__ = ["ResidentShots", "ShotSettings", "Shots", "Windows"]
+__all__ = ["ClipWindowDataset", "InMemoryShots", "ShotReader", "ShotSettings"]
 
 
-class Shots(Protocol):
-    """Frames of numbered shots, wherever they are."""
+class ShotReader(Protocol):
+    """Access to the frames of numbered shots."""
 
     @property
     def lengths(self) -> Sequence[int]:
-        """Frames of each shot."""
+        """The number of frames of each shot."""
         ...
 
     @property
     def smallest(self) -> tuple[int, int]:
-        """The least height and the least width of any shot."""
+        """The smallest height and the smallest width of the shots."""
         ...
 
     def read(self, places: Sequence[tuple[int, int]]) -> Sequence[Tensor]:
@@ -38,8 +38,8 @@ class Shots(Protocol):
         ...
 
 
-class ResidentShots:
-    """Shots that lie in memory, on one device: uint8 [F, 3, h, w] each."""
+class InMemoryShots:
+    """Shots in memory, on one device: uint8 [F, 3, h, w] each."""
 
     def __init__(self, shots: Sequence[Tensor]) -> None:
         if not shots:
@@ -55,11 +55,12 @@ class ResidentShots:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ShotSettings:
-    """height, width: of the crop. spans: frames from left to right, each as likely as it is often in the list; at least
-    2. any_time: the truth is any frame between them; else the middle one, and then every span must be even.
-    labelled: share of the samples that are windows with labels, whose truth is in the middle, where there are labels.
-    zoomed: share of the samples that are a part of the frame of another size, brought to the crop's; zoom: by what, the
-    least and the most. coloured: share of those whose colours change, see `Colours`.
+    """height, width: of the crop.
+    spans: frames from left to right, at least 2; one of the list is chosen for each sample.
+    any_time: the true frame is any frame in between; else the middle one, and then every span must be even.
+    labelled: share of the samples that are windows with labels, if there are any; their true frame is the middle one.
+    zoomed: share of the samples for which a window of another size is resized to the crop. zoom: least and largest
+        factor. coloured: share of the samples whose colours change, see `Colours`.
     """
 
     height: int = 224
@@ -88,21 +89,21 @@ class ShotSettings:
             raise ArgumentError(f"zoom ({list(self.zoom)}) must be the least and the most, of 0.1 to 10")
 
 
-class Windows:
-    """Windows of shots, cropped at random and augmented as the paper does, on `device`."""
+class ClipWindowDataset(Source):
+    """Samples from windows of shots with random crops and the augmentations of the paper, on `device`."""
 
     def __init__(
         self,
-        shots: Shots,
+        shots: ShotReader,
         settings: ShotSettings,
         device: torch.device,
         *,
         augmented: bool = True,
         labels: Labels | None = None,
     ) -> None:
-        """labels: of these shots, on `device`; what they do not tell is not known.
+        """labels: of these shots, on `device`.
 
-        Raises ArgumentError when the crop does not fit, or no shot is as long as the longest span.
+        Raises ArgumentError if the crop does not fit, or no shot is as long as the longest span.
         """
         self.settings = settings
         self.device = device
@@ -123,7 +124,7 @@ class Windows:
             self._starts[span] = torch.tensor([shots.lengths[n] - span for n in usable]).cumsum(0)
 
     def check_crop(self, crop: tuple[int, int], name: str = "crop") -> None:
-        """Raises ArgumentError, which calls it by that name, for a height and width that a frame does not hold."""
+        """Raise ArgumentError if a crop (height, width) does not fit into all frames. name: for the error."""
         height, width = self._shots.smallest
         if crop[0] > height or crop[1] > width:
             raise ArgumentError(
@@ -132,7 +133,7 @@ class Windows:
             )
 
     def __len__(self) -> int:
-        """Windows of the first span, without crops."""
+        """The number of windows of the first span."""
         return int(self._starts[self.settings.spans[0]][-1])
 
     @torch.no_grad()
@@ -142,14 +143,14 @@ class Windows:
         seed: int,
         *,
         size: tuple[int, int] | None = None,
-        position: int = 0,  # noqa: ARG002 - only sources whose samples change in the course of a run read it
+        position: int = 0,  # noqa: ARG002 - part of Source; only sources that change during a run use it
         as_made: bool = False,
     ) -> Batch:
-        """`count` samples; every window of a span is as likely as any other. `position` changes nothing.
+        """`count` samples; all windows of a span are equally likely. `position` has no effect.
 
-        as_made: none is zoomed.
+        as_made: no sample is zoomed.
         """
-        host = Draws(seed, torch.device("cpu"))
+        host = SceneRng(seed, torch.device("cpu"))
         spans = [self.settings.spans[n] for n in host.integers(count, high=len(self.settings.spans)).tolist()]
         starts, between, down, across = host.uniform(4, count).tolist()
         places: list[tuple[int, int]] = []
@@ -173,7 +174,7 @@ class Windows:
         times = torch.tensor(t).to(self.device, non_blocking=True)
         turn = None
         if self._augmented:
-            turn = Turn.drawn(Draws(mixed_seed(seed, 1), self.device), count, square=crop[0] == crop[1])
+            turn = Turn.drawn(SceneRng(mixed_seed(seed, 1), self.device), count, square=crop[0] == crop[1])
             frames, times = turn.frames(frames, times)
         frames = frames.float() / 255
         if self.settings.coloured:
@@ -188,23 +189,23 @@ class Windows:
         inside = torch.cat((lands_inside(flow[:, :2]), lands_inside(flow[:, 2:])), dim=1)
         return with_motion(frames, times, flow, trust * inside)
 
-    def _labelled(self, host: Draws, spans: Sequence[int]) -> list[Sequence[tuple[int, int]]]:
-        """For each sample the windows that it is one of, shot and first frame; none where it may be any."""
+    def _labelled(self, host: SceneRng, spans: Sequence[int]) -> list[Sequence[tuple[int, int]]]:
+        """For each sample the windows with labels to choose from, as shot and first frame; empty for any window."""
         if self._labels is None:
             return [()] * len(spans)
         wanted = host.chance(len(spans), of=self.settings.labelled).tolist()
         return [self._known[span] if each else () for span, each in zip(spans, wanted, strict=True)]
 
     def _zooms(self, count: int, seed: int) -> list[float]:
-        """By how much each sample is enlarged; as many are as much larger as smaller, on a logarithmic scale."""
-        draws = Draws(mixed_seed(seed, 2), torch.device("cpu"))
+        """The zoom factor of each sample, uniform on a logarithmic scale."""
+        rng = SceneRng(mixed_seed(seed, 2), torch.device("cpu"))
         low, high = (math.log(factor) for factor in self.settings.zoom)
-        changed = draws.chance(count, of=self.settings.zoomed)
-        factors: list[float] = torch.where(changed, draws.uniform(count, low=low, high=high).exp(), 1.0).tolist()
+        changed = rng.chance(count, of=self.settings.zoomed)
+        factors: list[float] = torch.where(changed, rng.uniform(count, low=low, high=high).exp(), 1.0).tolist()
         return factors
 
     def _window(self, span: int, share: float) -> tuple[int, int]:
-        """Shot and first frame of the window at `share` of all windows of that span."""
+        """Shot and first frame of the window at `share` of all windows of a span."""
         starts = self._starts[span]
         number = int(share * int(starts[-1]))
         place = int(torch.searchsorted(starts, number, right=True))

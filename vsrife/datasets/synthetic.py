@@ -1,4 +1,4 @@
-"""Synthetic motion: pictures that move over each other, with the exact flow and what is hidden.
+"""Synthetic motion: pictures that move over each other, with exact flow and visibility.
 
 Every scene is a background and one to six layers, cards, before it. The cards of all scenes are one batch: a batch is
 some hundred operations, however many samples it has, and there is no work per pixel in Python. What stands still over
@@ -13,13 +13,13 @@ import torch
 from torch import Tensor
 
 from vsrife.datasets.bank import Bank
-from vsrife.datasets.batch import Batch, concatenate
-from vsrife.datasets.compression import code
-from vsrife.datasets.draws import GOLDEN, Draws, mixed_seed
+from vsrife.datasets.batch import Batch, Source, concatenate
+from vsrife.datasets.compression import compress
+from vsrife.datasets.layer_motion import draw_camera
 from vsrife.datasets.layers import Look, draw_backgrounds, draw_cards
 from vsrife.datasets.light import draw_changes
-from vsrife.datasets.motion import draw_camera
 from vsrife.datasets.overlays import draw_overlays
+from vsrife.datasets.scene_rng import GOLDEN, SceneRng, mixed_seed
 from vsrife.datasets.scenes import Scenes, concatenated, lands_inside, scene_times
 from vsrife.datasets.shades import draw_shades
 from vsrife.errors import ArgumentError
@@ -86,7 +86,8 @@ class SyntheticSettings:
 @dataclass(frozen=True, kw_only=True, eq=False)
 class _View:
     """Scenes as they look at F times: picture [N, 3, F, H, W] (channel, time), each layer's share of each pixel
-    [N, K, F, H, W], and way [N, K, 2, F - 2, H, W], u of `Motion` at each pixel of all but the first and last time.
+    [N, K, F, H, W], and way [N, K, 2, F - 2, H, W], u of `LayerMotion` at each pixel at all times but the first and
+    the last.
     """
 
     picture: Tensor
@@ -94,7 +95,7 @@ class _View:
     way: Tensor
 
 
-class Synthetic:
+class Synthetic(Source):
     """A source of synthetic samples, made on the bank's device.
 
     Scenes are drawn on the host, so that a seed gives the same ones on every device; noise is made on the device.
@@ -114,12 +115,12 @@ class Synthetic:
         position: int = 0,  # noqa: ARG002 - only sources whose samples change in the course of a run read it
         as_made: bool = False,  # noqa: ARG002 - all are
     ) -> Batch:
-        """`count` samples, without gradients; the last ones are those with motion blur. `position` changes nothing."""
+        """`count` samples; those with motion blur come last. `position` has no effect."""
         size = size or (self.settings.height, self.settings.width)
         batches = []
-        for number, blur, draws in self._groups(count, seed):
-            t = torch.where(draws.chance(number, of=self.settings.any_time), draws.uniform(number), 0.5)
-            batches.append(self._drawn(number, blur, t[:, None], size, draws).batch())
+        for number, blur, rng in self._groups(count, seed):
+            t = torch.where(rng.chance(number, of=self.settings.any_time), rng.uniform(number), 0.5)
+            batches.append(self._drawn(number, blur, t[:, None], size, rng).batch())
         return concatenate(batches)
 
     @torch.no_grad()
@@ -127,21 +128,21 @@ class Synthetic:
         """`count` scenes at once, as `draw` has them, each at so many times between its inputs, see `scene_times`."""
         size = (self.settings.height, self.settings.width)
         parts = []
-        for number, blur, draws in self._groups(count, seed):
+        for number, blur, rng in self._groups(count, seed):
             times = [scene_times(mixed_seed(seed, blur), n, truths, self.settings.any_time) for n in range(number)]
-            t = torch.tensor(times).to(draws.device, non_blocking=True)
-            parts.append(self._drawn(number, blur, t, size, draws))
+            t = torch.tensor(times).to(rng.device, non_blocking=True)
+            parts.append(self._drawn(number, blur, t, size, rng))
         return concatenated(parts)
 
-    def _groups(self, count: int, seed: int) -> list[tuple[int, bool, Draws]]:
-        """Scenes without motion blur, then those with it."""
+    def _groups(self, count: int, seed: int) -> list[tuple[int, bool, SceneRng]]:
+        """Groups of scenes: without motion blur, then with it."""
         blurred = round(self.settings.blurred * count)
         numbers = [(number, blur) for number, blur in ((count - blurred, False), (blurred, True)) if number]
         device = self.bank.backgrounds.device
-        return [(*group, Draws(mixed_seed(seed, index), device)) for index, group in enumerate(numbers)]
+        return [(*group, SceneRng(mixed_seed(seed, index), device)) for index, group in enumerate(numbers)]
 
-    def _drawn(self, count: int, blur: bool, t: Tensor, size: tuple[int, int], draws: Draws) -> Scenes:
-        return self._scenes(_cards(count, self.settings.layers), blur, self.settings.faded, t, size, draws)
+    def _drawn(self, count: int, blur: bool, t: Tensor, size: tuple[int, int], rng: SceneRng) -> Scenes:
+        return self._scenes(_cards(count, self.settings.layers), blur, self.settings.faded, t, size, rng)
 
     @torch.no_grad()
     def scene(self, number: int, seed: int, times: Sequence[float]) -> Scenes:
@@ -153,14 +154,14 @@ class Synthetic:
         settings = self.settings
         size = (settings.height, settings.width)
         device = self.bank.backgrounds.device
-        draws = Draws(mixed_seed(seed, number), device)
+        rng = SceneRng(mixed_seed(seed, number), device)
         t = torch.tensor([list(times)]).to(device, non_blocking=True)
         cards = 1 + number % settings.layers if settings.layers else 0
         blur = number * GOLDEN % 1.0 < settings.blurred
         trimmed = device.type == "cpu"
-        if draws.number(_OF) < settings.faded * _OF:
-            return self._scenes([cards, cards], blur, 1.0, t.expand(2, -1), size, draws, trimmed=trimmed)[:1]
-        return self._scenes([cards], blur, 0.0, t, size, draws, trimmed=trimmed)
+        if rng.number(_OF) < settings.faded * _OF:
+            return self._scenes([cards, cards], blur, 1.0, t.expand(2, -1), size, rng, trimmed=trimmed)[:1]
+        return self._scenes([cards], blur, 0.0, t, size, rng, trimmed=trimmed)
 
     def _scenes(
         self,
@@ -169,7 +170,7 @@ class Synthetic:
         faded: float,
         t: Tensor,
         size: tuple[int, int],
-        draws: Draws,
+        rng: SceneRng,
         *,
         trimmed: bool = False,
     ) -> Scenes:
@@ -178,15 +179,15 @@ class Synthetic:
         count = len(cards)
         longer = float(max(size))
         times = torch.cat((torch.zeros_like(t[:, :1]), t, torch.ones_like(t[:, :1])), dim=1)
-        camera = draw_camera(draws, count, longer, settings.motion)
+        camera = draw_camera(rng, count, longer, settings.motion)
         # Nothing is smeared over more than 12 pixels.
-        shutter = torch.minimum(draws.uniform(count, low=0.05, high=0.5), 12 / camera.distance.clamp(min=1.0))
-        looks = [draw_backgrounds(draws, self.bank, camera, longer).look(*size, times, shutter if blur else None)]
+        shutter = torch.minimum(rng.uniform(count, low=0.05, high=0.5), 12 / camera.distance.clamp(min=1.0))
+        looks = [draw_backgrounds(rng, self.bank, camera, longer).look(*size, times, shutter if blur else None)]
         heads = _heads(cards)
         if heads:
-            scenes = torch.cat([torch.arange(head) for head in heads]).to(draws.device, non_blocking=True)
-            scrolled = _foremost(heads).to(draws.device, non_blocking=True)[draws.chosen(count, of=settings.scrolled)]
-            layers = draw_cards(draws, self.bank, camera.of(scenes), longer, settings.lettered, scrolled)
+            scenes = torch.cat([torch.arange(head) for head in heads]).to(rng.device, non_blocking=True)
+            scrolled = _foremost(heads).to(rng.device, non_blocking=True)[rng.chosen(count, of=settings.scrolled)]
+            layers = draw_cards(rng, self.bank, camera.of(scenes), longer, settings.lettered, scrolled)
             lasting = None
             if blur:
                 fastest = 2 * layers.motion.shift.norm(dim=1).clamp(min=1.0)
@@ -194,16 +195,16 @@ class Synthetic:
             look = layers.trimmed_look if trimmed else layers.look
             looks.append(look(*size, times[scenes], lasting))
         view = _view(looks, heads, count)
-        through = draw_shades(draws, count, longer, settings.shaded).fall(view.picture, times)
-        changes = draw_changes(draws, count, settings.drifting, settings.noisy, faded)
-        overlay = draw_overlays(draws, self.bank, count, size, settings.titled, settings.marked, settings.barred)
+        through = draw_shades(rng, count, longer, settings.shaded).fall(view.picture, times)
+        changes = draw_changes(rng, count, settings.drifting, settings.noisy, faded)
+        overlay = draw_overlays(rng, self.bank, count, size, settings.titled, settings.marked, settings.barred)
         seen = [_over(overlay, changes.lit(view.picture[:, :, frame], moment)) for frame, moment in enumerate(times.T)]
         for frame in (0, -1):
-            seen[frame] = changes.noisy(draws, seen[frame])
+            seen[frame] = changes.noisy(rng, seen[frame])
         frames = torch.stack(seen, dim=1)
-        coded = draws.chosen(count, of=settings.compressed)
+        coded = rng.chosen(count, of=settings.compressed)
         if len(coded):
-            frames[coded] = code(draws, frames[coded])
+            frames[coded] = compress(rng, frames[coded])
         return _moving(frames, t, view, through, overlay[:, 3:], changes.followed)
 
 
@@ -220,13 +221,13 @@ def _heads(cards: Sequence[int]) -> list[int]:
 
 
 def _foremost(heads: list[int]) -> Tensor:
-    """The number of each scene's last card, among those of `_heads`."""
+    """The index of the last card of each scene, in the order of `_heads`."""
     first = [sum(heads[:index]) for index in range(len(heads))]
     return torch.tensor([first[sum(head > scene for head in heads) - 1] + scene for scene in range(heads[0])])
 
 
 def _view(looks: list[Look], heads: list[int], count: int) -> _View:
-    """From the foremost layer back: what each shows through those before it."""
+    """Composite the layers from front to back."""
     background = looks[0]
     _, _, frames, height, width = background.pictures.shape
     picture = background.pictures.new_zeros((count, 3, frames, height, width))

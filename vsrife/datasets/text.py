@@ -1,4 +1,4 @@
-"""Invented writing, drawn once as tiles of alpha: words for signs and credits, lines for subtitles.
+"""Invented text, rendered once as tiles of alpha: words for signs and credits, lines for subtitles.
 
 The letters are those of the font that Pillow carries, so nothing has to be installed and nothing is read.
 """
@@ -16,10 +16,10 @@ from vsrife.errors import RifeError
 __all__ = ["LETTER", "LINE", "PAGES", "SIGN", "Text", "make_text"]
 
 SIGN: Final = 256
-"""Side of a sign's tile; 4 pixels along its edges stay clear."""
+"""Side of a sign tile; 4 pixels along its edges are empty."""
 
 LINE: Final = (48, 640)
-"""Height and width of a line's tile."""
+"""Height and width of a line tile."""
 
 LETTER: Final = 32
 """Font size of the lines, pixels: the height of a line, without the space to the next one."""
@@ -62,7 +62,7 @@ class Text:
 
 
 def make_text() -> Text:
-    """The same each time, but for what versions of Pillow draw in other ways. Raises RifeError without Pillow."""
+    """The same text each time, except for differences between versions of Pillow. Raises RifeError without Pillow."""
     random = np.random.default_rng(7)
     pen = _Pen()
     signs = [_sign(random, pen, page=index < PAGES) for index in range(_SIGNS)]
@@ -123,7 +123,7 @@ def _words(random: np.random.Generator, longest: int) -> str:
 
 
 def _line(random: np.random.Generator, pen: _Pen) -> np.ndarray[Any, Any]:
-    """Of a subtitle: something said."""
+    """A line of a subtitle."""
     text = _words(random, int(random.integers(10, 34))) + str(random.choice((*".!?,.",)))
     return pen.write(text, LETTER, random.random() < 0.5)[:, : LINE[1] - 2 * _MARGIN]
 
@@ -157,7 +157,7 @@ def _rows(pen: _Pen, texts: list[str], size: int, heavy: bool) -> np.ndarray[Any
 
 
 def _centred(letters: np.ndarray[Any, Any], height: int, width: int) -> np.ndarray[Any, Any]:
-    """In the middle of an empty tile that is large enough."""
+    """Centred in an empty tile."""
     tile: np.ndarray[Any, Any] = np.zeros((height, width), dtype=np.uint8)
     top, left = (height - letters.shape[0]) // 2, (width - letters.shape[1]) // 2
     tile[top : top + letters.shape[0], left : left + letters.shape[1]] = letters

@@ -15,17 +15,17 @@ __all__ = ["Vimeo"]
 
 _FRAMES: Final = {"tri": 3, "sep": 7}
 _SEQUENCE: Final = re.compile(r"\d{5}/\d{4}")
-_CHECKED: Final = 16  # sequences, spread over the list, whose pictures are looked for before anything starts
+_CHECKED: Final = 16  # sequences, spread over the list, whose pictures must exist before anything starts
 
 
 class Vimeo:
     """Shots of `sequences/00001/0001/im1.png` ... as `tri_trainlist.txt` or `sep_trainlist.txt` lists them.
 
-    Frames are decoded when they are asked for, by `threads` threads. Usable in threads.
+    Frames are decoded on request, by `threads` threads. Thread-safe.
     """
 
     def __init__(self, folder: Path, split: Literal["train", "test"] = "train", *, threads: int = 8) -> None:
-        """Raises ArgumentError, which names the folder or file and what is expected, when the layout is another one."""
+        """Raises ArgumentError, which names the folder or file and what is expected, if the layout is different."""
         kinds = [kind for kind in _FRAMES if (folder / f"{kind}_{split}list.txt").is_file()]
         expected = f"tri_{split}list.txt or sep_{split}list.txt, and sequences/00001/0001/im1.png"
         if len(kinds) != 1 or not (folder / "sequences").is_dir():
@@ -51,7 +51,7 @@ class Vimeo:
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="vimeo")
 
     def read(self, places: Sequence[tuple[int, int]]) -> Sequence[Tensor]:
-        """Decoded now. Raises ArgumentError for a picture that is missing or broken."""
+        """Decode the frames. Raises ArgumentError for a picture that is missing or damaged."""
         return list(self._pool.map(lambda place: read_picture(self._path(self._names[place[0]], place[1])), places))
 
     def _path(self, name: str, frame: int) -> Path:

@@ -1,1 +1,1 @@
-"""How near made frames come to the true ones: published protocols, and skip-frame on any clips."""
+"""Quality of interpolated frames: the published protocols, and skip-frame on any clips."""

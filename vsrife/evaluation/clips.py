@@ -1,4 +1,4 @@
-"""Skip-frame: frames of a clip are taken away and made again. Any folder of clips, and the HD benchmark."""
+"""Skip-frame protocols: frames of a clip are removed and interpolated. Any folder of clips, and the HD benchmark."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,7 +10,7 @@ import vapoursynth as vs
 from vsrife.datasets.clips import find_clips, open_clip
 from vsrife.errors import ArgumentError
 from vsrife.evaluation.metrics import Picture
-from vsrife.evaluation.samples import Sample, Samples, drawn, pictures
+from vsrife.evaluation.samples import Sample, SampleSet, clip_from_planes, pictures
 
 __all__ = ["CUT", "SAMPLES", "hd", "moving_pairs", "skip_frame"]
 
@@ -18,10 +18,10 @@ CUT: Final = 0.12
 """Mean absolute difference of two frames, of 1, above which they count as a cut."""
 
 SAMPLES: Final = 16
-"""Of a clip, where no limit is given."""
+"""Pairs of each clip without a limit."""
 
 HD_LAST: Final = 100
-"""The last frame of an HD sequence that is looked at."""
+"""The last frame of an HD sequence that is used."""
 
 HD_SEQUENCES: Final = {
     "HD544p_GT": (
@@ -49,8 +49,8 @@ def moving_pairs(clip: vs.VideoNode, span: int, limit: int) -> Iterator[int]:
             yield n
 
 
-def skip_frame(folder: Path, limit: int | None, multi: int) -> Iterator[Samples]:
-    """The clips of a folder, of each `limit` pairs of frames that are `multi` apart. A clip without any is left out.
+def skip_frame(folder: Path, limit: int | None, multi: int) -> Iterator[SampleSet]:
+    """The clips of a folder, each with `limit` pairs of frames that are `multi` apart. Clips without any are left out.
 
     Raises ArgumentError for a folder without clips, a clip that cannot be read, and where no pair of any clip counts.
     """
@@ -65,15 +65,15 @@ def skip_frame(folder: Path, limit: int | None, multi: int) -> Iterator[Samples]
         raise ArgumentError(f"folder ({folder}) must have clips of {multi + 1} frames or more that move")
 
 
-def _taken_away(clip: vs.VideoNode, multi: int, row: str, group: str, firsts: list[int]) -> Samples:
+def _taken_away(clip: vs.VideoNode, multi: int, row: str, group: str, firsts: list[int]) -> SampleSet:
     members = tuple(
         Sample(row=row, group=group, name=str(n), left=n // multi, truths=tuple(range(n + 1, n + multi)))
         for n in firsts
     )
-    return Samples(given=clip[::multi], truth=clip, multi=multi, members=members)
+    return SampleSet(given=clip[::multi], truth=clip, multi=multi, members=members)
 
 
-def hd(folder: Path, limit: int | None, multi: int) -> Iterator[Samples]:
+def hd(folder: Path, limit: int | None, multi: int) -> Iterator[SampleSet]:
     """The eleven files of the HD benchmark, `HD544p_GT/Sintel_Alley2_1280x544.yuv` and so on: bare frames of YUV420P8.
 
     Pairs n, n + multi for n = 0, multi, ... up to frame 100. The planes are read as full-range BT.601, which is what
@@ -96,7 +96,7 @@ def _raw(folder: Path, file: Path, size: tuple[int, int], multi: int) -> vs.Vide
     width, height = size
     path = folder / file
     if not path.is_file():
-        raise ArgumentError(f"folder ({folder}) must be the HD benchmark with {file}, which is not there")
+        raise ArgumentError(f"folder ({folder}) must be the HD benchmark; {file} is missing")
     whole, rest = divmod(path.stat().st_size, width * height * 3 // 2)
     if rest or whole < multi + 1:
         raise ArgumentError(f"file ({path}) must hold {multi + 1} or more whole frames of {width}x{height} YUV420P8")
@@ -107,6 +107,6 @@ def _raw(folder: Path, file: Path, size: tuple[int, int], multi: int) -> vs.Vide
         for begin, end, shrink in ((0, luma, 1), (luma, luma * 5 // 4, 2), (luma * 5 // 4, luma * 3 // 2, 2)):
             yield frames[number, begin:end].reshape(height // shrink, width // shrink)
 
-    clip = drawn(width, height, vs.YUV420P8, whole, planes)
+    clip = clip_from_planes(width, height, vs.YUV420P8, whole, planes)
     marked = clip.std.SetFrameProps(_Matrix=vs.MATRIX_ST170_M, _Range=vs.RANGE_FULL, _ChromaLocation=vs.CHROMA_CENTER)
     return marked.resize.Bicubic(format=vs.RGB24)

@@ -1,4 +1,4 @@
-"""Pictures to look at: of each row the frame where the first model does worst, and enlarged where it errs most."""
+"""Example pictures: for each row the frame with the worst score of the first model, and its worst part enlarged."""
 
 import base64
 from collections.abc import Mapping
@@ -16,19 +16,20 @@ from vsrife.evaluation.metrics import Picture
 __all__ = ["GAIN", "Box", "Column", "Example", "Frame", "Gallery"]
 
 LEAST_PART: Final = 96
-"""Pixels across of what is shown enlarged: an eighth of the picture, but so many, and not more than there are."""
+"""Least width in pixels of the enlarged part, which is otherwise an eighth of the frame."""
 
 WIDEST: Final = 480
-"""Pixels across that a whole picture is shown in at most; a larger one is reduced by a whole factor."""
+"""Largest width in pixels of a whole frame; larger ones are reduced by a whole factor."""
 
 GAIN: Final = 2
-"""Of the differences that are shown, before they become a colour."""
+"""Factor of the differences before they are mapped to colours."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class Frame:
-    """One moment of one sample: what was given, what is true, and what each method made of it. row, group, name: as of
-    a Sample. time: between left (0) and right (1).
+    """One interpolated frame of a sample: the inputs, the true frame, and the output of each method.
+
+    row, group, name: as in Sample. time: between left (0) and right (1).
     """
 
     row: str
@@ -43,7 +44,7 @@ class Frame:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Box:
-    """A part of a picture, in pixels."""
+    """A rectangle of a frame, in pixels."""
 
     left: int
     top: int
@@ -51,7 +52,7 @@ class Box:
     height: int
 
     def of(self, picture: Picture) -> Picture:
-        """What of a picture is inside."""
+        """The part of a frame in this rectangle."""
         return picture[:, self.top : self.top + self.height, self.left : self.left + self.width]
 
 
@@ -70,7 +71,7 @@ class Column:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Example:
-    """A frame to be shown. size: (width, height) of the picture."""
+    """A frame on the page. size: (width, height) of the frame."""
 
     row: str
     group: str
@@ -91,7 +92,7 @@ class Gallery:
         self._kept: dict[tuple[str, str], tuple[float, Example]] = {}
 
     def offer(self, frame: Frame, value: float) -> None:
-        """One more frame, and the figure that it is judged by."""
+        """Add a frame with its score."""
         key = (frame.group, frame.row)
         self._order.setdefault(key, len(self._order))
         badness = self._sign * value
@@ -107,7 +108,7 @@ class Gallery:
                 del self._kept[min(self._kept, key=lambda each: self._kept[each][0])]
 
     def examples(self) -> list[Example]:
-        """What was kept, in the order of the rows."""
+        """The frames that were kept, in the order of the rows."""
         return [self._kept[key][1] for key in sorted(self._kept, key=self._order.__getitem__)]
 
 
@@ -130,7 +131,7 @@ def _example(frame: Frame) -> Example:
 
 
 def _worst_box(error: NDArray[np.floating]) -> Box:
-    """The part, of four to three, whose mean error is the largest; error: [h, w]."""
+    """The 4:3 rectangle with the largest mean error. error: [h, w]."""
     height, width = error.shape
     wide = min(max(LEAST_PART, width // 8), width)
     tall = min(wide * 3 // 4, height)
@@ -155,7 +156,7 @@ def _column(title: str, picture: Picture, truth: Picture | None, box: Box) -> Co
 
 
 def _reduced(picture: Picture) -> Picture:
-    """By the mean of whole cells, to `WIDEST` pixels across or less."""
+    """The frame reduced to at most `WIDEST` pixels in width, by averaging whole cells."""
     _, height, width = picture.shape
     factor = -(-width // WIDEST)
     padded = np.pad(picture, ((0, 0), (0, -height % factor), (0, -width % factor)), mode="edge")
@@ -164,7 +165,7 @@ def _reduced(picture: Picture) -> Picture:
 
 
 def _heat(truth: Picture, made: Picture) -> Picture:
-    """The largest difference of the three channels, `GAIN` times: black, red, yellow, white."""
+    """The largest difference of the three channels times `GAIN` as black, red, yellow, white."""
     apart = GAIN * np.abs(truth.astype(np.int16) - made).max(0)
     return np.stack([np.clip(3 * apart - 255 * step, 0, 255) for step in range(3)]).astype(np.uint8)
 

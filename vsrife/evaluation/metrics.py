@@ -1,4 +1,4 @@
-"""What is measured of a made frame against the true one: numpy, no torch.
+"""Measures of an interpolated frame against the true one, in numpy, without torch.
 
 A picture is uint8 [3, h, w], R, G, B; both of a pair have one size. Every figure is of the rounded 8-bit picture, as in
 the published protocols.
@@ -17,27 +17,27 @@ type Picture = NDArray[np.uint8]
 type Floats = NDArray[np.float64]
 
 HIGHEST: Final = 100.0
-"""Decibels that identical pictures count as, where the logarithm has no value."""
+"""PSNR of identical frames, for which it is not defined."""
 
 LUMA: Final = np.array([0.299, 0.587, 0.114])
-"""Of R, G, B: BT.601."""
+"""Weights of R, G, B in luma (BT.601)."""
 
 RADIUS: Final = 5
 _TAPS: Final = np.exp(-(np.arange(-RADIUS, RADIUS + 1) ** 2) / (2 * 1.5**2))
 WINDOW: Final[Floats] = _TAPS / _TAPS.sum()
-"""SSIM's: 11 taps of a Gaussian of sigma 1.5, along each axis."""
+"""The window of SSIM: a Gaussian with 11 taps and sigma 1.5 along each axis."""
 
 STRIP: Final = 48
-"""Rows that SSIM works on at a time, so that its intermediate results stay in the processor's cache."""
+"""Rows that SSIM processes at a time, so that intermediate results stay in the cache."""
 
 
 def psnr(truth: Picture, made: Picture) -> float:
-    """Decibels over all samples of all channels, peak 255; `HIGHEST` at most."""
+    """PSNR over all samples of all channels in dB, peak 255, at most `HIGHEST`."""
     return _decibels(truth.astype(np.float64) - made)
 
 
 def luma_psnr(truth: Picture, made: Picture) -> float:
-    """As `psnr`, of the luma that the RGB has (`LUMA`), not rounded."""
+    """As `psnr`, of the luma (`LUMA`) of the RGB frames, not rounded."""
     return _decibels(np.tensordot(LUMA, truth.astype(np.float64) - made, 1))
 
 
@@ -52,7 +52,7 @@ def error(truth: Picture, made: Picture) -> float:
 
 
 def ssim(truth: Picture, made: Picture) -> float:
-    """SSIM (Wang et al. 2004) as the RIFE benchmark has it: of the picture as a volume whose third axis is colour.
+    """SSIM (Wang et al. 2004) as in the RIFE benchmark: of the frame as a volume whose third axis is colour.
 
     The Gaussian window of 11 taps and sigma 1.5 goes along x, y and R, G, B; edges are repeated; K1 = 0.01, K2 = 0.03,
     range 1; the mean over all pixels and channels. So it is not the SSIM of luma, nor the mean of the channels' own.
@@ -117,12 +117,12 @@ class Measure:
     of: Callable[[Picture, Picture], float] | None = None
 
     def text(self, value: float | None) -> str:
-        """As tables show it."""
+        """A value as text for tables."""
         return "-" if value is None else f"{value:.{self.digits}f}"
 
     @property
     def title(self) -> str:
-        """With the unit, and which way is good."""
+        """The name with its unit, and whether higher or lower is better."""
         unit = f" ({self.unit})" if self.unit else ""
         return f"{self.name}{unit}, {'higher' if self.higher_is_better else 'lower'} is better"
 

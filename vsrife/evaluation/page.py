@@ -1,4 +1,4 @@
-"""The result as one HTML page that needs nothing beside it."""
+"""The results as one self-contained HTML page."""
 
 from collections.abc import Iterator, Mapping
 from html import escape
@@ -33,7 +33,7 @@ td.best { font-weight: 700; }
 
 
 def as_html(result: Result, facts: Mapping[str, Any]) -> str:
-    """The tables, then the pictures. facts: as `as_json` takes them."""
+    """The tables, then the pictures. facts: as in `as_json`."""
     about = "; ".join(f"{name} {value}" for name, value in facts.items() if isinstance(value, str | int))
     parts = [
         f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{escape(result.title)}</title>',
@@ -83,7 +83,7 @@ def _example(example: Example) -> str:
 
 
 def _cells(example: Example) -> Iterator[str]:
-    """Line by line: titles, whole pictures and their differences, parts and theirs."""
+    """Row by row: titles, whole frames, their differences, enlarged parts, their differences."""
     box, (width, height) = example.box, example.size
     place = (
         f"left:{100 * box.left / width:.2f}%;top:{100 * box.top / height:.2f}%;"

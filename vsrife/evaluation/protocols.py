@@ -1,4 +1,4 @@
-"""The protocols by name: where their frames come from, what is measured and what the paper reports."""
+"""The protocols by name: where their frames come from, what is measured, and what the paper reports."""
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Final
 
 from vsrife.evaluation.clips import hd, skip_frame
-from vsrife.evaluation.samples import Samples
+from vsrife.evaluation.samples import SampleSet
 from vsrife.evaluation.sets import middlebury, snu_film, ucf101, vimeo90k
 
 __all__ = ["PROTOCOLS", "Protocol"]
@@ -22,7 +22,7 @@ class Protocol:
     """
 
     title: str
-    open: Callable[[Path, int | None], Iterator[Samples]]
+    open: Callable[[Path, int | None], Iterator[SampleSet]]
     measures: tuple[str, ...]
 
 

@@ -1,4 +1,4 @@
-"""The result as tables for people and as JSON for programs."""
+"""The results as text tables and as JSON."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -10,12 +10,12 @@ from vsrife.evaluation.run import Result, Row
 __all__ = ["MOST_ROWS", "Line", "Table", "as_json", "as_text", "tables"]
 
 MOST_ROWS: Final = 40
-"""That a table shows; of more only the means."""
+"""Rows of a table, at most; if there are more, only means are shown."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Table:
-    """One measure of all methods. means: lines that are of several rows. heads: of the columns after the first."""
+    """One measure of all methods. means: lines of several rows. heads: titles of the columns after the first."""
 
     measure: Measure
     heads: tuple[str, ...]
@@ -25,7 +25,7 @@ class Table:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Line:
-    """frames: how many. values: of each method."""
+    """A line of a table. frames: their number. values: one of each method."""
 
     name: str
     frames: int
@@ -33,7 +33,7 @@ class Line:
 
 
 def tables(result: Result) -> list[Table]:
-    """One for each measure."""
+    """A table for each measure."""
     return [
         Table(
             measure=MEASURES[name],
@@ -67,7 +67,7 @@ def _means(result: Result, measure: str) -> Iterator[Line]:
 
 
 def as_text(result: Result) -> str:
-    """Aligned tables; a dash where there is no figure, and why below."""
+    """Aligned tables. A missing value is a dash, with the reason below."""
     parts = [result.title]
     shown = len(result.rows) <= MOST_ROWS
     if not shown:
@@ -95,7 +95,7 @@ def _aligned(lines: list[tuple[str, ...]]) -> Iterator[str]:
 
 
 def as_json(result: Result, facts: Mapping[str, Any]) -> dict[str, Any]:
-    """Everything, with every frame. facts: what it was measured on and with."""
+    """All results, with every frame. facts: about the measurement."""
     measures = result.measures
 
     def mean(**of: Any) -> dict[str, Any]:

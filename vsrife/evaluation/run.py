@@ -1,4 +1,4 @@
-"""A protocol from its folder to figures: every frame is made by core.rife.RIFE, as a user's script would."""
+"""Running a protocol: every frame is made by core.rife.RIFE, as in a user's script."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -16,7 +16,7 @@ from vsrife.errors import RifeError
 from vsrife.evaluation.examples import Example, Frame, Gallery
 from vsrife.evaluation.metrics import MEASURES, Picture
 from vsrife.evaluation.protocols import Protocol
-from vsrife.evaluation.samples import Samples, pictures
+from vsrife.evaluation.samples import SampleSet, pictures
 from vsrife.evaluation.vmaf import Vmaf, find_vmaf
 
 __all__ = ["AVERAGE", "Result", "Row", "evaluate"]
@@ -27,12 +27,12 @@ AVERAGE: Final = "average"
 type Precision = Literal["auto", "float32", "float16", "bfloat16"]
 
 type Values = dict[str, dict[str, float]]
-"""By method, then by measure."""
+"""Values by method, then by measure."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Score:
-    """The figures of one frame."""
+    """The scores of one frame."""
 
     name: str
     time: Fraction
@@ -41,7 +41,7 @@ class Score:
 
 @dataclass(kw_only=True, slots=True)
 class Row:
-    """A clip, or a triplet. whole: figures that are of the clip and not of its frames (VMAF)."""
+    """A clip, or a triplet. whole: scores of the clip as a whole (VMAF)."""
 
     name: str
     group: str
@@ -49,7 +49,7 @@ class Row:
     whole: Values = field(default_factory=dict)
 
     def mean(self, method: str, measure: str, time: Fraction | None = None) -> float | None:
-        """Over its frames, or those at one time; None where there is no figure."""
+        """The mean over its frames, or those at one time; None if there is no score."""
         if MEASURES[measure].of is None:
             return self.whole.get(method, {}).get(measure) if time is None else None
         return _mean(score.values[method][measure] for score in self.scores if time in (None, score.time))
@@ -71,20 +71,20 @@ class Result:
 
     @property
     def groups(self) -> list[str]:
-        """Of the rows; empty where there is but one."""
+        """The groups of the rows; empty if there is only one."""
         found = list(dict.fromkeys(row.group for row in self.rows))
         return found if len(found) > 1 else []
 
     @property
     def times(self) -> list[Fraction]:
-        """Of the frames; empty where there is but one."""
+        """The times of the frames; empty if there is only one."""
         found = sorted({score.time for row in self.rows for score in row.scores})
         return found if len(found) > 1 else []
 
     def mean(
         self, method: str, measure: str, *, group: str | None = None, time: Fraction | None = None
     ) -> float | None:
-        """Over all rows, or those of a group; None where one of them has no figure."""
+        """The mean over all rows, or those of a group; None if one of them has no score."""
         return _mean(row.mean(method, measure, time) for row in self.rows if group in (None, row.group))
 
 
@@ -154,8 +154,8 @@ def evaluate(
     return result
 
 
-def _frames(samples: Samples, models: Mapping[str, str | None], device: str, precision: Precision) -> Iterator[Frame]:
-    """Every moment of every sample, in order, as each method makes it."""
+def _frames(samples: SampleSet, models: Mapping[str, str | None], device: str, precision: Precision) -> Iterator[Frame]:
+    """Every interpolated frame of every sample, in order, by each method."""
     steps = range(1, samples.multi)
     given = pictures(samples.given, (sample.left + side for sample in samples.members for side in (0, 1)))
     truths = pictures(samples.truth, (number for sample in samples.members for number in sample.truths))
@@ -192,10 +192,12 @@ def _average(left: Picture, right: Picture, time: Fraction) -> Picture:
 
 
 class _Scorer:
-    """The figures of one run of samples; to be used by `with`."""
+    """Measures the frames of one sample set; a context manager."""
 
-    def __init__(self, samples: Samples, methods: Sequence[str], measures: Sequence[str], program: str | None) -> None:
-        """measures: of single pictures. program: for VMAF, where that is wanted."""
+    def __init__(
+        self, samples: SampleSet, methods: Sequence[str], measures: Sequence[str], program: str | None
+    ) -> None:
+        """measures: of single frames. program: ffmpeg for VMAF, None not to measure it."""
         self._methods = methods
         self._measures = measures
         self._stack = ExitStack()
@@ -212,7 +214,7 @@ class _Scorer:
         self._stack.close()
 
     def add(self, frame: Frame) -> Score:
-        """Measure one more."""
+        """Measure a frame."""
 
         def measured(method: str) -> dict[str, float]:
             made = frame.made[method]
@@ -224,7 +226,7 @@ class _Scorer:
         return Score(name=frame.name, time=frame.time, values=values)
 
     def whole(self) -> tuple[Values, str]:
-        """What is of all frames together, and why something of it is missing."""
+        """The scores of all frames together, and the reason if one is missing."""
         values, reason = {}, ""
         for method, run in self._runs.items():
             score, why = run.score()

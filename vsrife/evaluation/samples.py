@@ -1,4 +1,4 @@
-"""What a protocol is made of: pairs of frames that the filter is given, and the true frames between them."""
+"""Samples of a protocol: pairs of input frames, and the true frames between them."""
 
 import contextlib
 from collections import deque
@@ -13,18 +13,19 @@ import vapoursynth as vs
 
 from vsrife.evaluation.metrics import Picture
 
-__all__ = ["Sample", "Samples", "drawn", "pictures"]
+__all__ = ["Sample", "SampleSet", "clip_from_planes", "pictures"]
 
 AHEAD: Final = 4
-"""Frames that are asked for before they are needed, so that decoding, the network and measuring overlap."""
+"""Frames that are requested ahead, so that decoding, the network and measuring overlap."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Sample:
-    """Two frames and what was between them.
+    """Two input frames and the true frames between them.
 
-    row: what the tables count as one: a clip, or a triplet. group: of rows, with a mean of its own, or "".
-    name: which pair of the row, or "". left: its number in `given`; the right one follows. truths: numbers in `truth`.
+    row: the row of the tables that it belongs to: a clip or a triplet. group: of rows with a mean of their own, or "".
+    name: of the pair within the row, or "". left: frame number in `given`; the right frame is the next one.
+    truths: frame numbers in `truth`.
     """
 
     row: str
@@ -35,9 +36,9 @@ class Sample:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
-class Samples:
-    """Of one size. given, truth: RGB24 clips; the filter sees the first one alone. multi: one more than a sample
-    has truths.
+class SampleSet:
+    """Samples of one frame size. given, truth: RGB24 clips; only the first one is input of the filter.
+    multi: one more than the number of true frames of a sample.
     """
 
     given: vs.VideoNode
@@ -47,12 +48,12 @@ class Samples:
 
     @property
     def times(self) -> tuple[Fraction, ...]:
-        """Of the truths of a sample."""
+        """The times of the true frames of a sample."""
         return tuple(Fraction(step, self.multi) for step in range(1, self.multi))
 
 
 def pictures(clip: vs.VideoNode, numbers: Iterable[int]) -> Generator[Picture]:
-    """Frames of an RGB24 clip in that order, `AHEAD` of them begun before they are asked for."""
+    """Frames of an RGB24 clip in the given order; `AHEAD` frames are requested ahead."""
     begun: deque[Future[vs.VideoFrame]] = deque()
     try:
         for number in numbers:
@@ -72,10 +73,10 @@ def _copied(future: "Future[vs.VideoFrame]") -> Picture:
         return np.stack([np.asarray(frame[plane]) for plane in range(3)])
 
 
-def drawn(
+def clip_from_planes(
     width: int, height: int, pixels: vs.PresetVideoFormat, length: int, planes: Callable[[int], Iterable[Picture]]
 ) -> vs.VideoNode:
-    """A clip whose frame n has the planes that `planes(n)` gives."""
+    """A clip whose frame n has the planes `planes(n)`."""
     blank = vs.core.std.BlankClip(width=width, height=height, format=pixels, length=length, keep=True)
 
     def fill(n: int, f: Any) -> vs.VideoFrame:

@@ -1,4 +1,4 @@
-"""The published sets of triplets, each from its official layout. What is missing is told before it is measured."""
+"""The published sets of triplets in their official layouts. Missing files are reported before anything is measured."""
 
 import re
 from collections.abc import Iterator
@@ -11,7 +11,7 @@ import vapoursynth as vs
 from vsrife.datasets.pictures import picture_size, read_picture
 from vsrife.errors import ArgumentError
 from vsrife.evaluation.metrics import Picture
-from vsrife.evaluation.samples import Sample, Samples, drawn
+from vsrife.evaluation.samples import Sample, SampleSet, clip_from_planes
 
 __all__ = ["middlebury", "snu_film", "ucf101", "vimeo90k"]
 
@@ -27,7 +27,7 @@ _TEST_FOLDER: Final = re.compile(r"(?:^|/)test/")
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Triplet:
-    """Three picture files; the one between is the truth. row, group: as of a Sample."""
+    """Three picture files, the middle one being the true frame. row, group: as in Sample."""
 
     row: str
     group: str = ""
@@ -36,7 +36,7 @@ class Triplet:
     right: Path
 
 
-def vimeo90k(folder: Path, limit: int | None) -> Iterator[Samples]:
+def vimeo90k(folder: Path, limit: int | None) -> Iterator[SampleSet]:
     """`tri_testlist.txt`, and `sequences/00001/0001/im1.png` (the set) or `target/...` (the test set alone)."""
     listing = folder / "tri_testlist.txt"
     places = [folder / name for name in ("sequences", "target") if (folder / name).is_dir()]
@@ -53,7 +53,7 @@ def vimeo90k(folder: Path, limit: int | None) -> Iterator[Samples]:
     )
 
 
-def ucf101(folder: Path, limit: int | None) -> Iterator[Samples]:
+def ucf101(folder: Path, limit: int | None) -> Iterator[SampleSet]:
     """The triplets `ucf101_interp_ours/1/frame_00.png`, `frame_01_gt.png`, `frame_02.png`, or that folder itself."""
     inner = folder / "ucf101_interp_ours"
     found = [path.parent for path in (inner if inner.is_dir() else folder).glob("*/frame_01_gt.png")]
@@ -71,7 +71,7 @@ def ucf101(folder: Path, limit: int | None) -> Iterator[Samples]:
     )
 
 
-def middlebury(folder: Path, limit: int | None) -> Iterator[Samples]:
+def middlebury(folder: Path, limit: int | None) -> Iterator[SampleSet]:
     """The pairs of OTHER: `other-data/Venus/frame10.png`, `frame11.png`; `other-gt-interp/Venus/frame10i11.png`."""
     data, truth = folder / "other-data", folder / "other-gt-interp"
     if not (data.is_dir() and truth.is_dir()):
@@ -92,7 +92,7 @@ def middlebury(folder: Path, limit: int | None) -> Iterator[Samples]:
     )
 
 
-def snu_film(folder: Path, limit: int | None) -> Iterator[Samples]:
+def snu_film(folder: Path, limit: int | None) -> Iterator[SampleSet]:
     """`test-easy.txt` to `test-extreme.txt`, in the folder or in `eval_modes`, and the `test` folder that they name.
 
     A line names three files, as `data/SNU-FILM/test/...`; what comes before `test/` is the folder. limit: of each list.
@@ -124,14 +124,14 @@ def _lines(listing: Path, limit: int | None) -> list[str]:
     return lines
 
 
-def _samples_by_size(triplets: list[Triplet]) -> Iterator[Samples]:
-    """The triplets, those of one size together. Raises ArgumentError for one that is not whole, before the first."""
+def _samples_by_size(triplets: list[Triplet]) -> Iterator[SampleSet]:
+    """The triplets grouped by size. Raises ArgumentError before the first one if a file is missing."""
     by_size: dict[tuple[int, int], list[Triplet]] = {}
     for triplet in triplets:
         files = (triplet.left, triplet.truth, triplet.right)
         for path in files:
             if not path.is_file():
-                raise ArgumentError(f"picture ({path}) must be there: the set is not whole")
+                raise ArgumentError(f"picture ({path}) must exist: the set is incomplete")
         sizes = {picture_size(path) for path in files}
         if len(sizes) != 1:
             raise ArgumentError(f"picture ({triplet.truth}) must have the size of its neighbours")
@@ -139,9 +139,9 @@ def _samples_by_size(triplets: list[Triplet]) -> Iterator[Samples]:
     return (_samples(size, members) for size, members in by_size.items())
 
 
-def _samples(size: tuple[int, int], triplets: list[Triplet]) -> Samples:
+def _samples(size: tuple[int, int], triplets: list[Triplet]) -> SampleSet:
     given = [path for triplet in triplets for path in (triplet.left, triplet.right)]
-    return Samples(
+    return SampleSet(
         given=_clip_of(size, given),
         truth=_clip_of(size, [triplet.truth for triplet in triplets]),
         multi=2,
@@ -153,10 +153,10 @@ def _samples(size: tuple[int, int], triplets: list[Triplet]) -> Samples:
 
 
 def _clip_of(size: tuple[int, int], files: list[Path]) -> vs.VideoNode:
-    """An RGB24 clip whose frames are picture files; each is read when its frame is asked for."""
+    """An RGB24 clip whose frames are picture files, read on request."""
 
     def planes(number: int) -> Picture:
         read: Picture = read_picture(files[number]).numpy()
         return read
 
-    return drawn(*size, vs.RGB24, len(files), planes)
+    return clip_from_planes(*size, vs.RGB24, len(files), planes)

@@ -1,4 +1,4 @@
-"""VMAF by the libvmaf of imageio-ffmpeg's ffmpeg: frames in, the mean score out."""
+"""VMAF by libvmaf in the ffmpeg of imageio-ffmpeg."""
 
 import contextlib
 import json
@@ -12,13 +12,13 @@ from vsrife.evaluation.metrics import Picture
 __all__ = ["MODEL", "Vmaf", "find_vmaf"]
 
 MODEL: Final = "vmaf_v0.6.1"
-"""Its network: the one for 1080p television, whatever the size of the frames."""
+"""The model for 1080p television, used for all sizes."""
 
 TO_YUV: Final = "scale=out_color_matrix=bt709:out_range=tv:flags=accurate_rnd+full_chroma_int,format=yuv444p"
 
 
 def find_vmaf() -> tuple[str | None, str]:
-    """The ffmpeg to run, or None; and why there is none."""
+    """The ffmpeg to run, or None and the reason."""
     try:
         import imageio_ffmpeg
 
@@ -34,7 +34,7 @@ def find_vmaf() -> tuple[str | None, str]:
 
 
 class Vmaf:
-    """One run over the frames of a clip, in their order. To be used by `with`; `score` ends it.
+    """One run over the frames of a clip in their order, a context manager; `score` ends it.
 
     The frames follow each other for libvmaf as they are given: where they were apart in the clip, the motion that it
     sees is larger than the clip's.
@@ -66,7 +66,7 @@ class Vmaf:
         self._folder.cleanup()
 
     def add(self, truth: Picture, made: Picture) -> None:
-        """One pair of frames more."""
+        """Add a pair of frames."""
         assert self._process.stdin is not None
         with contextlib.suppress(BrokenPipeError):  # what it died of, `score` tells
             for channel in (1, 2, 0):
@@ -74,7 +74,7 @@ class Vmaf:
                     self._process.stdin.write(picture[channel].tobytes())
 
     def score(self) -> tuple[float | None, str]:
-        """The mean over the frames, or None; and why there is none."""
+        """The mean over the frames, or None and the reason."""
         complaint = self._process.communicate()[1].decode(errors="replace")
         log = Path(self._folder.name) / "vmaf.json"
         if self._process.returncode == 0 and log.is_file():

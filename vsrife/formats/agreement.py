@@ -1,28 +1,29 @@
-"""Whether two neighbouring frames say the same of their samples, so that a frame between them can be made.
+"""Whether the samples of two neighbouring frames have the same meaning, so that a frame between them can be made.
 
-Only what changes the meaning of a sample parts them: what one of them does not say is as the other has it, and numbers
-of H.273 that stand for the same arithmetic are one. Plain values, no pixels.
+Only properties that change the meaning of a sample count. A property that one of the frames lacks is taken from the
+other, and numbers of H.273 that stand for the same arithmetic are equal. Works on plain values, not on pixels.
 """
 
 from dataclasses import dataclass
 from typing import Any, Final
 
-from vsrife.formats.colour import LUMA_WEIGHTS, Stated
+from vsrife.formats.colour import LUMA_WEIGHTS, ColourProps
 from vsrife.formats.pixel_format import PixelFormat
 
-__all__ = ["Difference", "differences", "joined"]
+__all__ = ["Difference", "differences", "merged"]
 
 _SAME_CURVE: Final = {6: 1, 14: 1, 15: 1}
-"""Transfers that ITU-T H.273, table 3, calls functionally the same."""
+"""Transfers that ITU-T H.273, table 3, declares to be functionally the same."""
 
 _SAME_PRIMARIES: Final = {7: 6}
-"""The same of its table 2: 5 (of 625 lines), 6 and 7 (of 525) look alike, but 5 has other red, green and blue."""
+"""The same for primaries, table 2. 5 (625 lines) has other primaries than 6 and 7 (525 lines)."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Difference:
-    """A property of which two frames say different things, their values as text, and what a script writes to have the
-    left one's hold for the whole clip, where a tag is wrong.
+    """A property that differs between two frames.
+
+    left, right: its values as text. override: what a script passes to give the whole clip the left frame's value.
     """
 
     prop: str
@@ -31,8 +32,8 @@ class Difference:
     override: str
 
 
-def differences(left: Stated, right: Stated, fmt: PixelFormat) -> tuple[Difference, ...]:
-    """All that parts two frames of the format; empty where a frame between them can be made."""
+def differences(left: ColourProps, right: ColourProps, fmt: PixelFormat) -> tuple[Difference, ...]:
+    """All properties that give the samples different meanings; empty if a frame between the two can be made."""
     place = fmt.subsampling_w, fmt.subsampling_h
     by_argument = (
         ("_Matrix", "matrix_in", left.matrix, right.matrix, lambda matrix: LUMA_WEIGHTS.get(matrix, matrix)),
@@ -62,14 +63,14 @@ def differences(left: Stated, right: Stated, fmt: PixelFormat) -> tuple[Differen
     )
 
 
-def joined(left: Stated, right: Stated) -> Stated:
-    """What two frames that do not differ say together. It does not depend on which is which."""
+def merged(left: ColourProps, right: ColourProps) -> ColourProps:
+    """The properties of two frames that do not differ, each from the frame that has it. The order does not matter."""
 
     def either(one: Any, other: Any) -> Any:
-        # Of two numbers of one meaning the lower: frames whose tags alternate are then seen in one way by all pairs.
+        # Of two numbers with one meaning the lower one, so that all pairs agree where the numbers alternate.
         return other if one is None else one if other is None else min(one, other)
 
-    return Stated(
+    return ColourProps(
         matrix=either(left.matrix, right.matrix),
         range=either(left.range, right.range),
         chroma=either(left.chroma, right.chroma),

@@ -1,7 +1,7 @@
-"""What the samples of a frame mean: matrix, range, transfer and chroma location, read from its props.
+"""What the samples of a frame mean: matrix, range, transfer and chroma location, read from its properties.
 
-Plain values; the arithmetic is in `vsrife.formats.rgb`. Numbers are those of ITU-T H.273, which VapourSynth's props and
-libavcodec share.
+Plain values; the arithmetic is in `vsrife.formats.rgb`. Numbers are those of ITU-T H.273, which VapourSynth's
+properties and libavcodec use too.
 """
 
 import difflib
@@ -19,9 +19,9 @@ __all__ = [
     "ChromaLocation",
     "Colour",
     "ColourOverrides",
+    "ColourProps",
     "Matrix",
     "Range",
-    "Stated",
     "check_overrides",
     "colour_of",
     "parse_chromaloc",
@@ -32,20 +32,20 @@ __all__ = [
 COLOUR_PROPS: Final = (
     "_Matrix", "_ColorSpace", "_Range", "_ColorRange", "_ChromaLocation", "_Transfer", "_Primaries",
 )  # fmt: skip
-"""Every prop that `colour_of` reads."""
+"""Every property that `colour_of` reads."""
 
 
 class _Named(IntEnum):
-    """A number of H.273 with the name that VapourSynth's resize gives it."""
+    """A number of H.273 with its name in VapourSynth's resize."""
 
     @property
     def label(self) -> str:
-        """The name a script writes."""
+        """The name as scripts write it."""
         return self.name.removeprefix("BT").removeprefix("ST").lower()
 
 
 class Matrix(_Named):
-    """How Y, U and V are made from R, G and B. Names are resize's."""
+    """How Y, U and V are computed from R, G and B. Names are those of resize."""
 
     RGB = 0
     BT709 = 1
@@ -58,14 +58,14 @@ class Matrix(_Named):
 
 
 class Range(_Named):
-    """Range of integer samples, numbered as the prop ``_Range`` (and H.273's full range flag)."""
+    """Range of integer samples, numbered as the property ``_Range`` (and H.273's full range flag)."""
 
     LIMITED = 0
     FULL = 1
 
 
 class ChromaLocation(_Named):
-    """Where a chroma sample sits among the luma samples it belongs to, numbered as ``_ChromaLocation``."""
+    """The position of a chroma sample among its luma samples, numbered as ``_ChromaLocation``."""
 
     LEFT = 0
     CENTER = 1
@@ -75,7 +75,7 @@ class ChromaLocation(_Named):
     BOTTOM = 5
 
     def offset(self, subsampling_w: int, subsampling_h: int) -> tuple[float, float]:
-        """Where chroma sample (0, 0) is: luma samples right of and below luma sample (0, 0), from centre to centre.
+        """Position of chroma sample (0, 0): luma samples right of and below luma sample (0, 0), from centre to centre.
 
         Chroma sample (i, j) is at ``(i << subsampling_w) + x, (j << subsampling_h) + y``; the arguments are log2.
         """
@@ -90,12 +90,12 @@ class ChromaLocation(_Named):
 
 
 UNSPECIFIED: Final = 2
-"""H.273's "unspecified", of matrix, transfer and primaries alike: as if the prop were missing."""
-_SAYS_NOTHING: Final = (UNSPECIFIED, 0, 3)
-"""Of a transfer and of primaries: unspecified, and the numbers that H.273 reserves."""
+"""H.273's "unspecified" for matrix, transfer and primaries: as if the property were missing."""
+_UNKNOWN: Final = (UNSPECIFIED, 0, 3)
+"""Transfers and primaries that count as missing: unspecified, and the numbers that H.273 reserves."""
 LINEAR_TRANSFER: Final = 8
 _BT2020_PRIMARIES: Final = 9
-_WIDE_TRANSFERS: Final = (14, 15, 16, 18)  # BT.2020 at 10 and 12 bits, PQ, HLG: none of them goes with a BT.709 matrix
+_WIDE_TRANSFERS: Final = (14, 15, 16, 18)  # BT.2020 at 10 and 12 bits, PQ, HLG: never used with BT.709
 
 _REFUSED_MATRICES: Final = {
     10: ("2020cl", "constant luminance is not linear in R, G and B"),
@@ -114,12 +114,12 @@ LUMA_WEIGHTS: Final = {  # Kr, Kb of ITU-T H.273, table 4
     Matrix.ST240M: (0.212, 0.087),
     Matrix.BT2020NCL: (0.2627, 0.0593),
 }
-"""How much of red and of blue is in luma; green has the rest."""
+"""The weights of red and of blue in luma; green has the rest."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ColourOverrides:
-    """What a script says of its clip, instead of the props; None leaves it to them."""
+    """Values that a script passes in place of the properties; None where it passes none."""
 
     matrix: Matrix | None = None
     range: Range | None = None
@@ -128,10 +128,10 @@ class ColourOverrides:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Colour:
-    """What the samples of a frame, or of two that are blended, are taken to mean.
+    """The meaning of the samples of a frame, or of two frames that are blended.
 
-    A field that the format does not use holds a fixed value: `matrix` is RGB for RGB and Gray, `full_range` True for
-    floats, `chroma` LEFT where nothing is subsampled. `transfer` is H.273's number, 2 where missing.
+    Fields that the format does not use have a fixed value: `matrix` is RGB for RGB and Gray, `full_range` is True for
+    floats, `chroma` is LEFT without subsampling. `transfer` is H.273's number, 2 if it is missing.
     """
 
     matrix: Matrix
@@ -146,11 +146,11 @@ class Colour:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Stated:
-    """What a frame's props, and a script's overrides of them, say of its samples.
+class ColourProps:
+    """The colour properties of a frame, with a script's overrides.
 
-    None where they say nothing, and where the format has no use for what they say: `matrix` of RGB and Gray, `range` of
-    floats, `chroma` where nothing is subsampled, `primaries` of Gray. `transfer` and `primaries` are H.273's numbers.
+    None if a property is missing, or if the format does not use it: `matrix` of RGB and Gray, `range` of floats,
+    `chroma` without subsampling, `primaries` of Gray. `transfer` and `primaries` are H.273's numbers.
     """
 
     matrix: Matrix | None = None
@@ -160,13 +160,13 @@ class Stated:
     primaries: int | None = None
 
     @classmethod
-    def by(cls, props: Mapping[str, int], fmt: PixelFormat, overrides: ColourOverrides = ColourOverrides()) -> Self:
-        """What `props` say; `overrides` win over them.
+    def read(cls, props: Mapping[str, int], fmt: PixelFormat, overrides: ColourOverrides = ColourOverrides()) -> Self:
+        """Read them from a frame's `props`; `overrides` take precedence.
 
-        Matrix: ``_Matrix``, else ``_ColorSpace`` (which mpv writes, with the same numbers). Range: ``_Range``, else the
-        deprecated ``_ColorRange`` (1 is limited). Of matrix, transfer and primaries 2 says nothing.
+        Matrix: ``_Matrix``, otherwise ``_ColorSpace`` (which mpv writes, with the same numbers). Range: ``_Range``,
+        otherwise the deprecated ``_ColorRange`` (1 is limited). 2 counts as missing for matrix, transfer and primaries.
 
-        Raises RifeError, naming the prop, its value and the argument that overrides it, for a value that is not taken.
+        Raises RifeError for a value that is not supported, with the property, its value and the argument for it.
         """
         return cls(
             matrix=_matrix_of(props, overrides) if fmt.family is Family.YUV else None,
@@ -177,7 +177,7 @@ class Stated:
         )
 
     def colour(self, fmt: PixelFormat, width: int, height: int) -> Colour:
-        """What the samples of such a frame mean, with the rules of `colour_of` for what is not said."""
+        """The meaning of the samples, with the defaults of `colour_of` for missing properties."""
         range_ = self.range
         if range_ is None:
             range_ = Range.FULL if fmt.family is Family.RGB else Range.LIMITED
@@ -205,20 +205,20 @@ def colour_of(
     height: int,
     overrides: ColourOverrides = ColourOverrides(),
 ) -> Colour:
-    """The meaning of a frame's samples: what `Stated.by` reads, and for what is not said these rules.
+    """The meaning of a frame's samples: the properties that `ColourProps.read` reads, and these defaults.
 
-    Matrix (YUV only), by picture: BT.2020 if the primaries or the transfer are its own (9; 14, 15, 16, 18), else BT.709
-    from 1280 wide or more than 576 high, else 470bg above 486 lines and 170m up to there (whose coefficients are
-    equal). Untagged 2160p stays BT.709: what is BT.2020 says so.
+    Matrix (YUV only): BT.2020 if the primaries or the transfer are those of BT.2020 (9; 14, 15, 16, 18), otherwise
+    BT.709 from 1280 wide or more than 576 high, otherwise 470bg above 486 lines and 170m up to there (whose
+    coefficients are equal). 2160p without properties is BT.709, because BT.2020 material has its properties.
     Range (integers only): full for RGB and limited for the others. Chroma location (subsampled only): left.
 
-    Raises RifeError, naming the prop, its value and the argument that overrides it, for a value that is not taken.
+    Raises RifeError for a value that is not supported, with the property, the value and the argument to override it.
     """
-    return Stated.by(props, fmt, overrides).colour(fmt, width, height)
+    return ColourProps.read(props, fmt, overrides).colour(fmt, width, height)
 
 
 def check_overrides(fmt: PixelFormat, overrides: ColourOverrides) -> None:
-    """Raise ArgumentError for an override that this format would have to ignore, or that contradicts it."""
+    """Raise ArgumentError for an override that the format does not use, or that contradicts it."""
     matrix, range_, chroma = overrides.matrix, overrides.range, overrides.chroma
     if matrix is not None and fmt.family is Family.GRAY:
         raise ArgumentError(
@@ -243,7 +243,7 @@ def parse_matrix(text: str) -> Matrix:
     for number, (label, reason) in _REFUSED_MATRICES.items():
         if text.strip().lower() in (label, str(number)):
             raise ArgumentError(
-                f"matrix_in ({text}) must be one of {_labels(_YUV_MATRICES)}; {label} is not taken: {reason}"
+                f"matrix_in ({text}) must be one of {_labels(_YUV_MATRICES)}; {label} is not supported: {reason}"
             )
     return _parse("matrix_in", text, Matrix, offered=_YUV_MATRICES)
 
@@ -277,7 +277,7 @@ _OTHER_NAMES: Final = {
     "mpeg1": "center",
     "topleft": "top_left",
 }
-"""What other programs call these, for the hint in an error."""
+"""Names in other programs, for the hint in an error."""
 
 
 def _labels(choices: Iterable[_Named]) -> str:
@@ -285,9 +285,9 @@ def _labels(choices: Iterable[_Named]) -> str:
 
 
 def _parse[T: _Named](argument: str, text: str, choices: type[T], offered: Iterable[T] | None = None) -> T:
-    """The choice that ``text`` names. ``offered``: those that an error lists, where these are not all."""
+    """The choice with the name or number ``text``. ``offered``: the choices that an error lists. Default: all."""
     for choice in choices:
-        # "709" is a name and "1" a number; no name is another choice's number.
+        # "709" is a name and "1" is a number; no name equals the number of another choice.
         if text.strip().lower() in (choice.label, str(choice.value)):
             return choice
     plain = text.strip().lower()
@@ -300,7 +300,7 @@ def _parse[T: _Named](argument: str, text: str, choices: type[T], offered: Itera
 
 def _number_of(prop: str, props: Mapping[str, int]) -> int | None:
     number = int(props.get(prop, UNSPECIFIED))
-    return None if number in _SAYS_NOTHING else number
+    return None if number in _UNKNOWN else number
 
 
 def _matrix_of(props: Mapping[str, int], overrides: ColourOverrides) -> Matrix | None:
@@ -324,7 +324,7 @@ def _matrix_of(props: Mapping[str, int], overrides: ColourOverrides) -> Matrix |
 def _range_of(props: Mapping[str, int], overrides: ColourOverrides) -> Range | None:
     if overrides.range is not None:
         return overrides.range
-    # R81's core stores _ColorRange as _Range; a mapping that did not come out of a core may still hold the old name.
+    # R81's core stores _ColorRange as _Range. A mapping that does not come from a core may still have the old name.
     for prop, values in (("_Range", (Range.LIMITED, Range.FULL)), ("_ColorRange", (Range.FULL, Range.LIMITED))):
         if prop in props:
             number = int(props[prop])

@@ -1,4 +1,4 @@
-"""Pixel formats: what VapourSynth can hold and what of it is taken. Plain values, no pixels."""
+"""Pixel formats that are supported. Plain values, no pixels."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -9,7 +9,7 @@ from vsrife.errors import ArgumentError
 __all__ = ["Family", "PixelFormat"]
 
 MAX_SUBSAMPLING: Final = 4
-"""The largest log2 of a subsampling factor that VapourSynth itself can hold."""
+"""The largest log2 of a subsampling factor that VapourSynth supports."""
 
 _FLOAT_SAMPLES = 1  # VSSampleType; 0 is integer
 _FLOAT_SUFFIX: Final = {16: "H", 32: "S"}
@@ -29,10 +29,10 @@ _FAMILIES: Final = {1: Family.GRAY, 2: Family.RGB, 3: Family.YUV}  # VSColorFami
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PixelFormat:
-    """A format that is taken: Gray, YUV or RGB of 8 to 16 bit integer, half or single float samples.
+    """A supported format: Gray, YUV or RGB with 8 to 16 bit integer, half or single float samples.
 
-    ``subsampling_w`` and ``subsampling_h`` are log2 of the factor, 0 to 4; only YUV has any. Raises ArgumentError,
-    naming the format, for anything else; so an instance is always valid and inner code need not check again.
+    ``subsampling_w`` and ``subsampling_h`` are log2 of the factor, 0 to 4, and 0 except for YUV. Raises ArgumentError
+    with the name of the format for anything else, so an instance is always valid.
     """
 
     family: Family
@@ -59,9 +59,9 @@ class PixelFormat:
     def from_fields(
         cls, color_family: int, sample_type: int, bits: int, subsampling_w: int = 0, subsampling_h: int = 0
     ) -> Self:
-        """The format of VapourSynth's VSVideoFormat fields (its own numbers for family and sample type).
+        """The format with these values of a VSVideoFormat.
 
-        Raises ArgumentError for a format that is not taken; a variable format (family 0) is one.
+        Raises ArgumentError for a format that is not supported, such as a variable one (family 0).
         """
         family = _FAMILIES.get(int(color_family))
         if family is None:
@@ -95,12 +95,12 @@ class PixelFormat:
 
     @property
     def peak(self) -> float:
-        """Largest integer a sample can hold; 1.0 for floats, where it is the nominal white and no bound."""
+        """The largest integer of a sample; 1.0 for floats, where it is nominal white and not a limit."""
         return 1.0 if self.float_samples else float((1 << self.bits) - 1)
 
     @property
     def subsampled(self) -> bool:
-        """Whether chroma planes are smaller than luma, so that the chroma location matters."""
+        """Whether chroma planes are smaller than the luma plane, so that the chroma location matters."""
         return bool(self.subsampling_w or self.subsampling_h)
 
     @property
@@ -115,15 +115,15 @@ class PixelFormat:
         return f"YUV{_SUBSAMPLING_NAMES.get(subsampling, 'ssw{}ssh{}'.format(*subsampling))}P{depth}"
 
     def plane_size(self, plane: int, width: int, height: int) -> tuple[int, int]:
-        """Width and height of a plane in samples, for a picture of `width` x `height`; VapourSynth shifts, it does not
-        round up.
+        """Width and height of a plane in samples, for a picture of `width` x `height`. As in VapourSynth, odd sizes
+        are rounded down.
         """
         if plane == 0:
             return width, height
         return width >> self.subsampling_w, height >> self.subsampling_h
 
     def _nearest(self) -> str:
-        """How a script writes the 16-bit format closest to this one."""
+        """The nearest 16-bit format, as scripts write it."""
         subsampling = (self.subsampling_w, self.subsampling_h)
         if self.family is Family.GRAY:
             return "vs.GRAY16"

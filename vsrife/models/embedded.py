@@ -1,7 +1,7 @@
-"""Networks inside the package: what each is, from its file's header and the papers beside it. No torch.
+"""The networks inside the package, described by their files' headers and the notes beside them. No torch.
 
-A file NAME.safetensors in `store.EMBEDDED` is the model NAME. NAME.about.md beside it tells what it was trained on and
-by which teachers, with their licences.
+A file NAME.safetensors in `store.EMBEDDED` is the model NAME. NAME.about.md beside it names its training data and its
+teachers with their licences.
 """
 
 import hashlib
@@ -19,15 +19,15 @@ __all__ = ["ABOUT", "LICENCE", "MOST_BYTES", "Embedded", "embedded"]
 ABOUT: Final = ".about.md"
 
 LICENCE: Final = "MIT"
-"""Of all of them: they are part of this package."""
+"""The licence of all of them, since they are part of this package."""
 
 MOST_BYTES: Final = 12_000_000
-"""Of one of them: half precision."""
+"""The largest size of one of them, in half precision."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Embedded:
-    """One of them. parameters: how many numbers. about: the note on data and teachers, None where there is none."""
+    """One of them. parameters: how many it has. about: the note on data and teachers, None where there is none."""
 
     name: str
     path: Path

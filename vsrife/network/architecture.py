@@ -21,7 +21,7 @@ __all__ = [
 ]
 
 USER_SCALES = (0.25, 0.5, 1.0, 2.0, 4.0)
-"""The values the user's ``scale`` may have: below 1 the flow is looked for at a lower resolution."""
+"""The values of the user's ``scale``: below 1 the flow is estimated at a lower resolution."""
 
 HIDDEN_CHANNELS = 8
 """Channels that a block of groups I to K hands to the next one."""
@@ -30,19 +30,19 @@ COARSEST = 64
 """The largest scale that a block may have; the public releases have at most 32."""
 
 CONV_STRIDE = 4
-"""A block halves its input twice before its trunk."""
+"""The stride of a block's first two convolutions together."""
 
 
 def modulus_at(scale: float, least: int) -> int:
     """The number that a canvas' width and height must be multiples of at the user's ``scale``.
 
-    least: the same at a scale of 1. A larger scale lets no canvas be smaller.
+    least: the number at a scale of 1, which holds for larger scales too.
     """
     return max(least, int(least / scale))
 
 
 class Trunk(StrEnum):
-    """What the eight layers of a block are made of."""
+    """The kind of the eight layers of a block's trunk."""
 
     PRELU = "prelu"
     """conv, PReLU; the trunk's input is added to its output."""
@@ -53,27 +53,27 @@ class Trunk(StrEnum):
 
 
 class Head(StrEnum):
-    """How the features of a frame are made."""
+    """The encoder that computes the features of a frame."""
 
     NONE = "none"
     LINEAR = "linear"
-    """Two layers, no activation (E)."""
+    """Two layers, no activation (group E)."""
     SEQUENTIAL = "sequential"
-    """Four layers, input as it is (F)."""
+    """Four layers (group F)."""
     CLAMPED = "clamped"
-    """Four layers, input limited to 0..1 (G and later)."""
+    """Four layers, input limited to 0..1 (group G and later)."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Architecture:
-    """Everything that is needed to build a network, deduced from a checkpoint's shapes.
+    """The hyperparameters of a network of the 4.x line.
 
     widths: channels of each block's trunk, coarsest block first; even numbers.
     scales: how much each block's input is reduced at the user's scale 1: powers of two, each less than the one before.
         The last one need not be 1.
     trunk: see Trunk.
     groups: of the trunk's convolutions.
-    outputs: channels of a block's last layer: 5, or 4 times what it gives after the pixel shuffle (20, 24, 52).
+    outputs: channels of a block's last layer: 5, or 4 times the channels after the pixel shuffle (20, 24, 52).
     head, head_width, features: the frame encoder, its inner channels and its output channels (0 without one).
     """
 
@@ -87,7 +87,7 @@ class Architecture:
     features: int = 0
 
     def __post_init__(self) -> None:
-        """Raises ArgumentError where the numbers contradict each other."""
+        """Raises ArgumentError for hyperparameters that contradict each other."""
         if not self.widths or len(self.widths) != len(self.scales):
             raise ArgumentError(f"scales ({self.scales}) must be one for each of widths ({self.widths})")
         finer = zip(self.scales, (2 * COARSEST, *self.scales), strict=False)
@@ -104,35 +104,35 @@ class Architecture:
 
     @property
     def shuffled(self) -> bool:
-        """Whether a block ends in a pixel shuffle, and so at its own full resolution (C and later)."""
+        """Whether a block ends in a pixel shuffle, so that its output has the size of its input (C and later)."""
         return self.outputs != 5
 
     @property
     def output_scale(self) -> int:
-        """How much coarser a block's answer is than its input: half the size in A and B, else the same."""
+        """Factor from the size of a block's output to that of its input: 2 in groups A and B, else 1."""
         return 1 if self.shuffled else 2
 
     @property
     def hidden(self) -> int:
-        """Channels handed from one block to the next."""
+        """Channels passed from one block to the next, beside flow and mask."""
         return HIDDEN_CHANNELS if self.outputs == 52 else 0
 
     @property
     def adds_masks(self) -> bool:
-        """Whether a block's mask is added to the one before (A to D) or takes its place."""
+        """Whether a block's mask is added to the one before (A to D) or replaces it."""
         return self.features == 0
 
     @property
     def reruns(self) -> bool:
-        """Whether large motion found by block 1 starts the network again at doubled scales (A).
+        """Whether the network runs again at doubled scales where block 1 finds large motion (A).
 
-        That depends on the data, so the host must wait for the device, and a CUDA graph cannot hold it.
+        This depends on the data, so the host must wait for the device, and a CUDA graph cannot contain it.
         """
         return self.trunk is Trunk.PRELU
 
     @property
     def supports_ensemble(self) -> bool:
-        """Whether the network can also be run on the swapped pair and averaged (A to H)."""
+        """Whether the network can be averaged with its result for the swapped pair (A to H)."""
         return self.hidden == 0
 
     def block_inputs(self, index: int) -> int:

@@ -1,6 +1,6 @@
-"""The parts a network is put together from: the block that refines the flow, and the encoder of a frame.
+"""The modules of a network: the block that refines the flow, and the encoder of a frame.
 
-Modules are named as in the official checkpoints, so that a checkpoint loads with no table of names.
+They are named as in the official checkpoints, so that a checkpoint loads without a table of names.
 """
 
 from torch import Tensor, nn, ones
@@ -10,10 +10,10 @@ from vsrife.network.architecture import Architecture, Head, Trunk
 __all__ = ["SLOPE", "ClampedHead", "IFBlock", "NoHead", "ResidualConv", "SequentialHead", "build_head", "prelu_conv"]
 
 LAYERS = 8
-"""Of a trunk."""
+"""Layers of a trunk."""
 
 SLOPE = 0.2
-"""Of every leaky ReLU below 0."""
+"""Slope of every leaky ReLU below 0."""
 
 
 def prelu_conv(inputs: int, outputs: int, stride: int = 1) -> nn.Sequential:
@@ -39,14 +39,14 @@ class ResidualConv(nn.Module):
 
 
 class IFBlock(nn.Module):
-    """Convolutions of one step: [N, inputs, h, w] to [N, 5, 6 or 13, ...]: flow (4), mask (1), hidden channels (8).
+    """One block: [N, inputs, h, w] to [N, 5, 6 or 13, ...]: flow (4), mask (1), hidden channels (8).
 
-    h and w are multiples of 4. Groups A and B answer at half of h and w, all others at h and w; with a ``stride`` of 1
-    a block answers at twice that size. Input and output are in the dtype of the weights.
+    h and w are multiples of 4. The output has half of h and w in groups A and B, else h and w; twice that with a
+    ``stride`` of 1. Input and output are in the dtype of the weights.
     """
 
     def __init__(self, architecture: Architecture, index: int, *, inputs: int | None = None, stride: int = 2) -> None:
-        """inputs: channels it takes; None means those of block ``index``. stride: of its first layer."""
+        """inputs: number of input channels; None means that of block ``index``. stride: of the first layer."""
         super().__init__()
         trunk, width = architecture.trunk, architecture.widths[index]
         if inputs is None:
@@ -72,10 +72,10 @@ class IFBlock(nn.Module):
 
 
 class NoHead(nn.Module):
-    """The encoder of groups A to D: there are no features."""
+    """The encoder of groups A to D, which have no features."""
 
     def forward(self, rgb: Tensor) -> None:
-        """Nothing."""
+        """None."""
 
 
 class SequentialHead(nn.Sequential):
@@ -90,7 +90,7 @@ class SequentialHead(nn.Sequential):
 
 
 class ClampedHead(nn.Module):
-    """The encoder of groups G and later: as SequentialHead, but the frame is limited to 0..1 first."""
+    """The encoder of groups G and later: as SequentialHead, with the frame limited to 0..1 first."""
 
     def __init__(self, width: int, features: int) -> None:
         super().__init__()
@@ -109,7 +109,7 @@ class ClampedHead(nn.Module):
 
 
 def build_head(architecture: Architecture) -> nn.Module:
-    """The encoder that ``architecture`` asks for."""
+    """The encoder of a network with this architecture."""
     width, features = architecture.head_width, architecture.features
     match architecture.head:
         case Head.NONE:

@@ -140,7 +140,7 @@ class IFNet(nn.Module):
         return merged(limited(left), limited(right), motion)
 
     def check_options(self, *, scale: float, ensemble: bool) -> None:
-        """Raise ArgumentError for a ``scale`` that no network takes, or an ``ensemble`` that this one does not."""
+        """Raise ArgumentError for a ``scale`` that is not one of USER_SCALES, or an unsupported ``ensemble``."""
         check_scale(scale)
         if ensemble and not self.supports_ensemble:
             raise ArgumentError(

@@ -1,10 +1,10 @@
-"""A 4.x network with gradients, where no block computes more than it reads: how networks of that line are trained.
+"""A 4.x network as it is trained: each block warps the frames only at the points that it samples.
 
 `IFNet.forward` warps whole frames and reduces them for each block. Reducing by s = 4, 8, 16, ... bilinearly is the mean
 of the four pixels at the centre of each cell of s x s pixels, so a block needs the flow and the warped frames at those
-points alone. The answers are those of `IFNet`, but for the order in which sums are taken.
+points alone. The results are those of `IFNet` up to the order of summation.
 
-A block's answer stays at its own resolution, where a loss can compare it, and is brought to other places by a product
+A block's output stays at its own resolution, where a loss can compare it. It is resampled to other points by a product
 with two constant matrices, whose gradient is a product too.
 """
 
@@ -27,9 +27,9 @@ __all__ = ["Frames", "Level", "flow_at_points", "flow_of", "is_trained", "levels
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class Level:
-    """What one block answers, float32, at its own resolution.
+    """The output of one block, float32, at its own resolution.
 
-    flow: [N, 4, h, w], as in FlowAndMask, in pixels of the canvas; to be added to that of the levels before.
+    flow: [N, 4, h, w], as in FlowAndMask, in pixels of the canvas, to be added to that of the levels before.
     mask: [N, 1, h, w], before the sigmoid.
     hidden: [N, 8, h, w], channels for the next block; None where there are none, or no next block.
     scale: pixels of the canvas per pixel of the level.
@@ -49,7 +49,7 @@ class Level:
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class Frames:
-    """Both frames of N pairs as blocks sample them, in one batch: the left ones, then the right ones.
+    """Both frames of N pairs in one batch: the left ones, then the right ones.
 
     rgb: [2 N, 3, H, W] in 0..1, without gradients. features: [2 N, E, H, W], or None in a network that has none. Both
     float32. time: [N, 1, 1, 1]; 0 is left, 1 is right.
@@ -68,7 +68,7 @@ class Frames:
         return cls(rgb=both, features=None if features is None else features.float(), time=time)
 
     def pair(self, *, with_features: bool) -> Pair:
-        """The same as whole frames."""
+        """The same frames as a `Pair`."""
         left, right = zip(*(image.chunk(2) for image in self.images[: None if with_features else 1]), strict=True)
         return Pair(left=left, right=right, time=self.time)
 
@@ -77,12 +77,12 @@ class Frames:
         """The frames and, where there are any, their features."""
         return [self.rgb] if self.features is None else [self.rgb, self.features]
 
-    def as_they_are(self, scale: int) -> list[Tensor]:
-        """Left and right frame, left and right features, each at 1 / ``scale`` of its size: what block 0 takes."""
+    def unwarped(self, scale: int) -> list[Tensor]:
+        """Left and right frame, left and right features, each at 1 / ``scale`` of its size: the input of block 0."""
         return _sides([resize(image, 1 / scale) for image in self.images])
 
     def warped(self, flow: Tensor, scale: int) -> list[Tensor]:
-        """As `as_they_are`, sampled where ``flow`` [N, 4, ...], which is that at the points of cells, tells."""
+        """As `unwarped`, warped by ``flow`` [N, 4, ...], that at the points of cells."""
         size = self.rgb.shape[-2:]
         grid = torch.cat([_grid(flow[:, side : side + 2], size, scale) for side in (0, 2)])
         return _sides([_means(sampled(image, grid), scale) for image in self.images])
@@ -90,12 +90,12 @@ class Frames:
     def input(
         self, levels: Sequence[Level], scale: int, dtype: torch.dtype, *, adds_masks: bool, detached: bool
     ) -> Tensor:
-        """What the block after ``levels`` takes, [N, C, H / scale, W / scale], its parts in checkpoints' order.
+        """The input of the block after ``levels``, [N, C, H / scale, W / scale], in the checkpoints' order.
 
-        This is the definition; whoever makes it faster does it in a class below this one.
+        This is the reference; a subclass may compute it faster.
         """
         if not levels:
-            parts = self.as_they_are(scale)
+            parts = self.unwarped(scale)
             return torch.cat([*parts, self.time.expand(-1, -1, *parts[0].shape[-2:])], 1).to(dtype)
         flow = flow_at_points(levels, scale)
         if detached:
@@ -111,12 +111,12 @@ class Frames:
 def levels_of(
     network: IFNet, frames: Frames, *, blocks: int | None = None, detached: bool = False, cells: int = 0
 ) -> tuple[Level, ...]:
-    """What the network's first ``blocks`` blocks answer, coarse to fine; None: all of them.
+    """The outputs of the network's first ``blocks`` blocks, coarse to fine; None: all of them.
 
-    detached: where a block samples is a constant for its gradient, so that each block learns from what is compared at
-        its own level and at those after it by sums alone (as in "RAFT", Teed and Deng, ECCV 2020, section 3.3).
-    cells: a block whose trunk has fewer of them, of height or width, is a constant: what it learnt there would be the
-        padding around them. At 128 pixels the trunk of scale 16 has two each way.
+    detached: whether the sampling points of a block are constants for its gradient, so that a block learns through the
+        sums of its own level and of those after it alone (as in "RAFT", Teed and Deng, ECCV 2020, section 3.3).
+    cells: a block whose trunk has fewer of them in height or width gets no gradient, since padding would dominate what
+        it learns. At 128 pixels the trunk of scale 16 has two each way.
     """
     architecture = network.architecture
     levels: list[Level] = []
@@ -124,14 +124,14 @@ def levels_of(
     for index, scale in enumerate(architecture.scales[:blocks]):
         x = frames.input(levels, scale, network.dtype, adds_masks=architecture.adds_masks, detached=detached)
         with torch.set_grad_enabled(torch.is_grad_enabled() and is_trained((height, width), scale, cells)):
-            answer: Tensor = network.get_submodule(f"block{index}")(x).float()
+            output: Tensor = network.get_submodule(f"block{index}")(x).float()
         upscale = scale * architecture.output_scale
-        wanted = architecture.hidden > 0 and index < len(architecture.scales) - 1
+        has_hidden = architecture.hidden > 0 and index < len(architecture.scales) - 1
         levels.append(
             Level(
-                flow=answer[:, :4] * upscale,
-                mask=answer[:, 4:5],
-                hidden=answer[:, 5:] if wanted else None,
+                flow=output[:, :4] * upscale,
+                mask=output[:, 4:5],
+                hidden=output[:, 5:] if has_hidden else None,
                 scale=upscale,
             )
         )
@@ -139,7 +139,7 @@ def levels_of(
 
 
 def is_trained(size: tuple[int, int], scale: int, cells: int) -> bool:
-    """Whether the trunk of a block at ``scale`` has so many cells each way, on frames of this height and width."""
+    """Whether the trunk of a block at ``scale`` has at least ``cells`` each way, on frames of this (height, width)."""
     return min(size) >= cells * CONV_STRIDE * scale
 
 
@@ -155,7 +155,7 @@ def flow_of(levels: Sequence[Level], scale: int = 1) -> Tensor:
 
 
 def flow_at_points(levels: Sequence[Level], scale: int) -> Tensor:
-    """The same at the points of cells of ``scale``, two each way in a cell, one where that is 1: [N, 4, ...]."""
+    """The same at the points of cells of ``scale``: two each way in a cell, or one at scale 1: [N, 4, ...]."""
     return _sum([_at_points(level, level.flow, scale) for level in levels])
 
 
@@ -165,17 +165,17 @@ def mask_of(levels: Sequence[Level], scale: int = 1, *, adds_masks: bool) -> Ten
 
 
 def _at_points(level: Level, x: Tensor, scale: int) -> Tensor:
-    """Channels of a level [N, C, h, w] at the points of cells of ``scale``, enlarged bilinearly."""
+    """Channels of a level [N, C, h, w] at the points of cells of ``scale``, interpolated bilinearly."""
     if level.scale == 1:
         return x
     height, width = level.size
-    down, across = (_enlarging(length, level.scale, scale, x.device) for length in (height, width))
-    with torch.autocast(x.device.type, enabled=False):  # it would round products of matrices
+    down, across = (_interpolation(length, level.scale, scale, x.device) for length in (height, width))
+    with torch.autocast(x.device.type, enabled=False):  # autocast would round the matrix products
         return down @ (x @ across.T)
 
 
 def _means(points: Tensor, scale: int) -> Tensor:
-    """The mean over each cell's four points; at scale 1 a cell is its one point."""
+    """The mean over the four points of each cell; at scale 1 a cell has one point."""
     return points if scale == 1 else functional.avg_pool2d(points, 2)
 
 
@@ -188,8 +188,8 @@ def _sum(parts: Sequence[Tensor]) -> Tensor:
 
 
 @functools.cache
-def _enlarging(length: int, level: int, scale: int, device: torch.device) -> Tensor:
-    """What brings ``length // level`` numbers to the points of cells of ``scale``, bilinearly: [points, numbers]."""
+def _interpolation(length: int, level: int, scale: int, device: torch.device) -> Tensor:
+    """The matrix that interpolates ``length // level`` values at the points of cells of ``scale``: [points, values]."""
     with torch.inference_mode(mode=False):
         numbers = torch.eye(length // level, device=device)
         return _points(
@@ -198,14 +198,14 @@ def _enlarging(length: int, level: int, scale: int, device: torch.device) -> Ten
 
 
 @functools.cache
-def _places(length: int, scale: int, device: torch.device) -> Tensor:
-    """Where the points of cells of ``scale`` are in the sampler's own coordinates, as `backward_warp` has them."""
+def _coordinates(length: int, scale: int, device: torch.device) -> Tensor:
+    """The points of cells of ``scale`` in the sampler's coordinates, as in `backward_warp`."""
     with torch.inference_mode(mode=False):
         return _points(torch.linspace(-1.0, 1.0, length, device=device), scale)
 
 
 def _points(x: Tensor, scale: int) -> Tensor:
-    """Of [..., length] the numbers at points: all at scale 1, else the middle two of each ``scale``."""
+    """The values of [..., length] at the points: all at scales 1 and 2, else the middle two of each ``scale``."""
     if scale <= 2:
         return x
     middle = scale // 2
@@ -214,8 +214,8 @@ def _points(x: Tensor, scale: int) -> Tensor:
 
 
 def _grid(flow: Tensor, size: torch.Size, scale: int) -> Tensor:
-    """Where a flow [N, 2, ...] at the points of cells leads to, in the sampler's own coordinates: [N, ..., 2]."""
+    """The targets of a flow [N, 2, ...] at the points of cells, in the sampler's coordinates: [N, ..., 2]."""
     height, width = size
-    x = _places(width, scale, flow.device) + flow[:, 0] / max((width - 1) / 2, 0.5)
-    y = _places(height, scale, flow.device)[:, None] + flow[:, 1] / max((height - 1) / 2, 0.5)
+    x = _coordinates(width, scale, flow.device) + flow[:, 0] / max((width - 1) / 2, 0.5)
+    y = _coordinates(height, scale, flow.device)[:, None] + flow[:, 1] / max((height - 1) / 2, 0.5)
     return torch.stack((x, y), dim=-1)

@@ -1,11 +1,11 @@
-"""Privileged distillation: a teacher block that sees the true frame corrects the student's flow, and the student learns
-from the corrected one.
+"""Privileged distillation: a teacher block that receives the true frame corrects the student's flow, and the student
+learns from the corrected flow.
 
 "Real-Time Intermediate Flow Estimation for Video Frame Interpolation" (Huang et al., ECCV 2022), section 3.3. The
-paper's own networks have a teacher of their own (`vsrife.network.legacy`); this one goes on top of any 4.x network.
+paper's own networks have their own teacher (`vsrife.network.legacy.paper`); this one is for any 4.x network.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
@@ -18,26 +18,23 @@ from vsrife.network.ifnet import IFNet
 from vsrife.network.points import Frames, Level, flow_of, is_trained, levels_of, mask_of
 from vsrife.network.training_output import StageOutput, TrainingOutput
 
-__all__ = ["TEACHER", "IFNetWithTeacher", "teacher_block"]
-
-TEACHER = "teacher."
-"""What the teacher's keys begin with in a checkpoint; a checkpoint that has them still loads for inference."""
+__all__ = ["IFNetWithTeacher", "teacher_block"]
 
 
 def teacher_block(architecture: Architecture) -> IFBlock:
-    """A block like the network's last one that takes the true frame and its features too, and no hidden channels."""
+    """A block like the network's last one; its inputs include the true frame with features, but no hidden channels."""
     images = 3 * (3 + architecture.features)  # left, right, truth
     return IFBlock(architecture, len(architecture.widths) - 1, inputs=images + 1 + 1 + 4)
 
 
 class IFNetWithTeacher(nn.Module):
-    """A 4.x network and a privileged teacher on top of it, to be trained together.
+    """A 4.x network with a privileged teacher, trained together.
 
-    network: the student, which is what remains.
-    teacher: the block that sees the true frame, at full resolution.
-    frames: how the frames are held and blocks' inputs are made of them; a class below `Frames` may do it faster.
+    network: the student, which is exported.
+    teacher: the block that receives the true frame, at full resolution.
+    frames: the class that makes the blocks' inputs; a subclass of `Frames` may do it faster.
 
-    A network of group A is trained without its second start for large motion, which is for inference.
+    A network of group A is trained without its second run for large motion, which is for inference only.
     """
 
     frames: type[Frames] = Frames
@@ -54,7 +51,7 @@ class IFNetWithTeacher(nn.Module):
         return self.network.modulus()
 
     def first_trained_block(self, size: tuple[int, int]) -> int:
-        """The coarsest block that learns from frames of this height and width, see `levels_of`."""
+        """Index of the coarsest block that learns from frames of this height and width, see `levels_of`."""
         scales = self.network.architecture.scales
         return next((n for n, scale in enumerate(scales) if is_trained(size, scale, self.cells)), len(scales))
 
@@ -67,12 +64,12 @@ class IFNetWithTeacher(nn.Module):
         *,
         blocks: int | None = None,
     ) -> TrainingOutput:
-        """The lesson of frames float32 [N, 3, H, W] in 0..1, as `IFNet.forward` takes them at a scale of 1.
+        """The training output for frames float32 [N, 3, H, W] in 0..1, as `IFNet.forward` takes them at a scale of 1.
 
         t: a number, or a tensor [N] or [N, 1, 1, 1].
-        truth: the true frame at ``t``; None leaves the teacher out. (A teacher that is to have no privilege is given
-            zeros: the losses take the true frame apart.)
-        blocks: ask so many, the first ones, for their levels alone; None asks all, and makes the picture.
+        truth: the true frame at ``t``; None leaves the teacher out. For a teacher without privilege pass zeros; the
+            losses receive the true frame separately.
+        blocks: run only that many blocks, and return their levels alone; None runs all, and makes the frame.
         Raises ArgumentError for a canvas that the network does not take.
         """
         network = self.network
@@ -89,22 +86,12 @@ class IFNetWithTeacher(nn.Module):
         teacher = None if truth is None else self._corrected(frames, pairs[-1], states[-1], truth)
         return TrainingOutput(levels=levels, stages=stages, picture=stages[-1].picture, teacher=teacher)
 
-    def checkpoint(self) -> dict[str, Tensor]:
-        """The weights as a checkpoint holds them: the network's own keys, and the teacher's under `teacher.`."""
-        teacher = {f"{TEACHER}{key}": value for key, value in self.teacher.state_dict().items()}
-        return {**self.network.state_dict(), **teacher}
-
-    def load_checkpoint(self, state: Mapping[str, Tensor]) -> None:
-        """Take the weights of `checkpoint`; all keys and no others, else RuntimeError with their names."""
-        prefixed = {key if key.startswith(TEACHER) else f"network.{key}": value for key, value in state.items()}
-        self.load_state_dict(prefixed, strict=True)
-
     def _state(self, levels: Sequence[Level]) -> FlowState:
         """The flow and mask of all levels together, at full resolution."""
         return FlowState(flow=flow_of(levels), mask=mask_of(levels, adds_masks=self.network.architecture.adds_masks))
 
     def _corrected(self, frames: Frames, pair: Pair, student: FlowState, truth: Tensor) -> StageOutput:
-        """What the teacher makes of the student's answer; ``pair`` is the frames as that warps them."""
+        """The teacher's correction of the student's flow and mask. pair: the frames warped by the student's flow."""
         architecture = self.network.architecture
         true = side(limited(truth), self.network.encode(truth))
         x = torch.cat((*pair.images, *true, pair.time_like(truth), student.mask, student.flow), 1)

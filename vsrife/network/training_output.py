@@ -1,7 +1,6 @@
-"""What training learns from: every stage of a network's answer and, where there is one, its teacher's.
+"""Per-stage predictions of the student and, if present, of the teacher: what the losses are computed from.
 
-Both kinds of networks give it, `IFNetWithTeacher` of the 4.x line and `PaperNet`; what is learnt from it is
-`vsrife.training.distillation`.
+Both kinds of trainable networks return it, `IFNetWithTeacher` of the 4.x line and `PaperNet`.
 """
 
 from dataclasses import dataclass
@@ -18,10 +17,10 @@ __all__ = ["StageOutput", "TrainingOutput"]
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class StageOutput:
-    """What is state after one block, float32 on the whole canvas.
+    """Flow, mask and frame after one block, float32 on the whole canvas.
 
     motion: of all blocks so far together.
-    picture: [N, 3, H, W], both frames warped and weighed by it.
+    picture: [N, 3, H, W], both frames warped and weighted by it.
     """
 
     motion: FlowAndMask
@@ -29,22 +28,22 @@ class StageOutput:
 
     @classmethod
     def of(cls, state: FlowState, pair: Pair) -> Self:
-        """pair: the frames as the flow of ``state`` warps them."""
+        """pair: the frames warped by the flow of ``state``."""
         motion = state.motion
         return cls(motion=motion, picture=blended(pair.left[0], pair.right[0], motion.mask))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class TrainingOutput:
-    """Everything about one batch that a loss may ask for, with gradients.
+    """The predictions for one batch, with gradients.
 
-    levels: what each block answers at its own resolution, coarse to fine; () in the paper's networks.
-    stages: after each of the student's blocks, coarse to fine; the last one alone where there is no teacher to compare
-        them with, and () where only the coarse blocks were asked.
-    picture: float32 [N, 3, H, W], the student's answer: of the last stage, or what its refine network made of that;
-        None where only the coarse blocks were asked.
-    teacher: after the teacher's block; None where there was none, or no true frame. Its flow is the student's last one
-        and a correction, and nothing is detached: its reconstruction teaches the student too, as in the paper's code.
+    levels: the output of each block at its own resolution, coarse to fine; () in the paper's networks.
+    stages: after each of the student's blocks, coarse to fine; the last one alone without a teacher, and () where only
+        the coarse blocks were run.
+    picture: float32 [N, 3, H, W], the student's frame: that of the last stage, after the refine network if there is
+        one; None where only the coarse blocks were run.
+    teacher: after the teacher's block; None without a teacher or a true frame. Its flow is the student's last one plus
+        a correction. Nothing is detached: its reconstruction trains the student too, as in the paper's code.
     """
 
     levels: tuple[Level, ...] = ()
@@ -54,6 +53,6 @@ class TrainingOutput:
 
     @property
     def answer(self) -> Tensor:
-        """The picture, where all blocks were asked."""
+        """The picture, where all blocks were run."""
         assert self.picture is not None
         return self.picture

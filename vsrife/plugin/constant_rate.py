@@ -1,7 +1,7 @@
-"""A constant rate made of source frames that last unequally long: which source frames each output lies between.
+"""Output frames at a constant rate from source frames of varying durations: between which source frames each one lies.
 
-Output n is shown from n / rate seconds on, whatever the source does. Knows numbers only; it answers what `FrameTiming`
-does. docs/timeline.md has the rules.
+Output n is shown from n / rate seconds on. `ConstantRateTiming` has the methods of `vsrife.plugin.timing.FrameTiming`.
+docs/timeline.md has the rules.
 """
 
 from array import array
@@ -12,33 +12,34 @@ from itertools import accumulate, chain
 from math import ceil, lcm
 
 from vsrife.errors import ArgumentError
-from vsrife.plugin.timing import MAX_FRAMES, MAX_INT64, InterpolationPoint, fit_duration
+from vsrife.plugin.durations import fit_duration
+from vsrife.plugin.timing import MAX_FRAMES, MAX_INT64, InterpolationPoint
 
-__all__ = ["ConstantRate"]
+__all__ = ["ConstantRateTiming"]
 
-_HAIR = Fraction(5, 8000)
-"""Seconds by which a source frame may be early or late: containers that count in milliseconds round by half of one."""
+_TOLERANCE = Fraction(5, 8000)
+"""Seconds by which an output may miss a source frame and still copy it: containers round times to milliseconds."""
 
-_HAIR_OF_FRAME = Fraction(1, 16)
-"""The same as a part of the source frame's duration, which bounds it."""
+_TOLERANCE_OF_FRAME = Fraction(1, 16)
+"""The same as a share of the source frame's duration. The smaller of the two counts."""
 
 _GRID = 10**12
-"""Ticks per second where the durations have no common time base below it."""
+"""Ticks per second where the durations have no common time base below this."""
 
 _MOST = 2**62
-"""Ticks of a whole clip; a start is kept in 64 bits."""
+"""Limit for the ticks of a whole clip, because times are stored in 64 bits."""
 
 
-class ConstantRate:
-    """The arithmetic of one call; a source frame takes 8 bytes. The methods are those of `FrameTiming`."""
+class ConstantRateTiming:
+    """The times of all output frames of one clip. Takes 8 bytes of memory for each source frame."""
 
     streaming = False
     ratio = None
-    """None: no single one."""
+    """Output frames per source frame: not constant."""
 
     def __init__(self, rate: Fraction, durations: Sequence[Fraction], *, fps: Fraction | None, cause: str) -> None:
         """``rate``: output frames per second. ``durations``: of each source frame, in seconds, above 0. ``fps``: the
-        clip's own rate. ``cause``: the argument that set the rate.
+        clip's own rate. ``cause``: the argument that set the rate, with its value, for errors.
 
         Raises ArgumentError where that makes too many frames.
         """
@@ -55,26 +56,26 @@ class ConstantRate:
 
     @property
     def output_fps(self) -> tuple[int, int]:
-        """Output frames per second, as the reduced pair VapourSynth wants."""
+        """Output frames per second as a reduced pair."""
         return self._rate.as_integer_ratio()
 
     def at(self, n: int) -> InterpolationPoint:
-        """What output frame ``n`` shows. After the end of the clip, t goes on in the last source frame's durations."""
+        """Where output frame ``n`` lies. After the last source frame, t grows by 1 in each of its durations."""
         time = n * self._ticks / self._rate
         left = min(bisect_right(self._starts, int(time)) - 1, self._frames - 1)
         own = self._starts[left + 1] - self._starts[left]
         since = time - self._starts[left]
-        hair = min(_HAIR * self._ticks, own * _HAIR_OF_FRAME)
-        if since <= hair:
+        tolerance = min(_TOLERANCE * self._ticks, own * _TOLERANCE_OF_FRAME)
+        if since <= tolerance:
             return InterpolationPoint(left, None, Fraction(0))
         if left + 1 == self._frames:
             return InterpolationPoint(left, None, since / own)
-        if own - since <= hair:
+        if own - since <= tolerance:
             return InterpolationPoint(left + 1, None, Fraction(0))
         return InterpolationPoint(left, left + 1, since / own)
 
     def needs(self, n: int, *, scenes: bool) -> range:
-        """Source frames that output ``n`` must have, see `FrameTiming.needs`."""
+        """Source frames that are requested for output ``n``, see `FrameTiming.needs`."""
         point = self.at(n)
         first, last = point.left, point.left if point.right is None else point.right
         if scenes:
@@ -83,16 +84,20 @@ class ConstantRate:
                 last = max(last, self.at(n + 1).left)
         return range(first, last + 1)
 
-    def arrivals(self, n: int) -> range:
-        """Pairs whose boundary lies before output ``n`` and not before n - 1."""
+    def boundaries_before(self, n: int) -> range:
+        """See `FrameTiming.boundaries_before`."""
         return range(self.at(n - 1).left, self.at(n).left) if n > 0 else range(0)
 
-    def departures(self, n: int) -> range:
-        """The arrivals of n + 1, none for the last output."""
-        return self.arrivals(n + 1) if n + 1 < self.length else range(0)
+    def boundaries_after(self, n: int) -> range:
+        """See `FrameTiming.boundaries_after`."""
+        return self.boundaries_before(n + 1) if n + 1 < self.length else range(0)
 
-    def duration(self, n: int, length_of: Callable[[int], Fraction | None]) -> Fraction:  # noqa: ARG002 - as FrameTiming's
-        """Seconds that output ``n`` is shown: one over the rate, as far as 32 bits hold that."""
+    def duration(
+        self,
+        n: int,  # noqa: ARG002 - the same arguments as in FrameTiming
+        duration_of: Callable[[int], Fraction | None],  # noqa: ARG002
+    ) -> Fraction:
+        """Seconds that output ``n`` is shown: 1 / rate, or the nearest fraction of 32-bit integers."""
         return fit_duration(1 / self._rate)
 
     @property
@@ -101,7 +106,7 @@ class ConstantRate:
 
 
 def _starts_of(durations: Sequence[Fraction]) -> tuple[int, array[int]]:
-    """Ticks per second; and when each source frame begins, and the last one ends, in ticks."""
+    """Ticks per second; the start of each source frame and the end of the last one, in ticks."""
     total = float(sum(map(float, durations)))
     ticks = 1
     for denominator in {duration.denominator for duration in durations}:

@@ -1,6 +1,6 @@
 """VapourSynth's frames as the pictures that the engine works on: views of their memory, and what the samples mean.
 
-`HostReader` reads frames in host memory, `GpuReader` frames on the GPU; whoever uses one need not know which.
+`HostReader` reads frames in host memory, `GpuReader` frames in GPU memory, with the same methods.
 """
 
 import functools
@@ -16,42 +16,29 @@ from vsrife.engine.transfer.host import HostPlanes, layout_of
 from vsrife.errors import ArgumentError
 from vsrife.formats import agreement, colour
 from vsrife.formats.agreement import Difference
-from vsrife.formats.colour import Colour, ColourOverrides, Stated
+from vsrife.formats.colour import Colour, ColourOverrides, ColourProps
 from vsrife.formats.pixel_format import Family, PixelFormat
+from vsrife.plugin.clip_info import format_of
 from vsrife.plugin.gpu.bridge import VulkanCudaBridge
 from vsrife.plugin.gpu.vulkan import Gpu, GpuSourceFrame
 from vsrife.plugin.vsapi import Core, Frame
 
-__all__ = ["ALPHA", "GpuReader", "HostReader", "PlaneViews", "Reader", "format_of"]
+__all__ = ["ALPHA", "GpuReader", "HostReader", "PlaneViews", "Reader"]
 
 ALPHA = "_Alpha"
 
 
-def format_of(fields: Any) -> PixelFormat:
-    """The format in a VSVideoFormat, of a clip or a frame. Raises ArgumentError for one that is not taken."""
-    return PixelFormat.from_fields(
-        int(fields.colorFamily),
-        int(fields.sampleType),
-        int(fields.bitsPerSample),
-        int(fields.subSamplingW),
-        int(fields.subSamplingH),
-    )
-
-
-type _ColourProps = tuple[tuple[str, int], ...]
+type _NamedValues = tuple[tuple[str, int], ...]
 
 type PlaneViews = Sequence[Tensor]
-"""What a frame is measured by, on any device."""
+"""One tensor [h, w] for each plane of a frame, over the frame's own memory on any device."""
 
-
-type Draw = Callable[[Picture, Picture, Picture], None]
-"""Writes the last of three pictures, which lies between the others."""
-
-_NO_ALPHAS = nullcontext((None, None))
+type Interpolate = Callable[[Picture, Picture, Picture], None]
+"""Writes the last of three pictures, which lies between the other two."""
 
 
 class Reader(ABC):
-    """Reads the frames of one clip, whose format and size are constant, and makes new ones."""
+    """Reads the frames of one clip of constant format and size, and makes new ones."""
 
     def __init__(self, core: Core, fmt: PixelFormat, width: int, height: int, overrides: ColourOverrides) -> None:
         self.format = fmt
@@ -60,38 +47,38 @@ class Reader(ABC):
 
         # Most frames of a clip have the same properties.
         @functools.lru_cache(maxsize=64)
-        def stated_by(left: _ColourProps, right: _ColourProps) -> tuple[Stated, Stated]:
-            return Stated.by(dict(left), fmt, overrides), Stated.by(dict(right), fmt, overrides)
+        def read(left: _NamedValues, right: _NamedValues) -> tuple[ColourProps, ColourProps]:
+            return ColourProps.read(dict(left), fmt, overrides), ColourProps.read(dict(right), fmt, overrides)
 
         @functools.lru_cache(maxsize=64)
-        def differences(left: _ColourProps, right: _ColourProps) -> tuple[Difference, ...]:
-            return agreement.differences(*stated_by(left, right), fmt)
+        def differences(left: _NamedValues, right: _NamedValues) -> tuple[Difference, ...]:
+            return agreement.differences(*read(left, right), fmt)
 
         @functools.lru_cache(maxsize=64)
-        def joined(left: _ColourProps, right: _ColourProps) -> Colour:
-            return agreement.joined(*stated_by(left, right)).colour(fmt, width, height)
+        def merged(left: _NamedValues, right: _NamedValues) -> Colour:
+            return agreement.merged(*read(left, right)).colour(fmt, width, height)
 
-        self._differences, self._colour = differences, joined
+        self._differences, self._colour = differences, merged
 
-    def agree(self, number: int, left: Frame, right: Frame, *, other: int | None = None) -> bool:
-        """Whether the samples of source frames ``number`` and ``other`` (``number`` + 1 by itself) mean the same, so
-        that a frame between them can be made; a line of the log says what does not. Raises RifeError for a property
-        that is not taken.
+    def can_blend(self, number: int, left: Frame, right: Frame, *, other: int | None = None) -> bool:
+        """Whether the samples of source frames ``number`` and ``other`` (default: ``number`` + 1) have one meaning, so
+        that a frame between them can be made. If not, the log names the properties that differ. Raises RifeError for
+        a property whose value is not supported.
         """
-        different = self._differences(left.source_props.colour, right.source_props.colour)
-        if different:
-            said = ", ".join(f"{each.prop} is {each.left} and {each.right}" for each in different)
-            overrides = ", ".join(each.override for each in different)
+        differences = self._differences(left.source_props.colour, right.source_props.colour)
+        if differences:
+            values = ", ".join(f"{found.prop} is {found.left} and {found.right}" for found in differences)
+            overrides = ", ".join(found.override for found in differences)
             self._core.inform_once(
-                f"RIFE: source frames {number} and {other or number + 1} are not blended, for their samples mean "
-                f"different things: {said}; convert one with resize or, where a tag is wrong, pass {overrides}",
-                about=said,
+                f"RIFE: source frames {number} and {other or number + 1} are not blended, because their samples have "
+                f"different meanings: {values}; convert one with resize or, if a property is wrong, pass {overrides}",
+                key=values,
             )
-        return not different
+        return not differences
 
     @abstractmethod
     def sources(self, node: Any, indices: Iterable[int], context: Any) -> AbstractContextManager[Mapping[int, Frame]]:
-        """The requested frames of the clip, by index; their references are given back at the end."""
+        """The requested frames of the clip, by index. Their references are released at the end of the context."""
 
     @abstractmethod
     def map_planes(self, *frames: Frame) -> AbstractContextManager[tuple[PlaneViews, ...]]:
@@ -101,20 +88,22 @@ class Reader(ABC):
     def map_alpha_planes(
         self, *frames: Frame
     ) -> AbstractContextManager[tuple[tuple[PlaneViews, ...], PixelFormat] | None]:
-        """The same of the frames' alphas, with their format; None where they do not count."""
+        """The same for the frames' alpha frames, with their format; None where these are not used."""
 
     @abstractmethod
-    def make(self, number: int, left: Frame, second: int, right: Frame, draw: Draw, *, like: Frame) -> Frame:
-        """A new frame between source frames ``number`` and ``second``, made by ``draw``, with the properties of the
-        source frame ``like``. Its reference is the caller's.
+    def new_frame(
+        self, number: int, left: Frame, second: int, right: Frame, interpolate: Interpolate, *, like: Frame
+    ) -> Frame:
+        """A new frame between source frames ``number`` and ``second``, written by ``interpolate``, with the properties
+        of the source frame ``like``. Its reference belongs to the caller.
 
-        They do not differ in what they say of their samples: such a pair is a cut (`scenes`). What one of them does not
-        say is as the other has it, for all three, so how a frame is seen depends on nothing but the pair.
+        `can_blend` must hold for the two. A colour property that one of them lacks is taken from the other, for all
+        three frames, so the network's input depends on the pair alone.
         """
 
     @abstractmethod
     def close(self) -> None:
-        """Give back what is held for the clip's frames. None is being made any more."""
+        """Release what is held for the clip's frames. No frame may be in progress."""
 
     def _picture(self, number: int, layer: Layer, alpha: Layer | None = None, *, see_through: bool = False) -> Picture:
         width, height = self._size
@@ -145,26 +134,35 @@ class HostReader(Reader):
     @override
     @contextmanager
     def map_alpha_planes(self, *frames: Frame) -> Iterator[tuple[tuple[PlaneViews, ...], PixelFormat] | None]:
-        with self._alphas(*frames) as alphas:
-            there = [alpha for alpha in alphas if alpha is not None]
-            fmt = format_of(there[0].format) if there else None
-            yield None if fmt is None else (tuple(self._alpha_planes(alpha, fmt) for alpha in there), fmt)
+        with self._alphas(*frames) as (alphas, fmt):
+            yield None if fmt is None else (tuple(self._alpha_planes(alpha, fmt) for alpha in alphas), fmt)
 
     @override
-    def make(self, number: int, left: Frame, second: int, right: Frame, draw: Draw, *, like: Frame) -> Frame:
+    def new_frame(
+        self, number: int, left: Frame, second: int, right: Frame, interpolate: Interpolate, *, like: Frame
+    ) -> Frame:
         made = like.blank_like()
         made_alpha: Frame | None = None
         try:
-            with self._alphas(left, right) if left.source_props.has_alpha else _NO_ALPHAS as (left_alpha, right_alpha):
-                if left_alpha is not None:
-                    made_alpha = left_alpha.blank_like()
+            with self._alphas(left, right) as (alphas, fmt):
                 meaning = self._colour(left.source_props.colour, right.source_props.colour)
-                through = any(self._lets_through(alpha) for alpha in (left_alpha, right_alpha) if alpha is not None)
-                draw(
-                    self._read(number, left, left_alpha, meaning, through),
-                    self._read(second, right, right_alpha, meaning, through),
-                    self._read(number, made, made_alpha, meaning, through, write=True),
-                )
+                pictures = [(number, left, False), (second, right, False), (number, made, True)]
+                if fmt is None:
+                    interpolate(*(self._picture(n, self._layer(frame, meaning, write)) for n, frame, write in pictures))
+                else:
+                    made_alpha = alphas[0].blank_like()
+                    transparent = any(self._is_transparent(alpha, fmt) for alpha in alphas)
+                    interpolate(
+                        *(
+                            self._picture(
+                                n,
+                                self._layer(frame, meaning, write),
+                                self._alpha_layer(alpha, fmt, write=write),
+                                see_through=transparent,
+                            )
+                            for (n, frame, write), alpha in zip(pictures, (*alphas, made_alpha), strict=True)
+                        )
+                    )
             if made_alpha is not None:
                 made.writable_props.give_frame(ALPHA, made_alpha)
             return made
@@ -176,47 +174,44 @@ class HostReader(Reader):
 
     @override
     def close(self) -> None:
-        """Nothing is held beyond a frame."""
+        """Nothing is held longer than a frame."""
 
     @contextmanager
-    def _alphas(self, *frames: Frame) -> Iterator[tuple[Frame | None, ...]]:
-        """The alpha frames, held inside; all None unless each is there, Gray, like the others, of the clip's size."""
-        held = [frame.props.frame(ALPHA) for frame in frames]
+    def _alphas(self, *frames: Frame) -> Iterator[tuple[Sequence[Frame], PixelFormat | None]]:
+        """The alpha frames and their format, valid inside the context. The format is None where they are not used: they
+        are if each frame has one, all are Gray of one format, and of the clip's size.
+        """
+        if not all(frame.source_props.has_alpha for frame in frames):
+            yield (), None
+            return
+        alphas: list[Frame] = []
         try:
-            yield tuple(held) if self._belong_together(held) else (None,) * len(held)
+            alphas.extend(alpha for frame in frames if (alpha := frame.props.frame(ALPHA)) is not None)
+            yield alphas, self._common_format(alphas) if len(alphas) == len(frames) else None
         finally:
-            for frame in held:
-                if frame is not None:
-                    frame.free()
+            for alpha in alphas:
+                alpha.free()
 
-    def _belong_together(self, alphas: list[Frame | None]) -> bool:
-        if not all(alpha is not None and alpha.size() == self._size for alpha in alphas):
-            return False
+    def _common_format(self, alphas: Sequence[Frame]) -> PixelFormat | None:
+        """The format of all these alpha frames; None where they cannot be used."""
+        if not all(alpha.size() == self._size for alpha in alphas):
+            return None
         try:
-            formats = {format_of(alpha.format) for alpha in alphas if alpha is not None}
+            first, *others = (format_of(alpha.format) for alpha in alphas)
         except ArgumentError:
-            return False
-        return len(formats) == 1 and formats.pop().family is Family.GRAY
+            return None
+        return first if first.family is Family.GRAY and all(other == first for other in others) else None
 
-    def _lets_through(self, alpha: Frame) -> bool:
+    def _is_transparent(self, alpha: Frame, fmt: PixelFormat) -> bool:
         """Whether the alpha is not white everywhere."""
-        fmt = format_of(alpha.format)
-        # By numpy, which knows the least of 16 bits without a sign; NaN is below white too.
+        # With numpy, because torch has no minimum for unsigned 16-bit samples. NaN counts as less than white.
         return not self._alpha_planes(alpha, fmt)[0].numpy().min() >= fmt.peak
 
-    def _read(
-        self, number: int, frame: Frame, alpha: Frame | None, meaning: Colour, through: bool, *, write: bool = False
-    ) -> Picture:
-        layer = Layer(
-            format=self.format,
-            colour=meaning,
-            views=HostPlanes(self._layout, frame.writable_planes if write else frame.planes),
-        )
-        beside = None if alpha is None else self._alpha_layer(alpha, write=write)
-        return self._picture(number, layer, beside, see_through=through)
+    def _layer(self, frame: Frame, meaning: Colour, write: bool) -> Layer:
+        views = HostPlanes(self._layout, frame.writable_planes if write else frame.planes)
+        return Layer(format=self.format, colour=meaning, views=views)
 
-    def _alpha_layer(self, alpha: Frame, *, write: bool) -> Layer:
-        fmt = format_of(alpha.format)
+    def _alpha_layer(self, alpha: Frame, fmt: PixelFormat, *, write: bool) -> Layer:
         full = colour.colour_of({}, fmt, *self._size, ColourOverrides(range=colour.Range.FULL))
         return Layer(format=fmt, colour=full, views=self._alpha_planes(alpha, fmt, write=write), is_alpha=True)
 
@@ -225,7 +220,7 @@ class HostReader(Reader):
 
 
 class GpuReader(Reader):
-    """Frames on the GPU. Their alpha is not looked at: VapourSynth hands no frame inside of a property over."""
+    """Frames in GPU memory. Their alpha is not used: VapourSynth cannot export a frame that is stored in a property."""
 
     def __init__(
         self,
@@ -250,20 +245,22 @@ class GpuReader(Reader):
     @contextmanager
     def map_planes(self, *frames: Frame) -> Iterator[tuple[PlaneViews, ...]]:
         with self._bridge.lease_for_measuring() as lease:
-            looks = tuple(lease.read(_exportable(frame), self.format) for frame in frames)
+            views = tuple(lease.read(_exportable(frame), self.format) for frame in frames)
             lease.begin()
-            yield looks
+            yield views
 
     @override
     def map_alpha_planes(self, *frames: Frame) -> AbstractContextManager[None]:
         return nullcontext()
 
     @override
-    def make(self, number: int, left: Frame, second: int, right: Frame, draw: Draw, *, like: Frame) -> Frame:
+    def new_frame(
+        self, number: int, left: Frame, second: int, right: Frame, interpolate: Interpolate, *, like: Frame
+    ) -> Frame:
         if left.source_props.has_alpha:
             self._core.inform_once(
-                "RIFE: the alpha of frames on the GPU is not interpolated, new frames keep the left one's; pass "
-                "clip.std.GPUDownload(), or interpolate clip.std.PropToClip() by itself"
+                "RIFE: the alpha of frames on the GPU is not interpolated, and new frames have that of the left frame; "
+                "pass clip.std.GPUDownload(), or interpolate clip.std.PropToClip() separately"
             )
         made = self._gpu.blank_like(like)
         try:
@@ -277,7 +274,7 @@ class GpuReader(Reader):
                         lease.write(made, self.format),
                     )
                 )
-                draw(self._picture(number, first), self._picture(second, other), self._picture(number, into))
+                interpolate(self._picture(number, first), self._picture(second, other), self._picture(number, into))
             return made
         except BaseException:
             made.free()
@@ -285,7 +282,7 @@ class GpuReader(Reader):
 
     @override
     def close(self) -> None:
-        """Wait until the GPU is done with this clip's frames, and give them and their memory back."""
+        """Wait until the GPU is done with this clip's frames, and release them and their memory."""
         self._bridge.close()
 
 

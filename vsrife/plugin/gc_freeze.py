@@ -1,13 +1,13 @@
-"""Python's garbage collector, kept from walking over torch at every seek of a player.
+"""Excludes torch's objects from Python's garbage collection, which a player runs at every seek.
 
-A host of scripts collects all garbage when it frees one (VapourSynth's VSScript does), and a player frees its script at
-every seek. Once torch is imported, each of these collections walks over some hundred thousand objects that live as long
-as the process. So they are frozen, which leaves them out of every collection from then on.
+VapourSynth's VSScript collects garbage when it frees a script, and a player frees its script at every seek. Once torch
+is imported, each collection visits some hundred thousand objects that live as long as the process. Therefore these
+objects are frozen, which excludes them from all later collections.
 
-When is the point. `gc.freeze` takes all that lives at that moment, and a cycle of the script among it would never be
-freed. So it is done at the end of the host's own collection, after the script's environment has been destroyed, and if
-no filter of ours is left: what lives then are modules. It is done once a process. Where Python itself is the host, its
-one environment ends with the process and nothing is frozen: a program that trains beside its clips keeps its collector.
+The moment matters: `gc.freeze` freezes all objects that are alive, and a reference cycle of the script among them would
+never be freed. So it is called at the end of VSScript's own collection, after the script's environment has been
+destroyed, and only if no filter of this plugin is left: then the objects that are alive belong to modules. It is called
+once in a process. In a Python program the only environment ends with the process and nothing is frozen.
 """
 
 import gc
@@ -17,31 +17,31 @@ from typing import Any
 
 __all__ = ["freeze_after_script"]
 
-_settled = False
-"""Whether an environment has been told to freeze at its end, or that has been done."""
+_scheduled = False
+"""Whether freezing has been scheduled for the end of an environment, or has been done."""
 
 
 def freeze_after_script(idle: Callable[[], bool]) -> None:
-    """Freeze what lives once the current script has been freed, if ``idle()`` says then that no filter of ours does.
+    """Freeze all live objects once the current script has been freed, if ``idle()`` is true then.
 
-    For every filter, with the GIL held. Does nothing where that is under way or done, where Python itself is the host,
-    and outside of every environment.
+    idle: whether no filter of this plugin is left. To be called for every filter, with the GIL held. Does nothing if
+    freezing has been scheduled or done, in a Python program, and outside of an environment.
     """
-    global _settled
-    vapoursynth = sys.modules.get("vapoursynth")  # a host of scripts has imported it
-    if _settled or vapoursynth is None or vapoursynth.Environment.is_single():
+    global _scheduled
+    vapoursynth = sys.modules.get("vapoursynth")  # a program that runs scripts has imported it
+    if _scheduled or vapoursynth is None or vapoursynth.Environment.is_single():
         return
 
     def freeze(phase: str, facts: dict[str, Any]) -> None:
-        global _settled
+        global _scheduled
         if phase == "stop" and facts["generation"] == 2:
             gc.callbacks.remove(freeze)
-            _settled = idle()  # otherwise the next script's filter tries again
-            if _settled:
+            _scheduled = idle()  # if not, the next script's filter tries again
+            if _scheduled:
                 gc.freeze()
 
     try:
         vapoursynth.register_on_destroy(lambda: gc.callbacks.append(freeze))
     except (RuntimeError, ValueError):  # no environment, or one that is being destroyed
         return
-    _settled = True
+    _scheduled = True

@@ -1,4 +1,4 @@
-"""The check of the installation at the first call of RIFE."""
+"""Checks of the installation, made by the first RIFE() call, and the errors that they raise."""
 
 import functools
 import importlib.metadata
@@ -13,9 +13,9 @@ NEEDED = ("torch", "numpy", "safetensors", "platformdirs", "pooch")
 
 @functools.cache
 def check() -> None:
-    """Raise InstallationError for a missing dependency and for PyPI's vsrife, which has the same import name.
+    """Raise InstallationError for a conflicting package or a missing dependency.
 
-    Reads the metadata of what is installed and imports nothing. A success is remembered.
+    Reads which packages are installed and imports none of them. A success is cached.
     """
     try:
         peer = importlib.metadata.version("vsrife")

@@ -1,7 +1,7 @@
-"""Where a clip of varying rate stands still: a source frame that lasts far longer than those around it.
+"""Pauses in a clip of varying rate: source frames that last far longer than their neighbours.
 
-Such a frame is a pause (a recording in which nothing happens), not slow motion. It is held, and what moves until the
-next one moves as fast as elsewhere: in the usual span, at the end. Knows numbers only; docs/timeline.md has the rule.
+Nothing happens in such a frame of a recording; it is not slow motion. It is shown unchanged first, and the motion to
+the next frame takes the usual span at its end. Works on numbers alone; docs/timeline.md has the rule.
 """
 
 from collections.abc import Collection
@@ -10,25 +10,26 @@ from fractions import Fraction
 __all__ = ["DEFAULT_PAUSE", "FAR", "REACH", "around", "share_of", "usual_span"]
 
 DEFAULT_PAUSE = Fraction(1, 5)
-"""Seconds. Below it a frame that came late, or a few that were dropped, are more likely than a pause."""
+"""Seconds. Below this, a late frame or a few dropped frames are more likely than a pause."""
 
 FAR = 3
-"""How many times as long as the usual frame a pause is at least."""
+"""A pause is at least this many times as long as the usual frame."""
 
 REACH = 2
-"""Source frames that are looked at before and after, for what is usual."""
+"""Source frames before and after that determine the usual span."""
 
 
 def around(frame: int, source_frames: int) -> range:
-    """The source frames by which `usual_span` judges ``frame``, itself among them."""
+    """The source frames whose durations decide whether ``frame`` is a pause, including itself."""
     return range(max(frame - REACH, 0), min(frame + REACH + 1, source_frames))
 
 
 def usual_span(own: Fraction, others: Collection[Fraction], pause: Fraction) -> Fraction | None:
-    """Seconds, at its end, in which a source frame of ``own`` seconds moves on to the next one; None: it is no pause.
+    """Seconds at the end of a pause of ``own`` seconds in which the motion to the next frame happens; None: no pause.
 
-    It is one where it lasts ``pause`` seconds or more, and `FAR` times the usual span or more: the lower median of the
-    ``others`` that are shorter than ``pause``, else the shortest of them. ``pause`` 0: nothing is.
+    A frame is a pause if it lasts ``pause`` seconds or more, and `FAR` times the usual span or more. The usual span is
+    the lower median of the ``others`` that are shorter than ``pause``, otherwise the shortest of them. With ``pause`` 0
+    no frame is a pause.
     """
     if not 0 < pause <= own or not others:
         return None
@@ -38,5 +39,5 @@ def usual_span(own: Fraction, others: Collection[Fraction], pause: Fraction) -> 
 
 
 def share_of(t: Fraction, own: Fraction, span: Fraction) -> Fraction:
-    """How far the motion is ``t`` of the way through a pause of ``own`` seconds: 0 while it is held, then below 1."""
+    """How far the motion is at ``t`` of a pause of ``own`` seconds: 0 until the last ``span`` seconds, then up to 1."""
     return max(1 - (1 - t) * own / span, Fraction(0))

@@ -26,7 +26,7 @@ class SceneFrames:
 
     def agree(self, number: int, left: Frame, right: Frame) -> bool:
         """See `PairMeasures`."""
-        return self._reader.agree(number, left, right)
+        return self._reader.can_blend(number, left, right)
 
     def ends_scene(self, frame: Frame) -> bool | None:
         """See `PairMeasures`."""

@@ -1,6 +1,6 @@
 """Which source frames an output frame is made of, and how long it is shown.
 
-Knows numbers only: no frame, no property, no VapourSynth. Everything is an int or a Fraction, so nothing drifts.
+Works on numbers alone, which are all int or Fraction, so no error accumulates.
 
 Time is counted in source frames: source frame i is shown during [i, i + 1), a clip of N frames fills [0, N). Output
 frame n begins at x(n) = n / ratio and lasts until x(n + 1), the last one until N. A ratio of rounded rates, such as
@@ -8,30 +8,23 @@ frame n begins at x(n) = n / ratio and lasts until x(n + 1), the last one until 
 """
 
 import functools
-import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from fractions import Fraction
-from math import lcm
 from typing import NamedTuple
 
 from vsrife.errors import ArgumentError
+from vsrife.plugin.durations import MAX_INT32, fit_duration, part_duration
 
 __all__ = [
     "ENDLESS_FRAMES",
     "MAX_FRAMES",
-    "MAX_INT32",
     "MAX_INT64",
     "FrameTiming",
     "InterpolationPoint",
-    "MissingDurations",
     "Span",
-    "fit_duration",
     "simple_ratio",
 ]
-
-MAX_INT32 = 2**31 - 1
-"""Largest numerator and denominator of a duration that is written."""
 
 MAX_INT64 = 2**63 - 1
 """Largest numerator and denominator of a frame rate: VapourSynth's are int64."""
@@ -40,43 +33,28 @@ MAX_FRAMES = MAX_INT32
 """VapourSynth counts frames in a C int."""
 
 ENDLESS_FRAMES = 2**24
-"""From this length on (a week at 25 fps) a clip is a player's stream whose true length nobody knows. mpv's has 2^27 - 1
-frames; the bound is lower because a script may trim or decimate that clip before it gets here."""
+"""From this length on (a week at 25 fps) a clip is taken for a player's stream of unknown length. mpv's clip has
+2^27 - 1 frames; the limit is lower because a script may trim or decimate that clip first."""
 
 _LONGEST_STREAM = 2**27
-"""A longer clip that has a rate is a script's own, whose length is meant."""
-
-_TICKS = 4_000_000
-"""Cut points that must be rounded fall on this grid per second. 2^8 * 5^6: its least common multiple with every usual
-time base (1/90000, 1/1000, 1001/24000, 1/44100, 1/27000000, a microsecond, a nanosecond, ...) still fits in 31 bits."""
-
-_USUAL, _MICRO, _NANO = 720_000, 1_000_000, 1_000_000_000
-"""Time bases that durations come from. The first is a multiple of 1000, 24000, 30000, 48000, 60000, 90000, 120000."""
-
-_LARGEST_USUAL = 90_000
-"""Up to here a denominator that is in none of these bases is a container's own (12800, 15360, 44100, ...)."""
-
+"""A longer clip that has a rate was made by a script, and its length is real."""
 
 _MEANT = 100_000
-"""A ratio whose terms are below this is meant as it is. That of 165 Hz to 24000/1001 is 11011/1600."""
+"""A ratio whose terms are below this is never replaced. That of 165 Hz to 24000/1001 is 11011/1600."""
 
 _SIMPLE = ((100, Fraction(1, 10**5)), (1001, Fraction(2, 10**7)))
-"""The largest term of a simple ratio, and by how much of itself another may miss it. 59.94 is a millionth off
-60000/1001, and a rate that went through a float of 32 bits 6 in 10^8."""
+"""Largest term of a simple ratio, and the relative difference that is tolerated. 59.94 differs from 60000/1001 by
+10^-6, and a rate that was stored as a 32-bit float by 6 * 10^-8."""
 
 _DRIFT = 1
-"""Output frames that the two may be apart at the end of a clip."""
-
-_MANY = 3
-"""From so many frames without a duration on, the log is told. The last one often has none, as each that was last in its
-file in a clip joined of a few."""
+"""Output frames by which the two ratios may differ at the end of a clip."""
 
 
 class InterpolationPoint(NamedTuple):
-    """What output frame shows: source frame ``left``, moved ``t`` of the way towards ``right``.
+    """Where an output frame lies: ``t`` of the way from source frame ``left`` to source frame ``right``.
 
-    ``t``: exact, 0 <= t < 1. ``right``: ``left + 1``, or None where nothing is blended: at t = 0 and after the last
-    source frame.
+    ``t``: exact, 0 <= t < 1. ``right``: ``left + 1``, or None where nothing is interpolated: at t = 0 and after the
+    last source frame.
     """
 
     left: int
@@ -84,14 +62,14 @@ class InterpolationPoint(NamedTuple):
     t: Fraction
 
     @property
-    def held(self) -> bool:
-        """Whether the moment lies after the last source frame, which is shown on."""
+    def after_end(self) -> bool:
+        """Whether the point lies after the last source frame, so that the last source frame is repeated."""
         return self.right is None and self.t > 0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Span:
-    """The part [start, stop) of source frame ``frame``'s time, in units of its duration: 0 <= start < stop <= 1."""
+    """The part [start, stop) of source frame ``frame``, in units of its duration: 0 <= start < stop <= 1."""
 
     frame: int
     start: Fraction
@@ -105,12 +83,13 @@ class Span:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class FrameTiming:
-    """The arithmetic of one call. Every method is O(1) for ratios of 1 and above, O(1 / ratio) below.
+    """The times of all output frames of one clip. Every method is O(1) for ratios from 1 on, O(1 / ratio) below.
 
     ``ratio``: output frames per source frame, above 0. ``source_frames``: N, at least 1. ``fps``: the source's rate in
-    frames per second, None where unknown. ``streaming``: the clip is a player's stream: it refuses frames of the past
-    and its end comes as an error. ``cause``: the argument that made the ratio, as errors name it. ``asked``: the ratio
-    that was asked for, where ``ratio`` is the simple one that it stands for (`simple_ratio`).
+    frames per second, None where unknown. ``streaming``: whether the clip is a player's stream, in which requests for
+    past frames and for frames after its end fail. ``cause``: the argument that set the ratio, with its value, for
+    errors. ``requested_ratio``: the ratio that the script passed, where ``ratio`` is the simple one that replaces it
+    (`simple_ratio`).
 
     Raises ArgumentError where the output would have more than 2^31 - 1 frames, or a rate that does not fit in two
     int64.
@@ -121,14 +100,14 @@ class FrameTiming:
     fps: Fraction | None = None
     streaming: bool = False
     cause: str = field(default="multi", compare=False)
-    asked: Fraction | None = None
+    requested_ratio: Fraction | None = None
 
     def __post_init__(self) -> None:
         if self.ratio <= 0:
             raise ArgumentError(f"{self.cause} must be above 0, not {self.ratio}; 2 doubles the frame rate")
         if self.source_frames < 1:
             raise ArgumentError(f"clip must have at least 1 frame, not {self.source_frames}")
-        if self._exact_length > MAX_FRAMES and not self._length_is_invented:
+        if self._exact_length > MAX_FRAMES and not self._length_is_unknown:
             raise ArgumentError(
                 f"{self.cause} and clip ({self.source_frames} frames) must make at most {MAX_FRAMES} frames, not "
                 f"{self._exact_length}; trim the clip or pass multi={MAX_FRAMES // self.source_frames} or less"
@@ -144,25 +123,25 @@ class FrameTiming:
         return -(-self.source_frames * self.ratio.numerator // self.ratio.denominator)
 
     @property
-    def _length_is_invented(self) -> bool:
+    def _length_is_unknown(self) -> bool:
         return self.streaming and (self.fps is None or self.source_frames <= _LONGEST_STREAM)
 
     @property
     def length(self) -> int:
-        """Output frames: ceil(N * ratio). Of a player's stream at most 2^31 - 1, since its N means nothing."""
-        return min(self._exact_length, MAX_FRAMES) if self._length_is_invented else self._exact_length
+        """Number of output frames: ceil(N * ratio). For a player's stream, whose N is not real, at most 2^31 - 1."""
+        return min(self._exact_length, MAX_FRAMES) if self._length_is_unknown else self._exact_length
 
     @property
     def output_fps(self) -> tuple[int, int]:
-        """Output frames per second, fps * ratio as asked, as the reduced pair VapourSynth wants; (0, 1) without fps."""
-        return (0, 1) if self.fps is None else (self.fps * (self.asked or self.ratio)).as_integer_ratio()
+        """Output frames per second: fps times the requested ratio as a reduced pair; (0, 1) without fps."""
+        return (0, 1) if self.fps is None else (self.fps * (self.requested_ratio or self.ratio)).as_integer_ratio()
 
     def position(self, n: int) -> Fraction:
-        """x(n), where output frame ``n`` begins, in source frames."""
+        """x(n): the start of output frame ``n`` in source frames."""
         return n / self.ratio
 
     def at(self, n: int) -> InterpolationPoint:
-        """What output frame ``n`` shows, 0 <= n < length."""
+        """Where output frame ``n`` lies, 0 <= n < length."""
         left, rest = divmod(n * self.ratio.denominator, self.ratio.numerator)
         return InterpolationPoint(left=left, right=self._right(left, rest), t=_fraction(rest, self.ratio.numerator))
 
@@ -179,7 +158,7 @@ class FrameTiming:
         )
 
     def _covered(self, n: int) -> list[tuple[int, int, int]]:
-        """`spans`, their ends counted in parts of a source frame, of which it has as many as the ratio's numerator."""
+        """The same as `spans`, in units of a source frame divided by the ratio's numerator."""
         unit = self.ratio.numerator
         start = n * self.ratio.denominator
         stop = min(start + self.ratio.denominator, self.source_frames * unit)
@@ -188,23 +167,24 @@ class FrameTiming:
             for frame in range(start // unit, (stop - 1) // unit + 1)
         ]
 
-    def arrivals(self, n: int) -> range:
-        """Pairs k whose boundary, x = k + 1, lies before output ``n`` and not before n - 1."""
+    def boundaries_before(self, n: int) -> range:
+        """Pairs k, k + 1 of source frames whose boundary, x = k + 1, lies between the starts of output n - 1 and n."""
         return range(self._left(n - 1), self._left(n)) if n > 0 else range(0)
 
-    def departures(self, n: int) -> range:
-        """Pairs k that output ``n`` is the last frame before: the arrivals of n + 1, none for the last output."""
-        return self.arrivals(n + 1) if n + 1 < self.length else range(0)
+    def boundaries_after(self, n: int) -> range:
+        """Pairs whose boundary lies between the starts of output n and n + 1; none for the last output."""
+        return self.boundaries_before(n + 1) if n + 1 < self.length else range(0)
 
     def needs(self, n: int, *, scenes: bool) -> range:
-        """Source frames that output ``n`` must have, a run of neighbours inside the clip.
+        """Source frames that are requested for output ``n``: consecutive frames inside the clip.
 
-        Always the frames it shows (``left``, and ``right`` where it blends) and those it covers, for its duration; with
-        ``scenes`` also both frames of every pair in `arrivals` and `departures`, because a cut is judged by two frames.
+        Always the frames it is made of (``left``, and ``right`` where it interpolates) and those whose time it covers,
+        for its duration; with ``scenes`` also both frames of every pair in `boundaries_before` and `boundaries_after`,
+        because a scene change is detected between two frames.
 
-        Exceptions. At ratio 1 every output is a source frame: nothing is blended and no boundary moves, so frame n
-        alone is asked for. A streaming clip refuses frames of the past and ends in an error, so of it only what is
-        shown and covered is asked for: for ratios of 1 and above ``left`` and, at t > 0, ``left + 1``.
+        Exceptions. At ratio 1 every output is a source frame, nothing is interpolated and no boundary moves, so frame n
+        alone is requested. In a streaming clip requests for past frames and for frames after its end fail, so only the
+        frames that the output is made of and covers are requested: above ratio 1 ``left`` and, at t > 0, ``left + 1``.
         """
         if self.ratio == 1:
             return range(n, n + 1)
@@ -218,11 +198,11 @@ class FrameTiming:
                 last = max(last, self._left(n + 1))
         return range(first, last + 1)
 
-    def duration(self, n: int, length_of: Callable[[int], Fraction | None]) -> Fraction | None:
+    def duration(self, n: int, duration_of: Callable[[int], Fraction | None]) -> Fraction | None:
         """Seconds that output ``n`` is shown: the source time it covers, in 32 bits (1 <= num, den <= 2^31 - 1).
 
-        ``length_of(i)``: seconds of source frame i, asked for the frames of `spans` only. None, zero and negative count
-        as 1 / fps; where fps is unknown too the answer is None: the output has no duration.
+        ``duration_of(i)``: seconds of source frame i, called for the frames of `spans` only. None, zero and negative
+        values count as 1 / fps; where fps is unknown too, the result is None.
 
         Rounding. A cut point inside a source frame of a / b seconds is kept exactly where the frame's time base
         (720,000 or 10^6 where b divides it; else 720,000 where b <= 90,000; else 10^9 where b divides it; else b) times
@@ -232,14 +212,14 @@ class FrameTiming:
         two outputs that meet there agree, and all durations add up to the source's exactly. Only the sum of parts
         of frames with unrelated time bases may not fit: `fit_duration` rounds that one.
         """
-        total = None  # a sum of fractions takes longer than the rest, and most often there is one
+        total = None  # most often there is one part, and adding it to 0 would take longer than all the rest
         for frame, start, stop in self._covered(n):
-            length = length_of(frame)
-            if length is None or length <= 0:
+            duration = duration_of(frame)
+            if duration is None or duration <= 0:
                 if self.fps is None:
                     return None
-                length = 1 / self.fps
-            part = _part(self.ratio.numerator, self.fps, length, start, stop)
+                duration = 1 / self.fps
+            part = part_duration(self.ratio.numerator, self.fps, duration, start, stop)
             total = part if total is None else total + part
         assert total is not None
         return fit_duration(total)
@@ -252,11 +232,11 @@ class FrameTiming:
 
 
 def simple_ratio(ratio: Fraction, source_frames: int | None) -> Fraction:
-    """The ratio that ``ratio`` stands for where it was made of rounded rates; else ``ratio`` itself.
+    """The simple ratio that ``ratio`` approximates if it was computed from rounded rates; else ``ratio`` itself.
 
-    It is the nearest with terms up to 100 if they differ by no more than 10^-5 of it, or up to 1001 if by no more than
-    2 * 10^-7. A ratio whose own terms are below 100,000 is none of rounded rates. ``source_frames``: the clip's length,
-    over which the two must stay within an output frame of each other; None: a stream, which has no other clock.
+    It is the nearest ratio with terms up to 100 if the relative difference is at most 10^-5, or with terms up to 1001
+    if it is at most 2 * 10^-7. A ratio whose own terms are below 100,000 is returned unchanged. ``source_frames``: the
+    clip's length, over which the two may differ by one output frame; None for a stream, where this is not checked.
     """
     if max(ratio.numerator, ratio.denominator) < _MEANT:
         return ratio
@@ -273,101 +253,5 @@ def simple_ratio(ratio: Fraction, source_frames: int | None) -> Fraction:
 
 @functools.lru_cache(maxsize=256)
 def _fraction(numerator: int, denominator: int) -> Fraction:
-    """A clip has few of them, and a Fraction takes as long as ten look-ups."""
+    """A cached Fraction: a clip has few different ones, and making one takes ten times as long as finding it here."""
     return Fraction(numerator, denominator)
-
-
-@functools.lru_cache(maxsize=256)
-def _part(unit: int, fps: Fraction | None, length: Fraction, start: int, stop: int) -> Fraction:
-    """Seconds of the parts from ``start`` to ``stop`` of a source frame of ``length``, which has ``unit`` of them."""
-    return _cut(unit, fps, length, Fraction(stop, unit)) - _cut(unit, fps, length, Fraction(start, unit))
-
-
-def _cut(unit: int, fps: Fraction | None, length: Fraction, share: Fraction) -> Fraction:
-    """Seconds from the start of a source frame of ``length`` to its part ``share``, rounded as `duration` says.
-
-    unit: the ratio's numerator.
-    """
-    exact = length * share
-    if share in (0, 1) or _keeps(unit, fps, length):
-        return exact
-    grid = lcm(length.denominator, _TICKS)
-    if grid > MAX_INT32:
-        grid = length.denominator * max(MAX_INT32 // length.denominator, 1)
-    return Fraction(round(exact * grid), grid)
-
-
-def _keeps(unit: int, fps: Fraction | None, length: Fraction) -> bool:
-    """Whether the cut points of a source frame of ``length`` seconds stay exact."""
-    b = length.denominator
-    if _time_base(b) * unit <= MAX_INT32:
-        return True
-    # A clip of constant rate has one length only: no other time base to get along with, so parts that fit may stay.
-    constant = fps is not None and length * fps == 1
-    return constant and (length / unit).denominator <= MAX_INT32
-
-
-class MissingDurations:
-    """Notices that many frames of one clip lack a duration and that this matters. Any number of threads may use it.
-
-    It matters where the clip's rate varies, which a frame that does not last 1 / ``fps`` tells, or is unknown (None).
-    """
-
-    __slots__ = ("_fps", "_lock", "_missing", "_told", "_usual", "_varies")
-
-    def __init__(self, fps: Fraction | None) -> None:
-        self._fps = fps
-        self._usual = None if fps is None else 1 / fps
-        self._varies = fps is None
-        self._missing: set[int] = set()
-        self._told = False
-        self._lock = threading.Lock()
-
-    def see(self, frame: int, length: Fraction | None) -> str:
-        """Take note of source frame ``frame``'s own duration in seconds, None where it has none that is above 0.
-
-        Returns a line for the log the first time that there is something to tell, else an empty text.
-        """
-        if self._told or (length is not None and length == self._usual):
-            return ""
-        with self._lock:
-            if length is None and len(self._missing) < _MANY:
-                self._missing.add(frame)
-            elif length is not None and self._fps is not None:
-                self._varies = True
-            if self._told or not self._varies or len(self._missing) < _MANY:
-                return ""
-            self._told = True
-        lack = "many frames of the clip have no duration (_DurationNum, _DurationDen)"
-        if self._fps is None:
-            return f"{lack}, and it has no frame rate: what is made of them has no duration either"
-        return (
-            f"{lack}, though its rate varies: each counts as {1 / self._fps} s, one over the average rate, and sound "
-            "may drift"
-        )
-
-
-def _time_base(b: int) -> int:
-    """The time base that a duration of denominator ``b`` is taken to come from; being reduced, it no longer tells."""
-    for base in (_USUAL, _MICRO):
-        if base % b == 0:
-            return base
-    if b <= _LARGEST_USUAL:
-        return _USUAL
-    return _NANO if _NANO % b == 0 else b
-
-
-def fit_duration(seconds: Fraction) -> Fraction:
-    """``seconds`` (at least 0) as a fraction of two positive int32: itself where it fits, else the nearest.
-
-    The nearest with a denominator of at most D = floor((2^31 - 2) / max(seconds, 1)), so the error is at most
-    1 / (2 * D). What would round to 0 becomes 1 / (2^31 - 1), because players take no zero; 2^31 - 2 is the longest.
-    """
-    if 0 < seconds.numerator <= MAX_INT32 and seconds.denominator <= MAX_INT32:
-        return seconds
-    longest = MAX_INT32 - 1
-    if seconds >= longest:
-        return Fraction(longest)
-    # Below this denominator the numerator fits too: it exceeds seconds * denominator by less than 1.
-    near = seconds.limit_denominator(int(longest / max(seconds, Fraction(1))))
-    return near if near > 0 else Fraction(1, MAX_INT32)

@@ -1,7 +1,7 @@
 """VapourSynth's C API as the plugin uses it: maps, frames and messages with Python types.
 
-Pointers stay inside these classes; whoever takes a frame owns one reference and gives it back (`Frame.free`), or passes
-it on to VapourSynth. What is done with each frame takes one call of native/frames.c, where that is possible.
+Pointers stay inside these classes. A `Frame` owns one reference, which its user releases (`Frame.free`) or passes on to
+VapourSynth (`Frame.release`). What is done with each frame takes one call of native/frames.c where that is possible.
 """
 
 import functools
@@ -14,42 +14,42 @@ from vsrife.errors import RifeError
 from vsrife.plugin.output_props import OutputProps, RifeKind
 from vsrife.plugin.source_props import CACHE_KEY_BYTES, SourceProps, source_props_of
 
-__all__ = ["Core", "Frame", "Frames", "Map", "connect", "connected", "ffi", "lib", "serial_of"]
+__all__ = ["Core", "Frame", "Frames", "Map", "connect", "connected", "ffi", "lib", "serial_of", "source_prop_names"]
 
 _ERROR_BYTES = 1024
 
 _module: ModuleType | None = None
-_told: set[str] = set()
-_telling = threading.Lock()
+_logged: set[str] = set()
+_logging = threading.Lock()
 
 
 def connect(module: ModuleType) -> None:
-    """Use ``module``, the native library, for every call from now on."""
+    """Set ``module``, the native library, for every later call."""
     global _module
     _module = module
 
 
 def connected() -> bool:
-    """Whether the native library has been loaded by a first RIFE() call."""
+    """Whether the first RIFE() call has loaded the native library."""
     return _module is not None
 
 
 def ffi() -> Any:
     """The ``ffi`` object that cffi made for the native library."""
     if _module is None:
-        raise RuntimeError("the native library is not connected; core.rife.RIFE connects it")
+        raise RuntimeError("the native library is not loaded; the first call of core.rife.RIFE loads it")
     return _module.ffi
 
 
 def lib() -> Any:
     """The constants of VapourSynth's headers."""
     if _module is None:
-        raise RuntimeError("the native library is not connected; core.rife.RIFE connects it")
+        raise RuntimeError("the native library is not loaded; the first call of core.rife.RIFE loads it")
     return _module.lib
 
 
 def serial_of(instance: Any) -> int:
-    """The serial number that was given to VapourSynth as instance data."""
+    """The serial number of a filter, which VapourSynth stores as its instance data."""
     return int(ffi().cast("uintptr_t", instance))
 
 
@@ -64,7 +64,7 @@ class Core:
 
     @property
     def version(self) -> int:
-        """The version of the API that the core has, as VS_MAKE_VERSION packs it."""
+        """The core's version of the API, in the format of VS_MAKE_VERSION."""
         return int(self.api.getAPIVersion())
 
     def on_gpu(self, node: Any) -> bool:
@@ -72,11 +72,11 @@ class Core:
         return bool(self.api.getNodeResidency(node) == lib().nrGPU)
 
     def downloaded(self, node: Any) -> Any:
-        """A new clip of the frames of ``node`` in host memory. The caller frees it, and ``node`` as before."""
+        """A new clip of the frames of ``node`` in host memory. The caller owns it, and ``node`` as before."""
         return self._invoke(b"com.vapoursynth.std", b"GPUDownload", node)
 
     def written_on(self, node: Any, text: str) -> Any:
-        """A new clip of the frames of ``node`` with ``text`` in them. The caller frees it, and ``node`` as before."""
+        """A new clip of the frames of ``node`` with ``text`` on them. The caller owns it, and ``node`` as before."""
         return self._invoke(b"com.vapoursynth.text", b"Text", node, text=text)
 
     def _invoke(self, plugin: bytes, function: bytes, node: Any, **texts: str) -> Any:
@@ -101,31 +101,36 @@ class Core:
         self.api.mapSetError(result, text.encode(errors="backslashreplace"))
 
     def set_frame_error(self, context: Any, text: str) -> None:
-        """Make ``text`` the error of the frame that is being made."""
+        """Make ``text`` the error of the requested frame."""
         self.api.setFilterError(text.encode(errors="backslashreplace"), context)
 
-    def inform_once(self, text: str, *, about: str | None = None) -> None:
-        """Log ``text`` as information, the first time in this process: a player evaluates its script at every seek.
+    def inform_once(self, text: str, *, key: str | None = None) -> None:
+        """Log ``text`` as information, once in this process: a player evaluates its script at every seek.
 
-        about: what makes two texts one, where it is not the whole text.
+        key: lines with the same key count as one. Default: the text.
         """
-        self._log_once(lib().mtInformation, text, about or text)
+        self._log_once(text, key or text, warning=False)
 
     def warn_once(self, text: str) -> None:
-        """The same as a warning: of what is not as it was asked for."""
-        self._log_once(lib().mtWarning, text, text)
+        """Log ``text`` as a warning, once in this process: the result differs from what the script requested."""
+        self._log_once(text, text, warning=True)
 
-    def _log_once(self, kind: int, text: str, about: str) -> None:
-        with _telling:
-            new = about not in _told
-            _told.add(about)
+    def _log_once(self, text: str, key: str, *, warning: bool) -> None:
+        with _logging:
+            new = key not in _logged
+            _logged.add(key)
         if new:
-            self.api.logMessage(kind, text.encode(errors="backslashreplace"), self.pointer)
+            self.log(text, warning=warning)
+
+    def log(self, text: str, *, warning: bool) -> None:
+        """Log ``text`` as a warning or as information."""
+        level = lib().mtWarning if warning else lib().mtInformation
+        self.api.logMessage(level, text.encode(errors="backslashreplace"), self.pointer)
 
     def frame(self, node: Any, index: int) -> "Frame":
-        """A frame of ``node``, waited for; only while a filter is created. It is freed at the end of its context.
+        """A frame of ``node``, as a context. Waits for it, so it may only be called while a filter is created.
 
-        Raises RifeError with the reason where it cannot be had.
+        Raises RifeError with the reason if the frame cannot be made.
         """
         reason = ffi().new("char[]", _ERROR_BYTES)
         pointer = self.api.getFrame(index, node, reason, _ERROR_BYTES)
@@ -139,7 +144,7 @@ class Core:
 
 
 class Frames[F: "Frame"](dict[int, F]):
-    """Frames by index, taken when the context is entered; all that is taken of them is given back at its end."""
+    """Frames by index. The context takes their references at its start and releases them at its end."""
 
     def __init__(self, indices: Iterable[int], take: Callable[[int], F]) -> None:
         super().__init__()
@@ -176,13 +181,13 @@ class Map:
         return bool(self._api.mapNumElements(self.pointer, key.encode()) > 0)
 
     def integer(self, key: str) -> int | None:
-        """The first value under ``key``, or None where there is none or it is no integer."""
+        """The first value under ``key``; None if there is none or it is not an integer."""
         error = ffi().new("int *")
         value = int(self._api.mapGetInt(self.pointer, key.encode(), 0, error))
         return None if error[0] else value
 
     def number(self, key: str) -> float | None:
-        """The first value under ``key`` as a float, also of an integer; None where there is none or it is no number."""
+        """The first value under ``key``, a float or an integer, as a float; None if there is no such value."""
         error = ffi().new("int *")
         value = float(self._api.mapGetFloat(self.pointer, key.encode(), 0, error))
         if not error[0]:
@@ -191,7 +196,7 @@ class Map:
         return None if whole is None else float(whole)
 
     def text(self, key: str) -> str | None:
-        """The first value under ``key`` as text (undecodable bytes escaped), or None."""
+        """The first value under ``key`` as text (bytes that are not UTF-8 are escaped); None if there is none."""
         error = ffi().new("int *")
         data = self._api.mapGetData(self.pointer, key.encode(), 0, error)
         if error[0]:
@@ -200,37 +205,38 @@ class Map:
         return bytes(ffi().buffer(data, size)).decode(errors="backslashreplace")
 
     def value(self, key: str) -> str | float | None:
-        """The first value under ``key`` whatever its type: text, or a number as a float."""
+        """The first value under ``key``: text, or a number as a float; None if there is no such value."""
         kind = self._api.mapGetType(self.pointer, key.encode()) if key in self else None
         if kind == lib().ptData:
             return self.text(key)
         return self.number(key) if kind in (lib().ptFloat, lib().ptInt) else None
 
     def values(self, keys: Iterable[str]) -> dict[str, str | float]:
-        """The first values under those of ``keys`` that are there."""
+        """The first value under each of ``keys`` that is present."""
         return {key: value for key in keys if (value := self.value(key)) is not None}
 
     def node(self, key: str) -> Any:
-        """A new reference to the clip under ``key``; the caller frees it."""
+        """A new reference to the clip under ``key``, which the caller frees."""
         return self._api.mapGetNode(self.pointer, key.encode(), 0, ffi().NULL)
 
     def give_node(self, key: str, node: Any) -> None:
-        """Replace what is under ``key`` by the clip ``node``, whose reference the caller keeps."""
+        """Set ``key`` to the clip ``node``, whose reference the caller keeps."""
         self._api.mapSetNode(self.pointer, key.encode(), node, lib().maReplace)
 
     def frame(self, key: str) -> "Frame | None":
-        """A new reference to the video frame under ``key``, or None where there is none."""
+        """A new reference to the video frame under ``key``; None if there is none."""
         error = ffi().new("int *")
         found = self._api.mapGetFrame(self.pointer, key.encode(), 0, error)
         return None if error[0] or found == ffi().NULL else Frame(self._core, found)
 
     def give_frame(self, key: str, frame: "Frame") -> None:
-        """Replace what is under ``key`` by ``frame``, whose reference passes to the map."""
+        """Set ``key`` to ``frame``, whose reference passes to the map."""
         self._api.mapConsumeFrame(self.pointer, key.encode(), frame.release(), lib().maReplace)
 
 
 @functools.cache
-def _source_prop_names() -> tuple[str, ...]:
+def source_prop_names() -> tuple[str, ...]:
+    """The properties that are read from source frames, in the order of RifeSourceProps."""
     return tuple(ffi().string(name).decode() for name in lib().rife_source_prop_names)
 
 
@@ -241,7 +247,7 @@ class Frame:
 
     def __init__(self, core: Core, pointer: Any) -> None:
         if not pointer:
-            raise RuntimeError("VapourSynth gave no frame where one was promised")
+            raise RuntimeError("VapourSynth returned no frame")
         self._core = core
         self._planes: tuple[int, ...] | None = None
         self._source_props: SourceProps | None = None
@@ -249,7 +255,7 @@ class Frame:
         self.pointer = pointer
 
     def free(self) -> None:
-        """Give the reference back. Idempotent."""
+        """Release the reference. Idempotent."""
         if self.pointer is not None:
             self._core.api.freeFrame(self.pointer)
             self.pointer = None
@@ -263,7 +269,7 @@ class Frame:
         self.free()
 
     def release(self) -> Any:
-        """The pointer, whose reference now belongs to the caller."""
+        """The pointer. Its reference passes to the caller."""
         pointer, self.pointer = self.pointer, None
         return pointer
 
@@ -274,7 +280,7 @@ class Frame:
 
     @property
     def absolute_time(self) -> float | None:
-        """`_AbsoluteTime` in seconds, of a float or an integer."""
+        """`_AbsoluteTime` in seconds, a float or an integer; None if it is missing."""
         if self._source_props is None:
             self._read()
         return self._absolute_time
@@ -283,7 +289,7 @@ class Frame:
         found = ffi().new("RifeSourceProps *")
         lib().rife_read_source_props(self.pointer, found, self._core.api)
         self._absolute_time = found.time if found.has_time else None
-        self._source_props = source_props_of(_source_prop_names(), ffi().buffer(found, CACHE_KEY_BYTES)[:])
+        self._source_props = source_props_of(source_prop_names(), ffi().buffer(found, CACHE_KEY_BYTES)[:])
         return self._source_props
 
     def write_output_props(self, output: OutputProps) -> None:
@@ -303,7 +309,7 @@ class Frame:
 
     @property
     def writable_props(self) -> Map:
-        """The frame's properties, to write; only of a frame that nobody else has seen."""
+        """The frame's properties, to write. The frame must not be shared."""
         return Map(self._core, self._core.api.getFramePropertiesRW(self.pointer))
 
     @property
@@ -321,7 +327,7 @@ class Frame:
         return self._planes or self._find_planes(write=False)
 
     def writable_planes(self) -> tuple[int, ...]:
-        """The same of a frame that nobody else has seen, to write: a plane that it shares with another is copied."""
+        """The same, to write. The frame must not be shared; a plane that it shares with another frame is copied."""
         return self._find_planes(write=True)
 
     def _find_planes(self, *, write: bool) -> tuple[int, ...]:
@@ -331,17 +337,17 @@ class Frame:
         return self._planes
 
     def copy(self) -> "Frame":
-        """A new frame that shares the planes and has properties of its own."""
+        """A new frame with the same planes, shared, and a copy of the properties."""
         return Frame(self._core, self._core.api.copyFrame(self.pointer, self._core.pointer))
 
     def hold(self) -> "Frame":
-        """A reference of its own to the same frame."""
+        """A new reference to the same frame."""
         return Frame(self._core, self._core.api.addFrameRef(self.pointer))
 
     def stride(self, plane: int) -> int:
-        """Bytes from one row of ``plane`` to the next, wherever its memory is."""
+        """Bytes from one row of ``plane`` to the next, in host or GPU memory."""
         return int(self._core.api.getStride(self.pointer, plane))
 
     def blank_like(self) -> "Frame":
-        """A new frame of the same format and size, its planes not yet written, with this frame's properties."""
+        """A new frame with this frame's format, size and properties. Its planes are not written."""
         return Frame(self._core, lib().rife_blank_like(self.pointer, self._core.pointer, self._core.api))

@@ -1,4 +1,4 @@
-"""How a GPU computes while a network is trained."""
+"""Settings of torch for training on a GPU."""
 
 import contextlib
 from collections.abc import Iterator
@@ -7,21 +7,19 @@ import torch
 
 from vsrife.cuda import float32_in_full
 
-__all__ = ["exact_arithmetic", "untried"]
+__all__ = ["cudnn_benchmark_off", "exact_arithmetic"]
 
 
 def exact_arithmetic(device: torch.device) -> None:
-    """float32 is float32: what is not bfloat16 on purpose is not rounded. Which algorithm is fastest is tried out once
-    for each size, as all batches have one; sampling's gradients are summed in no fixed order whatever is chosen.
-    """
+    """No TF32: float32 operations are not rounded. cuDNN benchmarks algorithms, because batches have few sizes."""
     if device.type == "cuda":
         float32_in_full()
         torch.backends.cudnn.benchmark = True
 
 
 @contextlib.contextmanager
-def untried() -> Iterator[None]:
-    """For frames of many sizes, each of which is seen a few times: there is nothing to gain by trying algorithms."""
+def cudnn_benchmark_off() -> Iterator[None]:
+    """No cuDNN benchmark: it does not pay for frames of many sizes that occur a few times each."""
     before = torch.backends.cudnn.benchmark
     torch.backends.cudnn.benchmark = False
     try:

@@ -1,7 +1,7 @@
-"""How much of the known motion each block leaves: whether it has learnt anything.
+"""The flow error after each block of a network, relative to no flow: whether the block has learnt anything.
 
-The loss is a sum over the blocks, and goes down while a block that answers nothing is made good by the ones after it,
-as far as these can see. Its own figure tells: the flow's error after it, over that of no flow at all.
+The loss alone does not show it: it is a sum over the blocks, and later blocks compensate for one that outputs nothing
+as far as their range allows.
 """
 
 from collections.abc import Sequence
@@ -17,22 +17,23 @@ from vsrife.training.known_flow import errors_and_motion
 __all__ = ["BlockErrors", "idle"]
 
 LATE: Final = 1000
-"""Steps by which a block has learnt something."""
+"""Steps after which a block should have learnt something."""
 
 IDLE: Final = 0.98
-"""A block after which the error is above this of what it was before it does nothing."""
+"""A block does nothing if the error after it is more than this share of the error before it."""
 
 STILL: Final = 1.0
-"""Pixels that all cells of a resolution move together, up to which nothing moves."""
+"""Total motion of all cells of a resolution in pixels up to which a batch counts as still."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class BlockErrors:
-    """What was found on the samples of one part of a step.
+    """Flow errors on one batch of a step.
 
-    name: of the part, as "512x768". left: of each block, at its own resolution, the error of the flow after it over
-    that of no flow; 1 where nothing is found. kept: the same over the error before it; 1 where it does nothing.
-    first: the coarsest block that is taught there.
+    name: of the batch, such as "512x768".
+    left: for each block, at its resolution, the flow error after it relative to no flow; 1 if no motion is found.
+    kept: for each block the error after it relative to the error before it; 1 if it does nothing.
+    first: the coarsest block that this batch trains.
     """
 
     name: str
@@ -45,7 +46,7 @@ class BlockErrors:
     def of(
         cls, levels: Sequence[Level], flow: Tensor, weight: Tensor, *, name: str, first: int
     ) -> "BlockErrors | None":
-        """Of what `known_flow` takes; None where nothing moves."""
+        """From the arguments of `known_flow`; None if nothing moves."""
         after, before, motion = errors_and_motion(levels, flow, weight)
         if not bool((motion > STILL).all()):
             return None
@@ -58,20 +59,20 @@ class BlockErrors:
 
     @property
     def taught(self) -> range:
-        """The blocks that are taught here."""
+        """The blocks that this batch trains."""
         return range(self.first, len(self.left))
 
 
 def idle(found: Sequence[BlockErrors], step: int) -> str | None:
-    """What is wrong, in one line with the way out: a block that does nothing on any samples that it is taught on."""
+    """A line that names a block which does nothing on all batches that train it and what to do, or None."""
     if step < LATE:
         return None
     for number in sorted({n for each in found for n in each.taught}):
         on = [each for each in found if number in each.taught]
         if all(each.kept[number] > IDLE for each in on):
             return (
-                f"warning: block {number} takes nothing off the flow's error ({'; '.join(map(str, on))}): let more "
-                "samples move as far as it sees (data.also), or begin a new run in which it begins as a block that "
-                "does (run.start_blocks)"
+                f"warning: block {number} does not reduce the flow error ({'; '.join(map(str, on))}): train "
+                "it on more samples with motion in its range (data.also), or start a new run in which it starts as "
+                "another block (run.start_blocks)"
             )
     return None

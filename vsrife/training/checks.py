@@ -1,30 +1,31 @@
-"""What of a configuration does not go together with the network it asks for, or with the processes there are."""
+"""Checks that need the network or the number of processes besides the configuration."""
 
 from vsrife.errors import ArgumentError
 from vsrife.network.architecture import CONV_STRIDE, Architecture
 from vsrife.network.points import is_trained
-from vsrife.training.config import Also, Config
-from vsrife.training.networks import Pupil
-from vsrife.training.parallel import Group
+from vsrife.training.config import Config
+from vsrife.training.data_config import Also
+from vsrife.training.distributed import ProcessGroup
+from vsrife.training.model import TrainableModel
 
 __all__ = ["check"]
 
 
-def check(config: Config, pupil: Pupil, group: Group) -> None:
-    """Raise ArgumentError, which names the key."""
-    modulus = pupil.module.modulus()
+def check(config: Config, model: TrainableModel, group: ProcessGroup) -> None:
+    """Raise ArgumentError, which names the key, if the configuration does not fit the network or the processes."""
+    modulus = model.module.modulus()
     if any(side % modulus for side in config.data.crop):
         raise ArgumentError(
             f"data.crop ({list(config.data.crop)}) must be multiples of {modulus} for this network; "
             f"{[side - side % modulus or modulus for side in config.data.crop]} would be"
         )
     for each in config.data.also:
-        _check_also(each, config, pupil, group)
-    _check_known_flow(config, pupil)
-    _check_cells(config, pupil)
-    if config.run.batch % group.world:
-        raise ArgumentError(f"run.batch ({config.run.batch}) must be a multiple of the {group.world} processes")
-    if pupil.any_time:
+        _check_also(each, config, model, group)
+    _check_known_flow(config, model)
+    _check_cells(config, model)
+    if config.run.batch % group.world_size:
+        raise ArgumentError(f"run.batch ({config.run.batch}) must be a multiple of the {group.world_size} processes")
+    if model.any_time:
         return
     timed = {
         "data.synthetic.any_time": config.data.synthetic_settings.any_time if "synthetic" in config.data.used else 0,
@@ -34,48 +35,48 @@ def check(config: Config, pupil: Pupil, group: Group) -> None:
         if value:
             zero = "false" if value is True else "0"
             raise ArgumentError(
-                f"{key} ({value}) must be {zero} for {config.network.preset}, which knows the middle alone"
+                f"{key} ({value}) must be {zero} for {config.network.preset}, which only makes the middle frame"
             )
     if config.validation.multi != 2:
         raise ArgumentError(
             f"validation.multi ({config.validation.multi}) must be 2 for {config.network.preset}, "
-            "which knows the middle alone"
+            "which only makes the middle frame"
         )
 
 
-def _check_also(asked: Also, config: Config, pupil: Pupil, group: Group) -> None:
-    """Of more samples of each step."""
-    modulus, blocks = pupil.module.modulus(), len(pupil.architecture.widths)
-    if any(side % modulus for side in asked.crop):
-        raise ArgumentError(f"data.also.crop ({list(asked.crop)}) must be multiples of {modulus} for this network")
-    if asked.batch % group.world:
-        raise ArgumentError(f"data.also.batch ({asked.batch}) must be a multiple of the {group.world} processes")
-    if not asked.blocks:
+def _check_also(also: Also, config: Config, model: TrainableModel, group: ProcessGroup) -> None:
+    """Check an entry of data.also."""
+    modulus, blocks = model.module.modulus(), len(model.architecture.widths)
+    if any(side % modulus for side in also.crop):
+        raise ArgumentError(f"data.also.crop ({list(also.crop)}) must be multiples of {modulus} for this network")
+    if also.batch % group.world_size:
+        raise ArgumentError(f"data.also.batch ({also.batch}) must be a multiple of the {group.world_size} processes")
+    if not also.blocks:
         return
-    if not isinstance(pupil.architecture, Architecture):
-        raise ArgumentError(f"data.also.blocks ({asked.blocks}) must be 0 for {config.network.preset}")
-    if asked.blocks >= blocks:
-        raise ArgumentError(f"data.also.blocks ({asked.blocks}) must be below the network's {blocks}, or 0")
+    if not isinstance(model.architecture, Architecture):
+        raise ArgumentError(f"data.also.blocks ({also.blocks}) must be 0 for {config.network.preset}")
+    if also.blocks >= blocks:
+        raise ArgumentError(f"data.also.blocks ({also.blocks}) must be below the network's {blocks}, or 0")
     if "synthetic" not in config.data.used:
         raise ArgumentError(
-            f"data.also.blocks ({asked.blocks}) must be 0 without synthetic samples, whose flow is known"
+            f"data.also.blocks ({also.blocks}) must be 0 without synthetic samples, whose flow is known"
         )
     if not config.loss.flow:
-        raise ArgumentError(f"data.also.blocks ({asked.blocks}) must be 0 without loss.flow; set that above 0")
-    cells, scales = config.network.cells, pupil.architecture.scales[: asked.blocks]
-    if not any(is_trained((asked.crop[0], asked.crop[1]), scale, cells) for scale in scales):
+        raise ArgumentError(f"data.also.blocks ({also.blocks}) must be 0 without loss.flow; set that above 0")
+    cells, scales = config.network.cells, model.architecture.scales[: also.blocks]
+    if not any(is_trained((also.crop[0], also.crop[1]), scale, cells) for scale in scales):
         raise ArgumentError(
-            f"data.also.blocks ({asked.blocks}) must be such that a block learns from crops of {list(asked.crop)}, and "
-            f"with network.cells ({cells}) none of the first {asked.blocks} does; ask more blocks, or a larger crop"
+            f"data.also.blocks ({also.blocks}) must be such that a block is trained by crops of {list(also.crop)}, and "
+            f"with network.cells ({cells}) none of the first {also.blocks} is; set more blocks or a larger crop"
         )
 
 
-def _check_known_flow(config: Config, pupil: Pupil) -> None:
-    """Of steps that learn nothing else: they need a flow of every block, and one that is known."""
+def _check_known_flow(config: Config, model: TrainableModel) -> None:
+    """Check steps that learn only the flow: they need a network whose blocks output flow, and samples of known flow."""
     share = config.loss.flow_first
     if not share:
         return
-    if not isinstance(pupil.architecture, Architecture):
+    if not isinstance(model.architecture, Architecture):
         raise ArgumentError(f"loss.flow_first ({share:g}) must be 0 for {config.network.preset}")
     if any(mix.start < share and not mix.synthetic for mix in config.data.mix):
         raise ArgumentError(
@@ -84,9 +85,9 @@ def _check_known_flow(config: Config, pupil: Pupil) -> None:
         )
 
 
-def _check_cells(config: Config, pupil: Pupil) -> None:
-    """Of blocks that are taught where their trunk has an inside: each must be, by one part of a step."""
-    cells, architecture = config.network.cells, pupil.architecture
+def _check_cells(config: Config, model: TrainableModel) -> None:
+    """Check that each block is trained by at least one batch of each step."""
+    cells, architecture = config.network.cells, model.architecture
     if not cells or not isinstance(architecture, Architecture):
         return
     crops = [(config.data.crop, len(architecture.widths))]
@@ -95,6 +96,6 @@ def _check_cells(config: Config, pupil: Pupil) -> None:
         least = cells * CONV_STRIDE * scale
         if not any(is_trained((crop[0], crop[1]), scale, cells) and index < blocks for crop, blocks in crops):
             raise ArgumentError(
-                f"network.cells ({cells}) must be such that each block learns somewhere, and that of scale {scale} "
+                f"network.cells ({cells}) must be such that each block is trained, and that of scale {scale} "
                 f"needs a crop of {least}x{least}; add it to data.also, or lower network.cells"
             )

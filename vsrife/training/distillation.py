@@ -1,7 +1,7 @@
-"""What is learnt from a lesson: the paper's privileged distillation.
+"""Privileged distillation, as in the paper.
 
 "Real-Time Intermediate Flow Estimation for Video Frame Interpolation" (Huang et al., ECCV 2022), section 3.3: the
-student's and the teacher's pictures are to be the true one, and the student's flows the teacher's, wherever the
+pictures of student and teacher should match the true frame, and the student's flows those of the teacher wherever the
 teacher's picture is clearly better.
 """
 
@@ -18,18 +18,18 @@ from vsrife.training.losses import laplacian
 __all__ = ["Reconstruction", "privileged"]
 
 MARGIN = 0.01
-"""How much better, in 0..1, the teacher's picture must be at a pixel for its flow to be taught there."""
+"""By how much, in 0..1, the teacher's picture must be better at a pixel for its flow to be a target there."""
 
 WEIGHT = 0.01
-"""Of the distillation; 0.005 or 0.002 where networks learn any time. Ten times as much may diverge."""
+"""Weight of the distillation; 0.005 or 0.002 for networks that learn any time. Ten times as much may diverge."""
 
 Reconstruction = Callable[[Tensor, Tensor], Tensor]
-"""How far a picture is from the truth, one number: `laplacian` in the paper, `l1` among its ablations."""
+"""The distance of a picture from the true frame, a scalar: `laplacian` in the paper, `l1` among its ablations."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class Losses:
-    """The parts of what is minimised, each one number with gradients; 0 where a lesson has no teacher."""
+    """The parts of the loss, scalars with gradients; 0 if there is no teacher."""
 
     student: Tensor
     teacher: Tensor
@@ -38,12 +38,13 @@ class Losses:
 
 
 def student_reconstruction(lesson: TrainingOutput, truth: Tensor, distance: Reconstruction = laplacian) -> Tensor:
-    """How far the student's answer is from the true frame [N, 3, H, W]."""
+    """The distance of the student's output from the true frame [N, 3, H, W]."""
     return distance(lesson.answer, truth)
 
 
 def teacher_reconstruction(lesson: TrainingOutput, truth: Tensor, distance: Reconstruction = laplacian) -> Tensor:
-    """How far the teacher's picture is from the true frame. Its gradient reaches the student, whose flow it corrects.
+    """The distance of the teacher's picture from the true frame. Its gradient also reaches the student,
+    whose flow the teacher corrects.
 
     Raises ArgumentError for a lesson without a teacher.
     """
@@ -64,7 +65,7 @@ def masked_distillation(lesson: TrainingOutput, truth: Tensor, margin: float = M
     total = goal.new_zeros(())
     for stage in lesson.stages:
         taught = (_error(stage, truth) > error + margin).to(goal.dtype)
-        # The norm, unlike a root of the mean, has a gradient where both flows are the same: 0.
+        # Unlike the square root of the mean, the norm has a gradient where both flows are equal: 0.
         apart = torch.linalg.vector_norm(goal - stage.motion.flow, dim=1, keepdim=True) / goal.shape[1] ** 0.5
         total = total + (apart * taught).mean()
     return total
@@ -95,5 +96,5 @@ def _teacher_of(lesson: TrainingOutput) -> StageOutput:
 
 
 def _error(stage: StageOutput, truth: Tensor) -> Tensor:
-    """[N, 1, H, W]: how far a stage's picture is off, for choosing pixels alone."""
+    """The error of a stage's picture [N, 1, H, W], detached, for choosing pixels."""
     return (stage.picture.detach() - truth).abs().mean(1, keepdim=True)

@@ -16,19 +16,20 @@ from vsrife.errors import RifeError
 from vsrife.models.metadata import metadata_of
 from vsrife.network.legacy.architecture import PaperArchitecture
 from vsrife.training.config import Config
-from vsrife.training.networks import Pupil
+from vsrife.training.model import TrainableModel
 
 __all__ = ["export", "exported", "in_half"]
 
 
-def exported(folder: Path, pupil: Pupil) -> Path:
-    """Where `export` writes to: no shape tells RIFE-Large from RIFE, so the name does, and the file's metadata."""
-    return folder / ("model-large.safetensors" if _is_large(pupil) else "model.safetensors")
+def exported(folder: Path, model: TrainableModel) -> Path:
+    """Where `export` writes to. RIFE-Large has the shapes of RIFE, so its file has another name, and metadata."""
+    return folder / ("model-large.safetensors" if _is_large(model) else "model.safetensors")
 
 
 def in_half(weights: Mapping[str, Tensor], way_out: str) -> dict[str, Tensor]:
-    """Weights in half precision, contiguous, on the CPU. Raises RifeError, which ends in the way out, where one is not
-    finite then.
+    """Weights in half precision, contiguous, on the CPU. Raises RifeError if one is not finite in half precision.
+
+    way_out: the end of the error message.
     """
     made = {key: each.half().cpu().contiguous() for key, each in weights.items()}
     for key, each in made.items():
@@ -37,26 +38,26 @@ def in_half(weights: Mapping[str, Tensor], way_out: str) -> dict[str, Tensor]:
     return made
 
 
-def export(folder: Path, pupil: Pupil, config: Config, facts: Mapping[str, Any]) -> Path:
-    """Write the weights that the pupil has, without teacher, and config.json. Returns the weights' file.
+def export(folder: Path, model: TrainableModel, config: Config, facts: Mapping[str, Any]) -> Path:
+    """Write the current weights of the model, without teacher, and config.json. Returns the file of weights.
 
-    Raises RifeError, and writes nothing, where a weight is beyond what half precision holds.
+    Raises RifeError and writes nothing if a weight is beyond the range of half precision.
     """
-    state = in_half(pupil.weights(), "raise optimiser.decay, and begin anew")
-    path = exported(folder, pupil)
+    state = in_half(model.exported_state_dict(), "raise optimiser.decay and start a new run")
+    path = exported(folder, model)
     about = {
         "config": config.as_plain(),
-        "network": {"kind": type(pupil.architecture).__name__, **asdict(pupil.architecture)},
+        "network": {"kind": type(model.architecture).__name__, **asdict(model.architecture)},
         "software": {"vsrife": vsrife.__version__, "torch": torch.__version__},
         **facts,
     }
-    _replace(path, save(state, metadata_of(pupil.architecture)))
+    _replace(path, save(state, metadata_of(model.architecture)))
     _replace(folder / "config.json", (json.dumps(about, indent=1) + "\n").encode())
     return path
 
 
-def _is_large(pupil: Pupil) -> bool:
-    return isinstance(pupil.architecture, PaperArchitecture) and pupil.architecture.large
+def _is_large(model: TrainableModel) -> bool:
+    return isinstance(model.architecture, PaperArchitecture) and model.architecture.large
 
 
 def _replace(path: Path, data: bytes) -> None:

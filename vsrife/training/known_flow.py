@@ -1,7 +1,6 @@
-"""How far a network's flow is from the known one, block by block, each at its own resolution.
+"""The end-point error of each block against a known flow, at the block's own resolution.
 
-A coarse block is taught by its flow alone, and nothing is brought to full resolution for that: the known flow is
-reduced to the block's, which costs next to nothing.
+Nothing is enlarged to full resolution: the known flow is reduced to the resolution of each block, which is cheap.
 """
 
 from collections.abc import Iterator, Sequence
@@ -16,21 +15,21 @@ from vsrife.network.points import Level, flow_of
 __all__ = ["DECAY", "FAR", "errors_and_motion", "known_flow"]
 
 FAR = 4.0
-"""Pixels."""
+"""Mean motion of a sample in pixels above which its error counts less."""
 
 DECAY = 0.8
-"""What each block counts for, of the one after it; as in "RAFT" (Teed and Deng, ECCV 2020, section 3.4)."""
+"""Weight of each block relative to the next one, as in "RAFT" (Teed and Deng, ECCV 2020, section 3.4)."""
 
 
 def known_flow(levels: Sequence[Level], flow: Tensor, weight: Tensor, *, decay: float = DECAY) -> Tensor:
-    """The sum over the blocks of their end-point error in pixels of the canvas, the last one counting once, the one
-    before it ``decay`` times, and so on.
+    """The sum over the blocks of their end-point errors in pixels of the full resolution; the weight of the last block
+    is 1, that of the one before it ``decay``, then its square, and so on.
 
-    flow: [N, 4, H, W] in pixels, as in Batch. weight: [N, 2, H, W] in 0..1, how much the flow of each side counts: 0
-    where it is not known, or leads to what is hidden. Where nothing counts the sum is 0.
+    flow: [N, 4, H, W] in pixels, as in Batch. weight: [N, 2, H, W] in 0..1, of the flow to each side: 0 where it is not
+    known or its target is hidden. If all weights are 0, so is the sum.
 
-    A sample that moves far, more than `FAR` pixels in the mean, counts that much less: where things move by a hundred
-    pixels an error of ten is small, and it would drown all that is learnt from small motion.
+    The error of a sample with a mean motion of more than `FAR` pixels is scaled down accordingly: an error of ten
+    pixels is small for a motion of a hundred, and would outweigh what is learnt from small motion.
     """
     errors = []
     for end, known in _fine_to_coarse(levels, flow, weight):
@@ -41,8 +40,8 @@ def known_flow(levels: Sequence[Level], flow: Tensor, weight: Tensor, *, decay: 
 
 
 def errors_and_motion(levels: Sequence[Level], flow: Tensor, weight: Tensor) -> Tensor:
-    """Of each block, coarse to fine, sums over its cells of: how far the flow after it is from the known one, how far
-    that before it was, and how long the known one is. [3, blocks]
+    """For each block, coarse to fine, sums over its cells [3, blocks]: the flow error after it, the flow error before
+    it, and the length of the known flow.
     """
     found = []
     for end, known in _fine_to_coarse(levels, flow, weight):
@@ -53,8 +52,8 @@ def errors_and_motion(levels: Sequence[Level], flow: Tensor, weight: Tensor) -> 
 
 
 def _fine_to_coarse(levels: Sequence[Level], flow: Tensor, weight: Tensor) -> Iterator[tuple[int, "_Known"]]:
-    """How many levels there are by then, and the known flow at the last one's resolution: that of a coarser one is
-    reduced from that of the one after it.
+    """From fine to coarse, the number of levels up to a block, and the known flow at its resolution, reduced from that
+    of the finer one.
     """
     known = _Known.of(flow, weight)
     for end in range(len(levels), 0, -1):
@@ -63,7 +62,7 @@ def _fine_to_coarse(levels: Sequence[Level], flow: Tensor, weight: Tensor) -> It
 
 
 def _apart(levels: Sequence[Level], known: "_Known") -> Tensor:
-    """The sum over the cells of each sample of how far the flow of all levels is from the known one: [N]."""
+    """The end-point error of the flow of these levels, summed over the cells of each sample: [N]."""
     found = flow_of(levels, known.scale)
     return (_lengths(found - known.flow) * known.counts).sum((1, 2, 3))
 
@@ -72,8 +71,8 @@ def _apart(levels: Sequence[Level], known: "_Known") -> Tensor:
 class _Known:
     """A known flow at 1 / ``scale`` of its size.
 
-    counts: [N, 2, h, w], the share of each cell that counts. weighed: [N, 4, h, w], the mean over each cell of the flow
-    times what counts.
+    counts: [N, 2, h, w], the mean weight of each cell. weighed: [N, 4, h, w], the mean over each cell of the flow times
+        its weight.
     """
 
     weighed: Tensor
@@ -85,7 +84,7 @@ class _Known:
         return cls(weighed=(_sides(flow) * weight.unsqueeze(2)).flatten(1, 2), counts=weight)
 
     def reduced(self, scale: int) -> "_Known":
-        """At 1 / ``scale`` of the full size; a coarser one."""
+        """At 1 / ``scale`` of the full resolution, which must be coarser than this one."""
         factor = scale // self.scale
         if factor == 1:
             return self
@@ -93,17 +92,17 @@ class _Known:
 
     @property
     def flow(self) -> Tensor:
-        """[N, 4, h, w], the mean over each cell of what counts."""
+        """[N, 4, h, w], the weighted mean over each cell."""
         return (_sides(self.weighed) / self.counts.clamp_min(1e-3).unsqueeze(2)).flatten(1, 2)
 
 
 def _sides(flow: Tensor) -> Tensor:
-    """[N, 4, h, w] as [N, 2, 2, h, w]: of either side, x and y."""
+    """[N, 4, h, w] as [N, 2, 2, h, w]: side, then x and y."""
     return flow.view(len(flow), 2, 2, *flow.shape[2:])
 
 
 def _lengths(flow: Tensor) -> Tensor:
-    """Of a flow [N, 4, h, w], that of either side: [N, 2, h, w]."""
+    """The lengths of a flow [N, 4, h, w] to either side: [N, 2, h, w]."""
     x, y = _sides(flow).unbind(2)
-    # torch's norm over a dimension that is not the last one takes ten times as long on a CPU.
+    # torch's norm over a dimension other than the last one is ten times slower on a CPU.
     return torch.complex(x, y).abs()

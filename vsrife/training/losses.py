@@ -1,4 +1,4 @@
-"""What is minimised, each a function of pictures or flows alone: one number, the mean over the batch.
+"""Loss functions of pictures or flows; each returns a scalar, the mean over the batch.
 
 Pictures are [N, C, H, W] in 0..1, flows [N, 2 or 4, H, W] in pixels. Whatever comes in, and inside autocast too, the
 arithmetic is float32 (float64 where that comes in). Gradients are finite everywhere, also where the loss is 0.
@@ -18,14 +18,14 @@ from vsrife.errors import ArgumentError
 __all__ = ["census", "charbonnier", "end_point_error", "l1", "laplacian", "smoothness"]
 
 LEVELS = 5
-"""Of the Laplacian pyramid."""
+"""Levels of the Laplacian pyramid."""
 
 _BINOMIAL = (1.0, 4.0, 6.0, 4.0, 1.0)
 _LUMA = (0.2989, 0.5870, 0.1140)
 
 
 def _exactly[**P](loss: Callable[P, Tensor]) -> Callable[P, Tensor]:
-    """The loss, with its tensors in float32 or float64 and no autocast within."""
+    """A loss that converts its tensors to float32 (float64 stays) and disables autocast."""
 
     @functools.wraps(loss)
     def exact(*args: P.args, **options: P.kwargs) -> Tensor:
@@ -70,7 +70,7 @@ def laplacian(picture: Tensor, truth: Tensor, levels: int = LEVELS) -> Tensor:
     if min(picture.shape[-2:]) < least:
         height, width = picture.shape[-2:]
         raise ArgumentError(f"picture ({width}x{height}) must be at least {least}x{least} for {levels} levels")
-    # The pyramid is linear: that of the difference is the difference of both.
+    # The pyramid is linear, so one pyramid of the difference is enough.
     current = (picture - truth).flatten(0, 1)
     apart = []
     for _ in range(levels):
@@ -92,7 +92,7 @@ def _resizing(length: int, device: torch.device, dtype: torch.dtype) -> tuple[Te
     backward. Doubling puts zeros between the samples, under the window times 2; reflected are those zeros too, so that
     at an even length the last sample stands next to itself.
 
-    Kept, because to bring numbers to a GPU the host waits until that has done all it was told before.
+    Cached, because copying them to a GPU waits until it has finished all earlier work.
     """
     with torch.inference_mode(mode=False):
         window = torch.tensor(_BINOMIAL, dtype=torch.float64).view(1, 1, -1) / 16
@@ -107,7 +107,7 @@ def _resizing(length: int, device: torch.device, dtype: torch.dtype) -> tuple[Te
 
 @_exactly
 def census(picture: Tensor, truth: Tensor, radius: int = 3) -> Tensor:
-    """How differently each sample of luma lies among its neighbours: blind to a change of brightness, keen on edges.
+    """The census loss: compares the differences of each luma sample to its neighbours, independent of brightness.
 
     The soft ternary transform: differences d to the (2 radius + 1)^2 neighbours, on a scale of 0..255, as
     d / sqrt(0.81 + d^2); two of them compared by e^2 / (0.1 + e^2). The ``radius`` outermost samples, whose neighbours

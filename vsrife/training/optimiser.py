@@ -1,4 +1,4 @@
-"""How the weights change: AdamW, a learning rate that warms up and falls as a cosine, an average that follows."""
+"""AdamW with gradient clipping and a moving average of the weights, and the learning rate schedule."""
 
 import math
 from typing import Final
@@ -8,54 +8,57 @@ from torch import Tensor
 
 from vsrife.training.config import Optimiser
 
-__all__ = ["BETAS", "Descent", "rate_at"]
+__all__ = ["BETAS", "AdamWWithEma", "rate_at"]
 
 BETAS: Final = (0.9, 0.999)
 
 
-def rate_at(step: int, steps: int, asked: Optimiser) -> float:
-    """The learning rate of a step, the first being 0: linear from near 0 to `rate`, then half a cosine to `least`."""
-    if step < asked.warm_up:
-        return asked.rate * (step + 1) / asked.warm_up
-    share = (step - asked.warm_up) / max(1, steps - asked.warm_up)
-    return asked.least + (asked.rate - asked.least) * (1 + math.cos(math.pi * min(share, 1.0))) / 2
+def rate_at(step: int, steps: int, settings: Optimiser) -> float:
+    """The learning rate of step `step` of 0 to `steps` - 1: linear warm-up to `rate`, then half a cosine to `least`."""
+    if step < settings.warm_up:
+        return settings.rate * (step + 1) / settings.warm_up
+    share = (step - settings.warm_up) / max(1, steps - settings.warm_up)
+    return settings.least + (settings.rate - settings.least) * (1 + math.cos(math.pi * min(share, 1.0))) / 2
 
 
-class Descent:
-    """AdamW on one row of weights, and its moving average.
+class AdamWWithEma:
+    """AdamW on one flat tensor of parameters, and an exponential moving average of these.
 
-    first, second: the moments of the gradient, like `row`. average: float32, like `row`. step: how many were made.
+    exp_avg, exp_avg_sq: the moments of the gradient, as torch calls them, shaped like `flat`.
+    ema: the moving average of the parameters, float32, shaped like `flat`.
+    step_count: the number of steps that were made.
     """
 
-    def __init__(self, row: Tensor, asked: Optimiser) -> None:
-        self._row = row
-        self._asked = asked
-        self._adam = torch.optim.AdamW([row], lr=asked.rate, betas=BETAS, weight_decay=asked.decay, fused=True)
-        # The state is made here and not at the first step, so that one that was kept can be put into it.
-        self.first, self.second = torch.zeros_like(row.data), torch.zeros_like(row.data)
-        count = torch.zeros((), device=row.device)
-        self._adam.state[row] = {"step": count, "exp_avg": self.first, "exp_avg_sq": self.second}
-        self.average = row.detach().clone()
-        self.step = 0
+    def __init__(self, flat: Tensor, settings: Optimiser) -> None:
+        self._flat = flat
+        self._settings = settings
+        self._adam = torch.optim.AdamW([flat], lr=settings.rate, betas=BETAS, weight_decay=settings.decay, fused=True)
+        # The state is created here and not at the first step, so that a checkpoint can be loaded into it.
+        self.exp_avg, self.exp_avg_sq = torch.zeros_like(flat.data), torch.zeros_like(flat.data)
+        count = torch.zeros((), device=flat.device)
+        self._adam.state[flat] = {"step": count, "exp_avg": self.exp_avg, "exp_avg_sq": self.exp_avg_sq}
+        self.ema = flat.detach().clone()
+        self.step_count = 0
 
-    def set_step(self, step: int) -> None:
-        """Go on as if so many steps were made."""
-        self.step = step
-        self._adam.state[self._row]["step"].fill_(step)
+    def set_step_count(self, step_count: int) -> None:
+        """Continue as if so many steps had been made."""
+        self.step_count = step_count
+        self._adam.state[self._flat]["step"].fill_(step_count)
 
     @torch.no_grad()
-    def descend(self, rate: float) -> Tensor:
-        """One step along the row's gradient, limited to the norm `clip`; returns the norm it had before, on its device.
+    def step(self, rate: float) -> Tensor:
+        """One step with the gradient in `flat.grad`, its norm clipped to `clip`. Returns the norm before clipping, on
+        the device.
 
-        The gradient is taken away. The average follows: slowly where many steps were made, faster at the beginning.
+        Sets `flat.grad` to None. The decay of the moving average rises with the step to its final value `ema`.
         """
-        gradient = self._row.grad
+        gradient = self._flat.grad
         assert gradient is not None
         norm: Tensor = torch.linalg.vector_norm(gradient)
-        gradient.mul_((self._asked.clip / (norm + 1e-6)).clamp(max=1.0))
+        gradient.mul_((self._settings.clip / (norm + 1e-6)).clamp(max=1.0))
         self._adam.param_groups[0]["lr"] = rate
         self._adam.step()
-        self._row.grad = None
-        self.step += 1
-        self.average.lerp_(self._row.detach(), 1 - min(self._asked.ema, self.step / (self.step + 9)))
+        self._flat.grad = None
+        self.step_count += 1
+        self.ema.lerp_(self._flat.detach(), 1 - min(self._settings.ema, self.step_count / (self.step_count + 9)))
         return norm

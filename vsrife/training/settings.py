@@ -1,6 +1,7 @@
 """Tables of TOML to frozen dataclasses, every key checked: which there are, what they may hold, what was meant."""
 
 import difflib
+import math
 import types
 from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, fields, is_dataclass
@@ -9,7 +10,7 @@ from typing import Any, Final, Literal, Union, cast, get_args, get_origin, get_t
 
 from vsrife.errors import ArgumentError
 
-__all__ = ["as_plain", "filled"]
+__all__ = ["as_plain", "check_at_least", "check_share", "parse_table"]
 
 _WORDS: Final[Mapping[object, str]] = {
     int: "a whole number",
@@ -20,7 +21,19 @@ _WORDS: Final[Mapping[object, str]] = {
 }
 
 
-def filled[S](kind: type[S], table: object, where: str = "") -> S:
+def check_at_least(name: str, value: float, least: float) -> None:
+    """Raise ArgumentError if a value is below `least` or not finite."""
+    if not (math.isfinite(value) and value >= least):
+        raise ArgumentError(f"{name} ({value:g}) must be {least:g} or more")
+
+
+def check_share(name: str, value: float) -> None:
+    """Raise ArgumentError if a value is not from 0 to 1."""
+    if not 0 <= value <= 1:
+        raise ArgumentError(f"{name} ({value:g}) must be from 0 to 1")
+
+
+def parse_table[S](kind: type[S], table: object, where: str = "") -> S:
     """The dataclass `kind` with the values of `table`, a TOML table whose name is `where`.
 
     A field may be a number, text, a truth, a path, a Literal, a tuple of one kind of them, another dataclass, a mapping
@@ -72,7 +85,7 @@ def _value(hint: Any, value: object, name: str) -> Any:
             raise ArgumentError(f"{name} ({_shown(value)}) must be a list; put it into [ ]")
         return tuple(_value(parts[0], each, f"{name}[{index}]") for index, each in enumerate(value))
     if is_dataclass(hint):
-        return filled(cast(type[Any], hint), value, name)
+        return parse_table(cast(type[Any], hint), value, name)
     if origin is Mapping:
         if not isinstance(value, Mapping):
             raise ArgumentError(f"{name} ({_shown(value)}) must be a table")

@@ -1,4 +1,4 @@
-"""A clean end when the user or the machine asks for it."""
+"""Stopping cleanly on Ctrl-C and SIGTERM."""
 
 import contextlib
 import signal
@@ -10,17 +10,17 @@ __all__ = ["signals"]
 
 
 @contextlib.contextmanager
-def signals(ask_to_stop: Callable[[], bool]) -> Iterator[None]:
-    """Ctrl-C and SIGTERM call `ask_to_stop`; where that says it was called before, they do what they did before.
+def signals(request_stop: Callable[[], bool]) -> Iterator[None]:
+    """Ctrl-C and SIGTERM call `request_stop`; if it returns True, the previous handler runs.
 
-    Only the main thread is told of signals: in another one nothing changes.
+    Signals are delivered to the main thread only; in another thread this does nothing.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
 
     def ask(number: int, frame: FrameType | None) -> None:
-        if ask_to_stop():
+        if request_stop():
             handler = before[number]
             if callable(handler):
                 handler(number, frame)

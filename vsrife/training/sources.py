@@ -10,34 +10,34 @@ from torch import Tensor
 
 from vsrife.datasets.batch import Source
 from vsrife.datasets.clips import find_clips, read_clip, split_shots
-from vsrife.datasets.draws import mixed_seed
 from vsrife.datasets.held_out import without
 from vsrife.datasets.labels import LabelFolder
+from vsrife.datasets.loader import BatchSpec, LoaderState, MixedDataLoader, MixPhase
 from vsrife.datasets.packing import open_pack
 from vsrife.datasets.pool import Pool
 from vsrife.datasets.ring import Plan, Ring, Rings, RingSettings
-from vsrife.datasets.samples import Part, Samples, SamplesState, Stage
-from vsrife.datasets.shots import ResidentShots, Shots, Windows
+from vsrife.datasets.scene_rng import mixed_seed
+from vsrife.datasets.shots import ClipWindowDataset, InMemoryShots, ShotReader
 from vsrife.datasets.synthetic import Synthetic
 from vsrife.datasets.vimeo import Vimeo
 from vsrife.training.config import Config
-from vsrife.training.parallel import Group
+from vsrife.training.distributed import ProcessGroup
 
-__all__ = ["closing_sources", "make_samples", "make_sources"]
+__all__ = ["batch_specs", "closing_sources", "make_loader", "make_sources", "spec_names"]
 
-KNOWING: Final = ("synthetic",)
-"""The sources whose flow is known."""
+WITH_KNOWN_FLOW: Final = ("synthetic",)
+"""The sources whose flow is known exactly."""
 
 _UNKNOWN: Final = 10**9
-"""Steps of a run whose number is not found yet: it is at its beginning, where the first shares hold."""
+"""Assumed number of steps before it is computed from a time limit: the first phase of the mix then holds."""
 
 
-def make_sources(config: Config, device: torch.device, group: Group, say: Callable[[str], None]) -> dict[str, Source]:
-    """Every source that is used at any time, by name; what they read is read here, and lies on `device`.
+def make_sources(
+    config: Config, device: torch.device, group: ProcessGroup, log: Callable[[str], None]
+) -> dict[str, Source]:
+    """All sources that the mix uses, by name. Their data are read here and placed on `device`.
 
-    `say` is told, in a line each, what a user should know.
-
-    Raises ArgumentError, which names folder or file, for data that are not as they must be.
+    log: called with lines for the user. Raises ArgumentError, which names the folder or file, for invalid data.
     """
     data = config.data
     pack = None if data.pack is None else open_pack(data.pack)
@@ -46,29 +46,29 @@ def make_sources(config: Config, device: torch.device, group: Group, say: Callab
         if data.ring:
             on_gpu = device.type == "cuda"
             sources["synthetic"] = (
-                _pools(config, data.ring, device) if on_gpu else _rings(config, data.ring, group, say)
+                _pools(config, data.ring, device) if on_gpu else _rings(config, data.ring, group, log)
             )
         else:
-            sources["synthetic"] = Synthetic(data.stock.bank().to(device), data.synthetic_settings)
+            sources["synthetic"] = Synthetic(data.picture_store.bank().to(device), data.synthetic_settings)
     if "clips" in data.used:
         found = without(pack, data.held_out) if pack else _shots(data.clips)
-        shots = ResidentShots([shot.to(device) for shot in found])
+        shots = InMemoryShots([shot.to(device) for shot in found])
         labels = LabelFolder(data.labels, pack).read(device) if pack and data.labels else None
-        sources["clips"] = Windows(shots, data.shot_settings, device, labels=labels)
+        sources["clips"] = ClipWindowDataset(shots, data.shot_settings, device, labels=labels)
     if "vimeo" in data.used:
         assert data.vimeo is not None
-        vimeo: Shots = Vimeo(data.vimeo, threads=data.threads)
-        sources["vimeo"] = Windows(vimeo, data.shot_settings, device)
+        vimeo: ShotReader = Vimeo(data.vimeo, threads=data.threads)
+        sources["vimeo"] = ClipWindowDataset(vimeo, data.shot_settings, device)
     for each in data.also:
         for source in sources.values():
-            if isinstance(source, Windows) and not each.blocks:
+            if isinstance(source, ClipWindowDataset) and not each.blocks:
                 source.check_crop(each.drawn, "half of data.also.crop" if each.enlarged else "data.also.crop")
     return sources
 
 
 @contextlib.contextmanager
 def closing_sources(sources: Mapping[str, Source]) -> Iterator[None]:
-    """At the end the processes that make scenes end too, and the memory that holds scenes is free."""
+    """On exit, end the processes that make scenes and free the memory that holds scenes."""
     try:
         yield
     finally:
@@ -77,56 +77,70 @@ def closing_sources(sources: Mapping[str, Source]) -> Iterator[None]:
                 source.close()
 
 
-def make_samples(
-    config: Config, sources: dict[str, Source], device: torch.device, group: Group, position: int
-) -> Samples:
-    """The batches of one process, from `position` on."""
+def make_loader(
+    config: Config, sources: dict[str, Source], device: torch.device, group: ProcessGroup, position: int
+) -> MixedDataLoader:
+    """The data loader of one process, from step `position` on."""
     steps = config.run.steps or _UNKNOWN
-    stages = [
-        Stage(start=round(mix.start * steps), weights={name: mix.weights[name] for name in sources})
+    phases = [
+        MixPhase(start=round(mix.start * steps), weights={name: mix.weights[name] for name in sources})
         for mix in config.data.mix
     ]
     synthetic = sources.get("synthetic")
     if isinstance(synthetic, Rings):
-        synthetic.follow([(part.crop, _plan(part, stages, group)) for part in parts_of(config, group)])
-    return Samples(
+        synthetic.follow([(spec.crop, _plan(spec, phases, group)) for spec in batch_specs(config, group)])
+    return MixedDataLoader(
         sources,
-        stages,
-        parts=parts_of(config, group),
+        phases,
+        specs=batch_specs(config, group),
         device=device,
-        state=SamplesState(seed=config.run.seed, position=position),
+        state=LoaderState(seed=config.run.seed, position=position),
         margins=config.data.margins,
         prefetch=config.data.prefetch,
         rank=group.rank,
-        world=group.world,
+        world_size=group.world_size,
     )
 
 
-def _plan(part: Part, stages: Sequence[Stage], group: Group) -> Plan:
-    """How many synthetic samples of a part all processes together take at each step."""
+def _plan(spec: BatchSpec, phases: Sequence[MixPhase], group: ProcessGroup) -> Plan:
+    """How many synthetic samples of a spec all processes together take at each step."""
     rates = []
-    for stage in stages:
-        share = 1.0 if part.sources else stage.weights["synthetic"] / sum(stage.weights.values())
-        rates.append((stage.start, share * part.count * group.world))
+    for phase in phases:
+        share = 1.0 if spec.sources else phase.weights["synthetic"] / sum(phase.weights.values())
+        rates.append((phase.start, share * spec.count * group.world_size))
     return Plan(rates=tuple(sorted(rates)))
 
 
-def parts_of(config: Config, group: Group) -> list[Part]:
-    """What each step of one process is made of: `run.batch` samples of `data.crop`, and what `data.also` adds."""
+def batch_specs(config: Config, group: ProcessGroup) -> list[BatchSpec]:
+    """The batches of each step of one process: `run.batch` samples of `data.crop`, then those of `data.also`."""
     also = [
-        Part(
-            count=each.batch // group.world,
+        BatchSpec(
+            count=each.batch // group.world_size,
             crop=each.drawn,
-            sources=KNOWING if each.blocks else None,
+            sources=WITH_KNOWN_FLOW if each.blocks else None,
             enlarged=each.enlarged,
         )
         for each in config.data.also
     ]
-    return [Part(count=config.run.batch // group.world, crop=(config.data.crop[0], config.data.crop[1])), *also]
+    return [
+        BatchSpec(count=config.run.batch // group.world_size, crop=(config.data.crop[0], config.data.crop[1])),
+        *also,
+    ]
 
 
-def _rings(config: Config, settings: RingSettings, group: Group, say: Callable[[str], None]) -> Rings:
-    """A ring for each size of frame, in a folder of its own; of several processes one makes its scenes."""
+def spec_names(config: Config) -> list[str]:
+    """Names of the batches of a step, such as "256x384" and "256x384 enlarged"; equal ones are numbered."""
+    sizes = [(config.data.crop, False), *((each.crop, each.enlarged) for each in config.data.also)]
+    names: list[str] = []
+    for (height, width), enlarged in sizes:
+        name = f"{height}x{width}{' enlarged' if enlarged else ''}"
+        count = sum(each == name or each.startswith(f"{name} #") for each in names)
+        names.append(f"{name} #{count + 1}" if count else name)
+    return names
+
+
+def _rings(config: Config, settings: RingSettings, group: ProcessGroup, log: Callable[[str], None]) -> Rings:
+    """One ring for each size of scenes, in a folder of its own; of several processes the main one makes the scenes."""
     folder = settings.folder or config.run.folder / "ring"
     return Rings(
         [
@@ -135,12 +149,12 @@ def _rings(config: Config, settings: RingSettings, group: Group, say: Callable[[
                 (height, width),
                 settings,
                 config.data.synthetic_settings,
-                config.data.stock,
+                config.data.picture_store,
                 size=config.data.crop_size,
                 seed=_seed(config, height, width),
-                makes=group.leads,
-                behind=config.data.prefetch + 2 if group.world > 1 else 0,
-                say=say,
+                makes=group.is_main,
+                behind=config.data.prefetch + 2 if group.world_size > 1 else 0,
+                say=log,
             )
             for height, width in settings.frames
         ]
@@ -148,8 +162,8 @@ def _rings(config: Config, settings: RingSettings, group: Group, say: Callable[[
 
 
 def _pools(config: Config, settings: RingSettings, device: torch.device) -> Rings:
-    """As `_rings`, in the memory of a GPU; each process draws its own."""
-    bank = config.data.stock.bank().to(device)
+    """As `_rings`, in the memory of a GPU; each process makes its own scenes."""
+    bank = config.data.picture_store.bank().to(device)
     return Rings(
         [
             Pool(
@@ -166,7 +180,7 @@ def _pools(config: Config, settings: RingSettings, device: torch.device) -> Ring
 
 
 def _seed(config: Config, height: int, width: int) -> int:
-    """Of the scenes of a size: those of another one are others, not the same ones drawn larger."""
+    """The seed of the scenes of a size, so that different sizes have different scenes."""
     return mixed_seed(config.run.seed, height, width)
 
 

@@ -1,7 +1,7 @@
-"""What a GPU would have to do, counted on any device: operations launched, and the bytes that they read and write.
+"""Counts, on any device, the operations that a GPU would launch and the bytes that they would read and write.
 
-Each operation counts its operands and its results once, as if nothing stayed in a cache; views, and memory that is only
-taken, cost nothing. On a GPU elementwise work takes as long as its bytes, and small operations as long as a launch.
+Each operation counts its operands and results once, without caches; views and allocations cost nothing. On a GPU the
+time of elementwise operations is given by their bytes, that of small operations by the launch.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -20,9 +20,9 @@ _VIEWS: Final = frozenset(("detach", "alias", "_unsafe_view", "_reshape_alias", 
 
 
 class Traffic(TorchDispatchMode):  # type: ignore[no-untyped-call] # torch's own initialisers have no types
-    """Counts what is done while it is entered; backward too.
+    """Counts the operations while it is entered, those of backward passes too.
 
-    launches: operations. bytes: of their operands and results.
+    launches: the number of operations. bytes: the size of their operands and results.
     """
 
     def __init__(self) -> None:
@@ -38,20 +38,20 @@ class Traffic(TorchDispatchMode):  # type: ignore[no-untyped-call] # torch's own
         args: Sequence[Any] = (),
         kwargs: Mapping[str, Any] | None = None,
     ) -> Any:
-        """Do what is asked, and count it."""
+        """Run the operation and count it."""
         operation: Callable[..., Any] = func
-        answer = operation(*args, **(kwargs or {}))
+        result = operation(*args, **(kwargs or {}))
         name = func.overloadpacket.__name__
         if not func.is_view and name not in _VIEWS and name not in _TAKES_MEMORY:
-            # What is written in place, or into a given tensor, is among the operands already.
-            tensors = {id(each): each for each in tree_leaves((args, kwargs, answer)) if isinstance(each, Tensor)}
+            # Tensors that are written in place or given as out= are among the operands already.
+            tensors = {id(each): each for each in tree_leaves((args, kwargs, result)) if isinstance(each, Tensor)}
             self.launches += 1
             self.bytes += sum(_size(each) for each in tensors.values())
-        return answer
+        return result
 
 
 def _size(tensor: Tensor) -> int:
-    """Bytes of what a tensor shows of its memory; what is expanded is one number, read again from a cache."""
+    """Bytes of a tensor; an expanded dimension counts as one element, which stays in a cache."""
     number = 1
     for length, step in zip(tensor.shape, tensor.stride(), strict=True):
         number *= length if step or length == 0 else 1
@@ -59,7 +59,7 @@ def _size(tensor: Tensor) -> int:
 
 
 def counted(action: Callable[[], object]) -> Traffic:
-    """What an action does."""
+    """Count the operations of an action."""
     traffic = Traffic()
     with traffic:
         action()

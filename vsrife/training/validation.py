@@ -1,7 +1,7 @@
-"""How good the network in training is, on pictures that it does not learn from: skip-frame PSNR, the flow's length.
+"""Validation during training, on frames that are not trained on: skip-frame PSNR and the mean length of the flow.
 
-The pairs and the measure are those of `evaluation`; the network is run as it is, on padded RGB, and its picture made on
-the frame alone, as the filter does. The table of a finished model is made by `python -m vsrife evaluate`.
+The pairs and the measure are those of `vsrife.evaluation`. The network runs without the filter, on padded RGB; as in
+the filter, the frame is then made from the unpadded inputs. `python -m vsrife evaluate` measures a finished model.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -21,21 +21,22 @@ from vsrife.evaluation.metrics import Picture, psnr
 from vsrife.evaluation.samples import pictures
 from vsrife.network.flow_and_mask import FlowAndMask, merged
 from vsrife.training.config import Config, Validation
-from vsrife.training.growth import Size
+from vsrife.training.flow_growth import SizeScores
 
-__all__ = ["Answer", "HeldOut", "Pair", "Scores", "early_steps", "held_out_sets", "is_due", "validated"]
+__all__ = ["HeldOut", "Pair", "Prediction", "Scores", "early_steps", "held_out_sets", "is_due", "validation_line"]
 
 MIDDLE: Final = 0.5
 
 SCENES: Final = "scenes"
-"""The name of the set of shots of the pack."""
+"""Name of the validation set of held-out shots of the pack."""
 
 
-class Answer(NamedTuple):
-    """What a network makes of a pair. picture: [1, 3, H, W] in 0..1; flow: [1, 4, H, W] in pixels, as in FlowAndMask.
+class Prediction(NamedTuple):
+    """The output of a network for a pair of frames.
 
-    mask: [1, 1, H, W], as in FlowAndMask, of a network that draws nothing but what flow and mask tell; its picture is
-    made of them as the filter makes it, which takes the picture's edge where the flow leads into the padding; or None.
+    picture: the frame at time t, [1, 3, H, W] in 0..1. flow: [1, 4, H, W] in pixels.
+    mask: [1, 1, H, W], if the frame is given by flow and mask alone; it is then made as the filter makes it, which
+        repeats the edge of the frame where the flow points into the padding. None for networks with a residual.
     """
 
     picture: Tensor
@@ -43,16 +44,16 @@ class Answer(NamedTuple):
     mask: Tensor | None = None
 
 
-Predict = Callable[[Tensor, Tensor, float], Answer]
-"""left, right: float32 [1, 3, H, W] in 0..1; a time; answers the frame at that time and where it came from."""
+Predict = Callable[[Tensor, Tensor, float], Prediction]
+"""From left and right, float32 [1, 3, H, W] in 0..1, and a time, the frame at that time."""
 
-Told = Callable[[Tensor, Tensor, float, Tensor], Tensor]
-"""left, right, time, what is told of the true frame [1, C, H, W]; answers the frame at that time."""
+PrivilegedPredict = Callable[[Tensor, Tensor, float, Tensor], Tensor]
+"""As Predict, with features of the true frame [1, C, H, W] as a further input; returns the frame only."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class Pair:
-    """Two frames and the true frames between them by their times, above 0 and below 1. clip: what it counts to."""
+    """Two frames and the true frames between them with their times in 0..1. clip: whose score it counts towards."""
 
     clip: str
     left: Picture
@@ -61,11 +62,11 @@ class Pair:
 
     @property
     def middle(self) -> tuple[float, Picture]:
-        """The truth that is nearest to t = 0.5, with its time."""
+        """The true frame closest to t = 0.5, with its time."""
         return min(self.truths, key=lambda each: abs(each[0] - MIDDLE))
 
     def cropped(self, side: int) -> "Pair":
-        """Squares of so many pixels from the middle of the frames, as far as they reach, with `middle` alone."""
+        """The centre crop of `side` pixels, less where the frame is smaller, with only the `middle` true frame."""
         starts = [max(0, (size - side) // 2) for size in self.left.shape[-2:]]
         rows, columns = (slice(start, start + side) for start in starts)
         t, truth = self.middle
@@ -75,18 +76,18 @@ class Pair:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Scores:
-    """PSNR in dB by clip, the mean of each clip's frames. sizes: of some pairs, smallest crops first, then whole."""
+    """PSNR in dB by clip, the mean of its frames. sizes: scores on crops, the smallest first, then on whole frames."""
 
     clips: dict[str, float]
-    sizes: tuple[Size, ...] = ()
+    sizes: tuple[SizeScores, ...] = ()
 
     @property
     def mean(self) -> float:
-        """Of the clips, each counting once."""
+        """The mean over the clips."""
         return float(np.mean(list(self.clips.values())))
 
-    def numbers(self, name: str = "") -> dict[str, float]:
-        """For the log. name: of the set, before each key; none for the first set."""
+    def scalars(self, name: str = "") -> dict[str, float]:
+        """For the log. name: of the set, a prefix of each key; empty for the first set."""
         found = {"mean": self.mean, **self.clips}
         for size in self.sizes:
             found |= {f"flow {size.name}": size.flow, f"psnr {size.name}": size.psnr}
@@ -94,40 +95,40 @@ class Scores:
 
 
 class HeldOut:
-    """Pairs that measure, in host memory.
+    """A validation set: pairs of frames in host memory.
 
-    name: of the set. average: what the plain average of both frames, weighted by time, scores on them.
+    name: of the set. average: scores of the average of both frames, weighted by time.
     """
 
     def __init__(self, name: str, pairs: Iterable[Pair], *, sizes: Sequence[int] = ()) -> None:
-        """pairs: one or more. sizes: sides of crops, in pixels, on which the middle pair of each clip is measured too;
-        one that is no smaller than any frame is left out.
+        """pairs: one or more. sizes: sides of crops in pixels on which the middle pair of each clip is measured too;
+        sizes that are not smaller than the largest frame are left out.
         """
         self.name = name
         self._pairs = list(pairs)
         clips: dict[str, list[Pair]] = {}
         for pair in self._pairs:
             clips.setdefault(pair.clip, []).append(pair)
-        looked_at = [of_clip[len(of_clip) // 2] for of_clip in clips.values()] if sizes else []
-        largest = max((max(pair.left.shape[-2:]) for pair in looked_at), default=0)
+        middle_pairs = [of_clip[len(of_clip) // 2] for of_clip in clips.values()] if sizes else []
+        largest = max((max(pair.left.shape[-2:]) for pair in middle_pairs), default=0)
         self._sized = {
-            str(side): [pair.cropped(side) for pair in looked_at] for side in sorted(sizes) if side < largest
+            str(side): [pair.cropped(side) for pair in middle_pairs] for side in sorted(sizes) if side < largest
         }
-        if looked_at:
-            self._sized["whole"] = looked_at
+        if middle_pairs:
+            self._sized["whole"] = middle_pairs
         self.average = Scores(clips=_by_clip((pair, psnr(truth, _average(pair, t))) for pair, t, truth in self._all()))
 
     @classmethod
     def of_clips(cls, folder: Path, *, samples: int, multi: int, sizes: Sequence[int] = ()) -> Self:
-        """The clips of a folder, by its name. Raises ArgumentError as `skip_frame`."""
+        """The set of the clips of a folder, named after it. Raises ArgumentError as `skip_frame`."""
         return cls(folder.name, _read(folder, samples, multi), sizes=sizes)
 
     def __len__(self) -> int:
-        """Pairs."""
+        """The number of pairs."""
         return len(self._pairs)
 
     def scores(self, predict: Predict, device: torch.device, modulus: int) -> Scores:
-        """Of a network that takes frames whose sides are multiples of `modulus`."""
+        """The scores of a network. modulus: frames are padded to multiples of it."""
 
         def made(pair: Pair, t: float) -> tuple[Picture, float]:
             height, width = pair.left.shape[-2:]
@@ -141,14 +142,14 @@ class HeldOut:
             picture: Picture = (shown[0].clamp(0, 1) * 255).round().to(torch.uint8).cpu().numpy()
             return picture, float(torch.linalg.vector_norm(flow[0].reshape(2, 2, height, width), dim=1).mean())
 
-        # The pairs that are looked at in several sizes are whole among all the others too: asked for once.
-        known: dict[tuple[Pair, float], tuple[float, float]] = {}
+        # The pairs that are measured in several sizes are among all pairs too; each is predicted once.
+        cache: dict[tuple[Pair, float], tuple[float, float]] = {}
 
         def scored(pair: Pair, t: float, truth: Picture) -> tuple[float, float]:
-            if (pair, t) not in known:
+            if (pair, t) not in cache:
                 picture, flow = made(pair, t)
-                known[pair, t] = psnr(truth, picture), flow
-            return known[pair, t]
+                cache[pair, t] = psnr(truth, picture), flow
+            return cache[pair, t]
 
         clips = _by_clip((pair, scored(pair, t, truth)[0]) for pair, t, truth in self._all())
         sizes = []
@@ -156,24 +157,24 @@ class HeldOut:
             found = [scored(pair, *pair.middle) for pair in pairs]
             side = float(np.mean([min(pair.left.shape[-2:]) for pair in pairs]))
             decibels, flow = (float(np.mean(each)) for each in zip(*found, strict=True))
-            sizes.append(Size(name=name, side=side, psnr=decibels, flow=flow))
+            sizes.append(SizeScores(name=name, side=side, psnr=decibels, flow=flow))
         return Scores(clips=clips, sizes=tuple(sizes))
 
-    def told_scores(
-        self, predict: Told, tell: Callable[[Tensor], Tensor], device: torch.device, modulus: int
+    def privileged_scores(
+        self, predict: PrivilegedPredict, features_of: Callable[[Tensor], Tensor], device: torch.device, modulus: int
     ) -> Scores:
-        """As `scores`, without sizes, for an experiment: the network is told something of the true frame.
+        """As `scores`, without sizes, for an experiment in which the network gets features of the true frame.
 
-        tell: of the true frame, float32 [1, 3, H, W] in 0..1 and not padded, makes [1, C, H, W]; the network gets
-        nothing else of it.
+        features_of: from the true frame, float32 [1, 3, H, W] in 0..1 without padding, computes [1, C, H, W]. The
+            network gets nothing else of the true frame.
         """
 
         def scored(pair: Pair, t: float, truth: Picture) -> float:
             height, width = truth.shape[-2:]
             room = (0, -width % modulus, 0, -height % modulus)
             left, right = (_on(device, each, room) for each in (pair.left, pair.right))
-            told = pad(tell(_on(device, truth, (0, 0, 0, 0))), room)
-            shown = predict(left, right, t, told)[0, :, :height, :width]
+            features = pad(features_of(_on(device, truth, (0, 0, 0, 0))), room)
+            shown = predict(left, right, t, features)[0, :, :height, :width]
             return psnr(truth, (shown.clamp(0, 1) * 255).round().to(torch.uint8).cpu().numpy())
 
         return Scores(clips=_by_clip((pair, scored(pair, t, truth)) for pair, t, truth in self._all()))
@@ -185,28 +186,30 @@ class HeldOut:
 
 
 def held_out_sets(config: Config) -> tuple[HeldOut, ...]:
-    """What a run is measured on, the set that its best is known by first; empty where it is not measured.
+    """The validation sets of a run; the first one decides which step is the best. May be empty.
 
-    The clips of `validation.clips`, then, as `SCENES`, the shots of the pack that are not trained on. The first set is
-    measured in several sizes. Raises ArgumentError as `skip_frame` and `held_out_triplets`.
+    They are the clips of `validation.clips` and, as `SCENES`, the shots of the pack that are not trained on. The first
+    set is measured in several sizes. Raises ArgumentError as `skip_frame` and `held_out_triplets`.
     """
-    asked, data = config.validation, config.data
+    settings, data = config.validation, config.data
     found: list[HeldOut] = []
-    if asked.clips is not None:
-        found.append(HeldOut.of_clips(asked.clips, samples=asked.samples, multi=asked.multi, sizes=asked.sizes))
+    if settings.clips is not None:
+        found.append(
+            HeldOut.of_clips(settings.clips, samples=settings.samples, multi=settings.multi, sizes=settings.sizes)
+        )
     if data.pack is not None and data.held_out:
         pairs = [
             Pair(
                 clip=each.shot, left=_array(each.left), right=_array(each.right), truths=((MIDDLE, _array(each.truth)),)
             )
-            for each in held_out_triplets(open_pack(data.pack), data.held_out, asked.samples)
+            for each in held_out_triplets(open_pack(data.pack), data.held_out, settings.samples)
         ]
-        found.append(HeldOut(SCENES, pairs, sizes=() if found else asked.sizes))
+        found.append(HeldOut(SCENES, pairs, sizes=() if found else settings.sizes))
     return tuple(found)
 
 
-def validated(sets: Sequence[HeldOut], scores: Sequence[Scores], best: float) -> str:
-    """The line of a validation, without its step. best: of the first set so far."""
+def validation_line(sets: Sequence[HeldOut], scores: Sequence[Scores], best: float) -> str:
+    """The line of the log for a validation, without its step. best: PSNR of the first set so far."""
     first = f"{scores[0].mean:.2f} dB (plain average {sets[0].average.mean:.2f}, best {best:.2f})"
     others = [
         f"{each.name} {found.mean:.2f} (plain average {each.average.mean:.2f})"
@@ -216,18 +219,16 @@ def validated(sets: Sequence[HeldOut], scores: Sequence[Scores], best: float) ->
     return ", ".join((first, *others)) + (f"; mean flow in px: {', '.join(flows)}" if flows else "")
 
 
-def is_due(step: int, asked: Validation) -> bool:
-    """Whether there is a validation after so many steps: each `every`, and before the first of them at `early` and at
-    each doubling of it.
-    """
-    return step % asked.every == 0 or step in early_steps(asked)
+def is_due(step: int, settings: Validation) -> bool:
+    """Whether there is a validation after step `step`: after each `every` steps and the `early_steps`."""
+    return step % settings.every == 0 or step in early_steps(settings)
 
 
-def early_steps(asked: Validation) -> list[int]:
-    """The steps before `every` after which there is a validation."""
+def early_steps(settings: Validation) -> list[int]:
+    """Steps before `every` with a validation: `early` and its multiples by powers of two."""
     found = []
-    step = asked.early
-    while 0 < step < asked.every:
+    step = settings.early
+    while 0 < step < settings.every:
         found.append(step)
         step *= 2
     return found
@@ -239,7 +240,7 @@ def _array(frame: Tensor) -> Picture:
 
 
 def _on(device: torch.device, picture: Picture, room: tuple[int, int, int, int]) -> Tensor:
-    """float32 [1, 3, H, W] in 0..1, with zeros around it."""
+    """float32 [1, 3, H, W] in 0..1, padded with zeros."""
     return pad(torch.from_numpy(np.ascontiguousarray(picture)).to(device)[None].float() / 255, room)
 
 

@@ -314,7 +314,7 @@ class TestVulkanCudaBridge:
         assert made.table.references == {1: 1, 2: 1, 3: 0}
         work(made, [2, 4], 5)
         assert made.table.references == {1: 1, 2: 2, 3: 0, 4: 1, 5: 0}
-        (timeline,) = {entry.timeline for entry in made.bridge._held}
+        (timeline,) = {entry.timeline for entry in made.bridge._pending}
         made.table.reached[timeline.semaphore] = 1
         made.bridge.sweep()
         assert made.table.references == {1: 0, 2: 1, 3: 0, 4: 1, 5: 0}
@@ -928,7 +928,7 @@ print("nothing is left")
     def test_other_devices_get_the_frames_downloaded_and_a_line_says_so(self, software, average_model, logged, device):
         if torch.cuda.is_available():
             pytest.skip("auto may be a CUDA device")
-        vsapi._told.clear()
+        vsapi._logged.clear()
         out = core.rife.RIFE(numbered(3).std.GPUUpload(), model=average_model, device=device, sc=0)
         assert not out.gpu_resident
         assert int(samples(out.get_frame(3))[0][0, 0]) == 15

@@ -1,4 +1,4 @@
-"""The numbers that tell one network of the paper, or of the 3.x line, from another.
+"""The hyperparameters of the paper's networks and of the 3.x line.
 
 The paper is "Real-Time Intermediate Flow Estimation for Video Frame Interpolation" (Huang et al., ECCV 2022).
 """
@@ -12,20 +12,21 @@ from vsrife.network.architecture import CONV_STRIDE, modulus_at
 __all__ = ["FRAMES", "LEAST_MODULUS", "PaperArchitecture", "V3Architecture", "V3Version"]
 
 FRAMES = 2 * 3
-"""Channels of both frames."""
+"""Channels of both frames together."""
 
 LEAST_MODULUS = 32
-"""What all these networks' canvases are multiples of at a scale of 1, as in the public releases."""
+"""The sides of a canvas are multiples of it at a scale of 1, as in the public releases."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PaperArchitecture:
-    """One of the paper's networks: RIFE; RIFE-m, which takes a time; RIFE-Large, which does it all at twice the size.
+    """One of the paper's networks: RIFE; RIFE-m, which takes a time; RIFE-Large, which works at twice the resolution.
 
     widths: channels of each block's trunk, coarsest block first; even numbers.
     scales: how much each block's input is reduced at the user's scale 1.
-    timed: whether it takes any time (RIFE-m); else it knows the middle alone.
-    large: whether blocks and refine network halve once less (RIFE-Large, also "2R"). No shape in a checkpoint tells.
+    timed: whether it takes any time (RIFE-m); else it makes the middle frame only.
+    large: whether blocks and refine network have one stride of 2 less (RIFE-Large, also "2R"). No tensor's shape
+        depends on it.
     context: channels of the refine network's first features, 0 without refine network.
     """
 
@@ -46,7 +47,7 @@ class PaperArchitecture:
 
     @property
     def output_scale(self) -> int:
-        """How much coarser a block's answer is than its input: half the size, or as large in RIFE-Large."""
+        """Factor from the size of a block's output to that of its input: 2, or 1 in RIFE-Large."""
         return 1 if self.large else 2
 
     def block_inputs(self, index: int) -> int:
@@ -56,7 +57,7 @@ class PaperArchitecture:
 
     @property
     def teacher_inputs(self) -> int:
-        """Channels that the teacher takes: what another block would take, and the true frame."""
+        """Channels that the teacher takes: those of another block, and the true frame."""
         return self.block_inputs(1) + 3
 
     def modulus(self, scale: float = 1.0) -> int:
@@ -65,12 +66,12 @@ class PaperArchitecture:
 
 
 class V3Version(StrEnum):
-    """The networks between the paper and 4.0, which know the middle alone."""
+    """The networks between the paper and 4.0, which make the middle frame only."""
 
     V31 = "3.1"
-    """Half-resolution flow, a fusion network that makes mask and residual; three files."""
+    """Flow at half resolution, and a fusion network for mask and residual; three files."""
     V35 = "3.5"
-    """Blocks give flow and mask; each sees the swapped pair too; the user's scale resizes the frames."""
+    """Blocks return flow and mask and also run on the swapped pair; the user's scale resizes the frames."""
     V38 = "3.8"
     """Two layers behind each trunk; the output of block 0 at a coarser scale may double all scales."""
 
@@ -102,7 +103,7 @@ class V3Architecture:
 
     @property
     def output_scale(self) -> int:
-        """How much coarser a block's answer is than its input: half the size, or as large in a deep one."""
+        """Factor from the size of a block's output to that of its input: 2, or 1 in a deep one."""
         return 1 if self.deep else 2
 
     @property
@@ -112,7 +113,7 @@ class V3Architecture:
 
     @property
     def probes(self) -> bool:
-        """Whether the data decide the scales (3.8): the host must wait, and a CUDA graph cannot hold it."""
+        """Whether the scales depend on the data (3.8): the host must wait, and a CUDA graph cannot contain it."""
         return self.version is V3Version.V38
 
     def modulus(self, scale: float = 1.0) -> int:

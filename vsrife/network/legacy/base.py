@@ -1,4 +1,4 @@
-"""How the paper's networks and the 3.x line are run: two frames in; out a prediction for each picture to average."""
+"""The interface of the networks before 4.0: two frames in, a prediction for each frame to be averaged out."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
@@ -22,9 +22,9 @@ MIDDLE = 0.5
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class Prediction:
-    """What one picture is made of.
+    """What one frame is made of.
 
-    motion: as every network's, on the canvas of the two frames given.
+    motion: flow and mask on the canvas of the two frames.
     residual: float32 [N, 3, H, W] RGB in -1..1 to add to the merged picture, which is then limited to 0..1; None where
         the network has no refine step.
     """
@@ -33,7 +33,7 @@ class Prediction:
     residual: Tensor | None = None
 
     def turned(self) -> Self:
-        """The same prediction for both frames turned by 180 degrees (flipped both ways)."""
+        """The prediction for both frames turned by 180 degrees (flipped both ways)."""
         motion = FlowAndMask(flow=-turned(self.motion.flow), mask=turned(self.motion.mask))
         return type(self)(motion=motion, residual=None if self.residual is None else turned(self.residual))
 
@@ -44,19 +44,19 @@ def turned(frame: Tensor) -> Tensor:
 
 
 def refined(picture: Tensor, residual: Tensor | None) -> Tensor:
-    """A merged picture with what the refine network draws, limited to 0..1; the picture itself where that is None."""
+    """A merged frame plus the residual of a refine network, limited to 0..1; the frame itself where that is None."""
     return picture if residual is None else (picture + residual).clamp(0.0, 1.0)
 
 
 class LegacyNetwork(nn.Module, ABC):
-    """A network that is given both frames whole: nothing of one frame can be computed ahead of the pair.
+    """A network that takes both frames whole: nothing can be computed of one frame without the other.
 
     Frames are float32 [N, 3, H, W] RGB, limited to 0..1 here, on a canvas whose H and W are multiples of
     ``modulus(scale)``; zeros on the right and at the bottom bring a frame to that size. Convolutions run in the dtype
     of the weights; flow, mask, residual and every sample are float32.
 
-    architecture: the numbers it was built from.
-    any_time: whether `interpolate` takes any time; else only 0.5, and other times come by `bisections`.
+    architecture: the hyperparameters it was built from.
+    any_time: whether `interpolate` takes any time; else 0.5 only, and other times are reached by `bisections`.
     ensemble_refused: None where ``ensemble=True`` is taken, else why not, as the end of a sentence.
     """
 
@@ -93,12 +93,12 @@ class LegacyNetwork(nn.Module, ABC):
         scale: float = 1.0,
         ensemble: bool = False,
     ) -> tuple[Prediction, ...]:
-        """The predictions whose pictures, averaged with equal weight, are the frame at time ``t``: one, or two of an
-        ensemble that averages pictures. `picture` makes that frame in RGB.
+        """The predictions whose frames, averaged with equal weight, are the frame at time ``t``: one, or two of an
+        ensemble that averages frames. `picture` makes that frame in RGB.
 
         t: 0 is left, 1 is right; a number or a tensor [N] or [N, 1, 1, 1].
-        Raises ArgumentError for a canvas, a time, a scale or an ensemble that this network does not take. Its inputs
-        are left as they are.
+        Raises ArgumentError for a canvas, a time, a scale or an ensemble that this network does not take. The inputs
+        are not modified.
         """
         self.check_options(scale=scale, ensemble=ensemble)
         self.check_pair(left, right, t, scale=scale)
@@ -115,7 +115,7 @@ class LegacyNetwork(nn.Module, ABC):
     ) -> Tensor:
         """The frame at any time 0 < t < 1, as `picture` gives it.
 
-        A network that knows the middle alone makes every frame of `bisections` and answers with the last.
+        A network that makes the middle frame only makes every frame of `bisections` and returns the last.
         """
         if self.any_time:
             return self.picture(left, right, self.interpolate(left, right, float(t), scale=scale, ensemble=ensemble))
@@ -127,7 +127,7 @@ class LegacyNetwork(nn.Module, ABC):
         return frames[runs[-1].middle]
 
     def check_options(self, *, scale: float, ensemble: bool) -> None:
-        """Raise ArgumentError for a ``scale`` that no network takes, or an ``ensemble`` that this one does not."""
+        """Raise ArgumentError for a ``scale`` that is not one of USER_SCALES, or an unsupported ``ensemble``."""
         check_scale(scale)
         if ensemble and self.ensemble_refused is not None:
             raise ArgumentError(f"ensemble (1) must be 0 for this model: {self.ensemble_refused}")
@@ -136,4 +136,6 @@ class LegacyNetwork(nn.Module, ABC):
         """Raise ArgumentError for a canvas or a time that this network does not take."""
         check_canvas(left, right, modulus=self.modulus(scale), scale=scale)
         if not self.any_time and not bool((torch.as_tensor(t) == MIDDLE).all()):
-            raise ArgumentError(f"t ({t}) must be 0.5 for this model, which knows the middle alone; halve the interval")
+            raise ArgumentError(
+                f"t ({t}) must be 0.5 for this model, which makes the middle frame only; bisect the interval"
+            )

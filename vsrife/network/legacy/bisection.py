@@ -1,4 +1,4 @@
-"""Any time from a network that knows the middle alone: halve the interval until its middle is near enough."""
+"""Any time from a network that makes middle frames only: bisect the interval until a middle is near enough."""
 
 from fractions import Fraction
 from typing import NamedTuple
@@ -6,8 +6,8 @@ from typing import NamedTuple
 __all__ = ["TIME_TOLERANCE", "Bisection", "bisections"]
 
 TIME_TOLERANCE = Fraction(1, 64)
-"""How far a made frame's time may be from the one asked for: less than this. At most six bisections get there, and
-64ths (so 2x, 4x ... 64x) are met exactly."""
+"""The time of the frame differs from the requested one by less than this. At most six bisections are needed, and
+multiples of 1/64 (so 2x, 4x ... 64x) are exact."""
 
 
 class Bisection(NamedTuple):
@@ -19,10 +19,10 @@ class Bisection(NamedTuple):
 
 
 def bisections(t: Fraction | float, within: Fraction = TIME_TOLERANCE) -> tuple[Bisection, ...]:
-    """The runs, in their order, that make the frame at time ``t``, 0 < t < 1; the last one's middle is the answer.
+    """The runs, in order, that make the frame at time ``t``, 0 < t < 1: the middle of the last one.
 
-    The sources are at 0 and 1; every other end is the middle of an earlier run, mostly of the one before, and no frame
-    is needed that no run makes. The last middle is less than ``within`` (above 0) from ``t``.
+    The sources are at 0 and 1; every other end of an interval is the middle of an earlier run. The last middle is less
+    than ``within`` (above 0) from ``t``.
     """
     wanted = Fraction(t)
     low, high = Fraction(0), Fraction(1)

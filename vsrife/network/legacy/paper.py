@@ -1,8 +1,8 @@
 """One class for the paper's networks: RIFE, RIFE-m and RIFE-Large.
 
-Three blocks, coarse to fine, correct flow and mask; each but the first sees both frames, as they are and as the flow so
-far warps them. A refine network then adds what warping cannot bring. In training a fourth block, the teacher, sees the
-true frame as well.
+Three blocks, coarse to fine, correct flow and mask; after the first each receives both frames, unwarped and warped by
+the flow so far. A refine network then adds a residual. In training a fourth block, the teacher, receives the true frame
+too.
 """
 
 from typing import NamedTuple, override
@@ -44,9 +44,9 @@ class _BlockState(NamedTuple):
 class PaperNet(LegacyNetwork):
     """A network of the paper, built with random weights; see LegacyNetwork for frames and canvases.
 
-    ``ensemble`` averages with the picture made from both frames turned by 180 degrees: the paper's 2T.
+    ``ensemble`` averages with the frame made from both frames turned by 180 degrees: the paper's 2T.
 
-    architecture: the numbers it was built from.
+    architecture: the hyperparameters it was built from.
     block_tea: the teacher, or None.
     """
 
@@ -85,10 +85,10 @@ class PaperNet(LegacyNetwork):
         *,
         scale: float = 1.0,
     ) -> TrainingOutput:
-        """What training wants to know; `interpolate` is for inference.
+        """The output for training; `interpolate` is for inference.
 
         truth: the true frame at ``t``, for a network built with a teacher; None leaves the teacher out.
-        Raises ArgumentError as `interpolate` does, and for a true frame where there is no teacher to see it.
+        Raises ArgumentError as `interpolate` does, and for a true frame without a teacher.
         """
         self.check_options(scale=scale, ensemble=False)
         self.check_pair(left, right, t, scale=scale)
@@ -109,7 +109,7 @@ class PaperNet(LegacyNetwork):
         return Prediction(motion=last.state.motion, residual=self._residual(frames, last))
 
     def _states(self, frames: Pair, scale: float) -> list[_BlockState]:
-        """What is known after each block."""
+        """Flow and mask after each block."""
         states: list[_BlockState] = []
         for index, reduction in enumerate(self.architecture.scales):
             block, before = self.get_submodule(f"block{index}"), states[-1] if states else None
@@ -119,7 +119,7 @@ class PaperNet(LegacyNetwork):
     def _after(
         self, block: nn.Module, frames: Pair, before: _BlockState | None, reduction: float, truth: Tensor | None = None
     ) -> _BlockState:
-        """What is known after ``block``, whose input is reduced by ``reduction`` and whose answer is brought back.
+        """Flow and mask after ``block``, whose input is ``reduction`` times smaller than the canvas.
 
         truth: the true frame, for the teacher.
         """
@@ -139,7 +139,7 @@ class PaperNet(LegacyNetwork):
         return _BlockState(state, frames.warped(state.flow))
 
     def _residual(self, frames: Pair, last: _BlockState) -> Tensor | None:
-        """What the refine network draws; None without one."""
+        """The output of the refine network; None without one."""
         if not self.architecture.context:
             return None
         left, right = frames.images

@@ -1,7 +1,7 @@
-"""The step after the flow, in the paper's networks and 3.1: what warping could not bring is drawn.
+"""The refine network of the paper's networks and of 3.1: a residual that is added to the merged frame.
 
-Features of either frame are warped, level by level, into the encoder of a small U-net, which answers a residual
-picture. Modules are named as in the official checkpoints.
+Features of both frames are warped, level by level, into the encoder of a small U-net, which returns the residual.
+Modules are named as in the official checkpoints.
 """
 
 from collections.abc import Sequence
@@ -37,7 +37,7 @@ class DoubleConv(nn.Module):
 class ContextNet(nn.Module):
     """Features of one frame at four sizes (width, 2, 4 and 8 times width channels), warped to the new frame.
 
-    stem: one more halving before the first level (3.1). stride: of the first level, 1 in RIFE-Large.
+    stem: whether there is one more level with stride 2 in front (3.1). stride: of the first level, 1 in RIFE-Large.
     """
 
     def __init__(self, width: int, *, stem: bool = False, stride: int = 2) -> None:
@@ -70,8 +70,8 @@ class ContextNet(nn.Module):
 class RefineNet(nn.Module):
     """A U-net over frames, warped frames, mask and flow, with the warped features of both frames beside its encoder.
 
-    stem: 3.1's: one more halving in front and one more doubling at the end, four outputs. stride: of the first level;
-    1 in RIFE-Large, whose last convolution halves instead.
+    stem: whether there is one more level with stride 2 in front, its inverse at the end, and four outputs (3.1).
+    stride: of the first level; 1 in RIFE-Large, whose last convolution has stride 2 instead.
     """
 
     def __init__(self, inputs: int, width: int, *, stem: bool = False, stride: int = 2) -> None:
@@ -92,7 +92,7 @@ class RefineNet(nn.Module):
     def forward(self, x: Tensor, left: Sequence[Tensor], right: Sequence[Tensor]) -> Tensor:
         """[N, inputs, H, W] to [N, 3 or 4, H, W], before any sigmoid, all in the dtype of the weights.
 
-        left, right: what ContextNet gave for the frames.
+        left, right: the results of ContextNet for the frames.
         """
         s0 = self.down0(self.conv0(x) if self.stem else x)
         s1 = self.down1(torch.cat((s0, left[0], right[0]), 1))
@@ -106,6 +106,6 @@ class RefineNet(nn.Module):
         return result
 
 
-def as_residual(answer: Tensor) -> Tensor:
-    """A refine network's three channels as a picture to add: float32 in -1..1."""
-    return torch.sigmoid(answer.float()) * 2 - 1
+def as_residual(output: Tensor) -> Tensor:
+    """The three channels of a refine network as the residual to add: float32 in -1..1."""
+    return torch.sigmoid(output.float()) * 2 - 1

@@ -1,4 +1,4 @@
-"""The 3.x line: the networks between the paper and 4.0, which know the middle alone."""
+"""The 3.x line: the networks between the paper and 4.0, which make the middle frame only."""
 
 from collections.abc import Sequence
 from typing import override
@@ -21,7 +21,7 @@ SCALES = (4, 2, 1)
 """How much each block's input is reduced at the user's scale 1."""
 
 FAR = 16
-"""3.8 doubles its scales where a first look finds a flow of more than this many pixels of what block 0 would see."""
+"""3.8 doubles its scales where a first run of block 0 finds a flow of more pixels than this at block 0's resolution."""
 
 
 class _Trunk(nn.Module):
@@ -67,7 +67,7 @@ class MaskedBlock(_Trunk):
             return nn.Sequential(*prelu_deconv(width, width // 2), nn.ConvTranspose2d(width // 2, outputs, 4, 2, 1))
 
         self.conv1 = last(4)
-        # In 3.5's checkpoint the one layer stands alone.
+        # In 3.5's checkpoint this layer is not in a Sequential.
         self.conv2 = last(1) if deep else last(1)[0]
 
     def forward(self, x: Tensor) -> Tensor:
@@ -79,8 +79,8 @@ class MaskedBlock(_Trunk):
 class V3Net(LegacyNetwork):
     """3.5 and 3.8, built with random weights; see LegacyNetwork for frames and canvases.
 
-    In 3.5 every block always runs on the swapped pair too; ``ensemble`` does that in 3.8, where the pairs of a
-    batch also have their scales doubled together or not at all.
+    In 3.5 every block always runs on the swapped pair too; ``ensemble`` does that in 3.8. There the pairs of a
+    batch have their scales doubled together or not at all.
     """
 
     architecture: V3Architecture
@@ -89,7 +89,7 @@ class V3Net(LegacyNetwork):
         super().__init__()
         self.architecture = architecture
         if architecture.mirrored:
-            self.ensemble_refused = f"every block of {architecture.version} sees the swapped pair as it is"
+            self.ensemble_refused = f"every block of {architecture.version} runs on the swapped pair anyway"
         for index in range(len(SCALES)):
             self.add_module(f"block{index}", MaskedBlock(architecture.width, deep=architecture.deep))
 
@@ -107,12 +107,12 @@ class V3Net(LegacyNetwork):
         return (Prediction(motion=last.motion),)
 
     def _last_state(self, frames: Pair, scales: Sequence[float], mirrored: bool) -> FlowState:
-        """What all blocks come to, at the size of ``frames``."""
+        """Flow and mask after all blocks, at the size of ``frames``."""
         nothing = torch.zeros_like(frames.left[0][:, :1])
         state, pair = FlowState(flow=nothing.expand(-1, 4, -1, -1), mask=nothing), frames
         if self.architecture.probes:
-            look = self._run_block(0, pair, state, 2 * scales[0])
-            if bool(look.flow.abs().amax() > FAR * scales[0]):
+            first = self._run_block(0, pair, state, 2 * scales[0])
+            if bool(first.flow.abs().amax() > FAR * scales[0]):
                 scales = [2 * each for each in scales]
         for index, reduction in enumerate(scales):
             if index > 0:
@@ -125,21 +125,21 @@ class V3Net(LegacyNetwork):
         return state
 
     def _run_block(self, index: int, pair: Pair, state: FlowState, reduction: float) -> FlowState:
-        """What block ``index`` answers at the size of ``pair``; what it is given is ``reduction`` times smaller."""
+        """The output of block ``index`` at the size of ``pair``; its input is ``reduction`` times smaller."""
         seen = resize(torch.cat((*pair.images, state.mask), 1), 1 / reduction)
         x = torch.cat((seen, resize_flow(state.flow, 1 / reduction)), 1)
-        answer: Tensor = self.get_submodule(f"block{index}")(x.to(self.dtype)).float()
-        return FlowState.of(answer, reduction * self.architecture.output_scale)
+        block_output: Tensor = self.get_submodule(f"block{index}")(x.to(self.dtype)).float()
+        return FlowState.of(block_output, reduction * self.architecture.output_scale)
 
 
 class V3FusionNet(LegacyNetwork):
-    """3.1, built with random weights: flow at half resolution, then a fusion network that answers mask and residual.
+    """3.1, built with random weights: flow at half resolution, then a fusion network for mask and residual.
 
     In a single file its parts are `block0` to `block2`, `contextnet` and `unet`; officially they are three files.
     """
 
     architecture: V3Architecture
-    ensemble_refused = "3.1 makes one picture of one pair"
+    ensemble_refused = "3.1 has no ensemble"
 
     def __init__(self, architecture: V3Architecture) -> None:
         super().__init__()
@@ -159,9 +159,9 @@ class V3FusionNet(LegacyNetwork):
         from_right = self.contextnet(right.to(self.dtype), half[:, 2:])
         flow = resize_flow(half, 2.0)
         x = torch.cat((*Pair.of(left, right, t).warped(flow).images, flow), 1)
-        answer = self.unet(x.to(self.dtype), from_left, from_right).float()
-        motion = FlowAndMask(flow=flow, mask=torch.sigmoid(answer[:, 3:4]))
-        return (Prediction(motion=motion, residual=as_residual(answer[:, :3])),)
+        output = self.unet(x.to(self.dtype), from_left, from_right).float()
+        motion = FlowAndMask(flow=flow, mask=torch.sigmoid(output[:, 3:4]))
+        return (Prediction(motion=motion, residual=as_residual(output[:, :3])),)
 
     def flow(self, left: Tensor, right: Tensor, *, scale: float = 1.0) -> Tensor:
         """The flow of `interpolate` alone, float32 [N, 4, H, W], for a fraction of its cost: nothing is fused.
@@ -173,7 +173,7 @@ class V3FusionNet(LegacyNetwork):
         return resize_flow(self._half_flow(limited(left), limited(right), MIDDLE, scale), 2.0)
 
     def _half_flow(self, left: Tensor, right: Tensor, t: float | Tensor, scale: float) -> Tensor:
-        """The flow in pixels of half the frames' size, at that size; looked for at ``scale`` times the frames' size."""
+        """The flow in pixels of half the frames' size, at that size; estimated at ``scale`` times the frames' size."""
         frames = Pair.of(resize(left, scale), resize(right, scale), t)
         total: Tensor | None = None
         for index, reduction in enumerate(SCALES):
@@ -183,13 +183,13 @@ class V3FusionNet(LegacyNetwork):
                 flow = resize_flow(total, 2.0)
                 warped = torch.cat(frames.warped(flow).images, 1)
                 small = [resize(warped, 1 / reduction), resize_flow(flow, 1 / reduction)]
-            answer: Tensor = self.get_submodule(f"block{index}")(torch.cat(small, 1).to(self.dtype)).float()
-            correction = resize_flow(answer, reduction)
+            output: Tensor = self.get_submodule(f"block{index}")(torch.cat(small, 1).to(self.dtype)).float()
+            correction = resize_flow(output, reduction)
             total = correction if total is None else total + correction
         assert total is not None
         return resize_flow(total, 1 / scale)
 
 
 def build(architecture: V3Architecture) -> V3Net | V3FusionNet:
-    """The network of the 3.x line that ``architecture`` asks for."""
+    """The network of the 3.x line with this architecture."""
     return V3FusionNet(architecture) if architecture.version is V3Version.V31 else V3Net(architecture)

@@ -31,7 +31,7 @@ _DECLARED_EVERY = 32  # pieces of work: torch's own account of its memory costs 
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class _Held:
+class _PendingJob:
     """What one frame job uses until ``timeline`` reaches ``value``."""
 
     timeline: TimelineSemaphore
@@ -59,9 +59,9 @@ class VulkanCudaBridge:
         self._imports = Imports(interop)
         self._lock = threading.Lock()  # of all below; held while a signal is queued, never while anything is waited for
         self._waits: dict[int, Any] = {}  # imported semaphores of the core, by its own handle
-        self._passed: dict[tuple[int, int], int] = {}  # (stream, semaphore): the highest value that is waited for there
+        self._waited: dict[tuple[int, int], int] = {}  # (stream, semaphore): the highest value that is waited for there
         self._signals: dict[int, _Shared] = {}  # by stream, since the values of one timeline must only grow
-        self._held: deque[_Held] = deque()
+        self._pending: deque[_PendingJob] = deque()
         self._signalled = 0
         self._asynchronous = gpu.device().exports_timelines
         self._reservation = gpu.reserve(self)
@@ -105,11 +105,11 @@ class VulkanCudaBridge:
         try:
             for semaphore, value in filter(None, awaited) if self._asynchronous else ():
                 with self._lock:
-                    if self._passed.get((stream, semaphore), 0) < value:
+                    if self._waited.get((stream, semaphore), 0) < value:
                         if semaphore not in self._waits:
                             self._waits[semaphore] = self._interop.open_semaphore(self._gpu.export_semaphore(semaphore))
                         self._interop.wait(self._waits[semaphore], value, stream)
-                        self._passed[stream, semaphore] = value
+                        self._waited[stream, semaphore] = value
         except RifeError as error:
             self._give_up_timelines(error)
         if not self._asynchronous:
@@ -139,7 +139,7 @@ class VulkanCudaBridge:
             for frame, planes in written:
                 for plane in range(planes):
                     self._gpu.set_producer(frame, plane, shared.timeline, value)
-            self._held.append(_Held(timeline=shared.timeline, value=value, frames=frames, blocks=blocks))
+            self._pending.append(_PendingJob(timeline=shared.timeline, value=value, frames=frames, blocks=blocks))
             self._signalled += 1
             declare = self._signalled % _DECLARED_EVERY == 0
         if declare:
@@ -155,18 +155,18 @@ class VulkanCudaBridge:
             self._imports.done(block)
 
     def sweep(self) -> None:
-        """Release what the GPU is done with, without waiting. If more than `gpu_slots` jobs are held, wait for the
+        """Release what the GPU is done with, without waiting. If more than `gpu_slots` jobs are pending, wait for the
         oldest ones, so that no more jobs are queued, and hold memory, than for frames in host memory.
         """
         with self._lock:
-            values = {timeline: timeline.reached() for timeline in {held.timeline for held in self._held}}
-            done = [held for held in self._held if held.value <= values[held.timeline]]
-            self._held = deque(held for held in self._held if held.value > values[held.timeline])
-            late = [self._held.popleft() for _ in range(len(self._held) - gpu_slots())]
-        for held in late:
-            held.timeline.wait(held.value)
-        for held in (*done, *late):
-            self.release(held.frames, held.blocks)
+            values = {timeline: timeline.reached() for timeline in {job.timeline for job in self._pending}}
+            done = [job for job in self._pending if job.value <= values[job.timeline]]
+            self._pending = deque(job for job in self._pending if job.value > values[job.timeline])
+            late = [self._pending.popleft() for _ in range(len(self._pending) - gpu_slots())]
+        for job in late:
+            job.timeline.wait(job.value)
+        for job in (*done, *late):
+            self.release(job.frames, job.blocks)
 
     def close(self) -> None:
         """Wait for what is still queued and release everything, also where the GPU has failed. Idempotent.
@@ -174,7 +174,7 @@ class VulkanCudaBridge:
         There must be no open lease.
         """
         with self._lock:
-            held, self._held = list(self._held), deque()
+            jobs, self._pending = list(self._pending), deque()
             signals, self._signals = list(self._signals.values()), {}
             waits, self._waits = list(self._waits.values()), {}
         with ExitStack() as last_to_first:
@@ -184,9 +184,9 @@ class VulkanCudaBridge:
             for semaphore in (*waits, *(shared.semaphore for shared in signals)):
                 last_to_first.callback(self._interop.close_semaphore, semaphore)
             last_to_first.callback(self._imports.close)
-            for work in reversed(held):
-                last_to_first.callback(self.release, work.frames, work.blocks)
-                last_to_first.callback(work.timeline.wait, work.value)
+            for job in reversed(jobs):
+                last_to_first.callback(self.release, job.frames, job.blocks)
+                last_to_first.callback(job.timeline.wait, job.value)
 
     def _declare(self) -> None:
         self._reservation.update(self, allocated=self._interop.allocated(), imported=self._imports.bytes)

@@ -1,7 +1,7 @@
-"""The compiled library, seen from Python: ``ffi`` and ``lib`` once the first RIFE() call has connected it.
+"""The native library as a Python module.
 
-The library is loaded by VapourSynth as a plugin. Its create function calls `connect` with the path it was loaded
-from, which makes Python load the same file as an extension module (abi3) and registers the callbacks.
+VapourSynth loads the library as a plugin. At the first RIFE() call its create function calls `connect` with the path of
+the library; Python then loads the same file as an extension module (abi3) and registers the callbacks.
 """
 
 import importlib.util
@@ -11,7 +11,7 @@ from types import ModuleType
 
 __all__ = ["connect"]
 
-MODULE = "_rife"  # as generate.py names it: decides the PyInit_ symbol
+MODULE = "_rife"  # the name that generate.py gives it, which the PyInit_ symbol contains
 
 
 def connect(path: str) -> None:

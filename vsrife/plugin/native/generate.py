@@ -33,15 +33,17 @@ def main(output: Path, vapoursynth_vulkan: Path) -> None:
     types = output.parent / "vulkan/vulkan_core.h"
     types.parent.mkdir(parents=True, exist_ok=True)
     types.write_text(_vulkan_types(vapoursynth_vulkan.read_text(encoding="utf-8")))
+    major, minor, *_ = _version().split(".")
     signature = runpy.run_path(str(HERE.parent / "signature.py"))["SIGNATURE"]
     builder = FFI()
     cdef = re.sub(r"/\*.*?\*/", "", (HERE / "interface.h").read_text(), flags=re.DOTALL)
     builder.cdef(cdef)
     sources = [(HERE / name).read_text() for name in ("bridge.c", "frames.c", "measures.c")]
-    major, minor, *_ = _version().split(".")
-    define = f"#define RIFE_VERSION VS_MAKE_VERSION({major}, {minor})\n"
-    define += f"#define RIFE_SIGNATURE {json.dumps(signature)}\n"
-    builder.set_source("_rife", "".join((PRELUDE, define, *sources)), py_limited_api=True)
+    defines = (
+        f"#define RIFE_SIGNATURE {json.dumps(signature)}\n",
+        f"#define RIFE_VERSION VS_MAKE_VERSION({major}, {minor})\n",
+    )
+    builder.set_source("_rife", "".join((PRELUDE, *defines, *sources)), py_limited_api=True)
     builder.emit_c_code(str(output))
 
 

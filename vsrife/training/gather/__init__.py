@@ -1,4 +1,4 @@
-"""Blocks' inputs on a CPU, made and differentiated by a small C module: what `vsrife.network.points.Frames` defines.
+"""A C module that makes the inputs of blocks on a CPU, and their gradients: a fast `vsrife.network.points.Frames`.
 
 torch samples frames and features apart from each other, keeps all that lies between, fills memory with zeros for each
 gradient and puts the input in another order for the convolution. Here an input is written once, where and as the
@@ -27,16 +27,16 @@ from vsrife.network.points import Frames, Level, flow_at_points, mask_of
 __all__ = ["Packed", "resolve"]
 
 MOST: Final = 64
-"""Channels of features that the compiled code takes."""
+"""Numbers of feature channels that the C code supports."""
 
 _LANES: Final = 4
-"""Floats that it reads at once."""
+"""Floats that the C code reads at once."""
 
 _LEAST: Final = 4096
-"""Cells of a thread's share: fewer are not worth another thread."""
+"""Least number of cells per thread."""
 
 _FLOATS: Final[dict[str, Any]] = {"dtype": torch.float32, "device": torch.device("cpu")}
-"""Of all memory that the compiled code is given, whatever torch's defaults are in this process."""
+"""Options of all tensors for the C code, independent of torch's defaults."""
 
 
 @functools.cache
@@ -60,7 +60,7 @@ def resolve(device: torch.device, features: int) -> tuple[type[Frames], str]:
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class Packed(Frames):
-    """Frames on the CPU whose pixels have all their channels side by side. Blocks are asked in turn, each once.
+    """Frames on the CPU whose pixels have all their channels side by side. Each block must be called once, in order.
 
     Raises RuntimeError where `resolve` answers another class.
     """
@@ -79,7 +79,7 @@ class Packed(Frames):
     def input(
         self, levels: Sequence[Level], scale: int, dtype: torch.dtype, *, adds_masks: bool, detached: bool
     ) -> Tensor:
-        """As that of `Frames`, channels-last, in float32 or bfloat16."""
+        """As in `Frames`, channels-last, in float32 or bfloat16."""
         if not levels:
             return self._made(scale, dtype)
         last = levels[-1]
@@ -92,14 +92,14 @@ class Packed(Frames):
         memory = self.memory
         geometry = memory.geometry(scale, dtype, flow, mask, hidden)
         made, features = _Gathered.apply(memory, geometry, self.time, self.link[0], flow, mask, hidden)
-        if torch.is_grad_enabled():  # else the next block's gradients would not come through
+        if torch.is_grad_enabled():  # otherwise gradients of later blocks would be lost
             self.link[0] = features
         x: Tensor = made
         return x
 
 
 class _Memory:
-    """Both frames and features of N pairs as the compiled code reads them.
+    """Both frames and features of N pairs in the layout of the C code.
 
     packed: [2 N, H, W, P], without gradients.
     """
@@ -123,7 +123,7 @@ class _Memory:
     def geometry(
         self, scale: int, dtype: torch.dtype, flow: Tensor | None, mask: Tensor | None, hidden: Tensor | None
     ) -> Any:
-        """What the compiled code is told of a block's input."""
+        """The arguments of the C code that describe the input of a block."""
         rows = self._known["height"] // scale
         known = {
             "rows": rows,
@@ -161,7 +161,7 @@ class _Memory:
         self._share(geometry, lambda first, last: self._lib.gather_backward(geometry, first, last, *pointers))
 
     def no_gradient(self) -> Tensor:
-        """Zeros for the gradient of features, [2 N, E, H, W], in memory as the compiled code adds to it."""
+        """Zeros for the gradient of features, [2 N, E, H, W], in the layout that the C code adds to."""
         zeros = torch.zeros((*self.packed.shape[:3], _padded(self._count)), **_FLOATS)
         return zeros[..., : self._count].permute(0, 3, 1, 2)
 
@@ -205,7 +205,7 @@ class _Gathered(torch.autograd.Function):
         of_features, of_flow, of_mask, of_hidden = ctx.needs_input_grad[3:]
         if x is None:
             return None, None, None, after, None, None, None
-        # What comes after is the sum over all later blocks, of this class and for nobody else: it is added to in place.
+        # The incoming gradient is the sum over all later blocks and used only here, so it is added to in place.
         features = (memory.no_gradient() if after is None else after) if of_features else None
         gradients = (
             features,
@@ -222,7 +222,7 @@ def _padded(channels: int) -> int:
 
 
 def _share(count: int, cells: int, work: Callable[[int, int], object]) -> None:
-    """Call `work` with parts of 0 .. count, each (first, last + 1), on as many threads as torch has for it."""
+    """Call `work` with ranges (first, last + 1) of 0 .. count, on as many threads as torch uses."""
     threads = max(1, min(torch.get_num_threads(), count, count * cells // _LEAST))
     ends = [count * part // threads for part in range(threads + 1)]
     if threads == 1:
@@ -236,5 +236,5 @@ def _share(count: int, cells: int, work: Callable[[int, int], object]) -> None:
 
 @functools.cache
 def _pool(process: int) -> ThreadPoolExecutor:
-    """Of the process with that number: threads do not live on in one that was forked from it."""
+    """The thread pool of the process with this id; threads do not survive a fork."""
     return ThreadPoolExecutor(os.cpu_count(), thread_name_prefix=f"vsrife-gather-{process}")
