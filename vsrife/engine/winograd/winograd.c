@@ -169,7 +169,7 @@ void CONVOLVE(const float *x, const float *weights, const float *bias, const flo
     const int across = (width + TILE - 1) / TILE, tiles = across * ((height + TILE - 1) / TILE);
     const size_t in = (size_t)padded(inputs, VECTOR), out = (size_t)padded(outputs, VECTOR);
     const size_t in_stride = GROUP * in + SPACING, out_stride = GROUP * out + SPACING;
-    float *zeros = scratch, *points = zeros + in, *answers = points + POINTS * in_stride;
+    float *zeros = scratch, *points = zeros + in, *products = points + POINTS * in_stride;
     memset(zeros, 0, in * sizeof(float));
     for (int first = 0; first < tiles; first += GROUP) {
         const int count = tiles - first < GROUP ? tiles - first : GROUP;
@@ -186,10 +186,10 @@ void CONVOLVE(const float *x, const float *weights, const float *bias, const flo
         }
         for (int k = 0; k < POINTS; ++k)
             multiply(count, inputs, (int)out, points + k * in_stride, in, weights + (size_t)k * inputs * out,
-                     answers + k * out_stride);
+                     products + k * out_stride);
         for (int t = 0; t < count; ++t) {
             const int top = (first + t) / across * TILE, left = (first + t) % across * TILE;
-            finish_tile(answers + t * out, out_stride, bias, slopes, outputs, height - top, width - left,
+            finish_tile(products + t * out, out_stride, bias, slopes, outputs, height - top, width - left,
                         y + ((size_t)top * width + left) * outputs, (size_t)width * outputs);
         }
     }
