@@ -145,17 +145,19 @@ def test_it_ends_in_time(make, monkeypatch):
     for module in (loop, checkpointing, time_limit):
         monkeypatch.setattr(module, "time", clock)
 
-    def slowed(name, seconds):
-        action = getattr(Trainer, name)
+    def slowed(owner, name, seconds):
+        action = getattr(owner, name)
 
         def slow(*arguments):
             now[0] += seconds
             return action(*arguments)
 
-        monkeypatch.setattr(Trainer, name, slow)
+        monkeypatch.setattr(owner, name, slow)
 
-    for name, seconds in (("train_step", 1.0), ("write_checkpoint", 2.0), ("evaluate", 4.0), ("_resume", 5.0)):
-        slowed(name, seconds)
+    slowed(Trainer, "train_step", 1.0)
+    slowed(checkpointing.Checkpointer, "write", 2.0)
+    slowed(Trainer, "evaluate", 4.0)
+    slowed(Trainer, "_resume", 5.0)
     config = make("run.time_limit=80", "save.every=5", "validation.every=10")
     run = trainer(config)
     assert run.run() == "done"
@@ -179,11 +181,17 @@ def test_no_time_to_warm_up(make, monkeypatch):
     assert lowered.step == 3
 
 
-def test_all_processes_take_the_number_of_one(make, monkeypatch):
-    run = trainer(make("run.time_limit=50"))
-    run.group = types.SimpleNamespace(
-        is_main=False, all_reduce_mean=lambda *_: None, barrier=lambda: None, broadcast=lambda x: x.fill_(7)
-    )
+class SecondProcess(ProcessGroup):
+    """Receives 7 as the number of steps of the main process."""
+
+    def broadcast(self, *tensors):
+        for each in tensors:
+            if not each.is_floating_point():
+                each.fill_(7)
+
+
+def test_all_processes_take_the_number_of_one(make):
+    run = Trainer(make("run.time_limit=50"), SecondProcess(rank=1), CPU)
     assert time_limit.steps_within(run, 50) == 7
     assert not (run.config.run.folder / "checkpoints").exists()
 
