@@ -59,7 +59,7 @@ def test_the_package_is_all_there_and_nothing_else(members):
     modules = {path.relative_to(ROOT).as_posix() for path in (ROOT / "vsrife").rglob("*.py")}
     assert {name for name in ours if name.endswith(".py")} == {name for name in modules if "generate" not in name}
     assert "vsrife/py.typed" in ours
-    kernels = {path.relative_to(ROOT).as_posix() for path in (ROOT / "vsrife" / "engine" / "kernels").glob("*.cu*")}
+    kernels = {path.relative_to(ROOT).as_posix() for path in (ROOT / "vsrife" / "engine").rglob("*.cu*")}
     assert {name for name in ours if name.endswith((".cu", ".cuh"))} == kernels != set()
     configs = {path.relative_to(ROOT).as_posix() for path in (ROOT / "vsrife" / "training").rglob("*.toml")}
     assert {name for name in ours if name.endswith(".toml")} == configs != set()

@@ -4,8 +4,6 @@ A script needs no import: the plugin ``core.rife.RIFE(clip, multi=2)`` is availa
 `RIFE` is the same call with types and a docstring; `rife` accepts the keywords of vs-rife.
 """
 
-from importlib import metadata
-
 from vsrife._api import RIFE, rife
 from vsrife.errors import (
     ArgumentError,
@@ -30,4 +28,13 @@ __all__ = [
     "rife",
 ]
 
-__version__ = metadata.version("vapoursynth-rife")
+__version__: str
+
+
+def __getattr__(name: str) -> str:
+    """The version of the installed package, from its metadata, whose reader takes some milliseconds to import."""
+    if name != "__version__":
+        raise AttributeError(f"module 'vsrife' has no attribute '{name}'")
+    from importlib import metadata
+
+    return metadata.version("vapoursynth-rife")

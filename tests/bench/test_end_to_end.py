@@ -38,7 +38,7 @@ class TestWholeFilter:
         call = {"model": str(checkpoint), "device": "cpu"}
         with pytest.raises(RifeError, match="only copies"):
             end_to_end.new_frames_a_second(still, in_flight=1, finish=lambda: None, resident=False, **call)
-        with pytest.raises(RifeError, match=r"a copy \(still\)"):
+        with pytest.raises(RifeError, match=r"a copy \(duplicate\)"):
             end_to_end.first_frame(still, **call)
 
     def test_a_host_clip_is_no_gpu_clip(self, checkpoint):

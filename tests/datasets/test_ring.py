@@ -362,7 +362,7 @@ def test_scenes_are_kept_for_processes_that_are_behind(make) -> None:
 def test_all_that_decides_how_a_scene_looks_is_in_the_key() -> None:
     """What the modules of the key use is in it too, but for what only reads, or tells of what is wrong."""
     data = "vsrife.datasets."
-    known = {f"vsrife.{name.replace('/', '.')}" for name in rings._MODULES}
+    known = {"vsrife.network.warp", *(f"{data}{name}" for name in rings._SCENE_MODULES)}
     used = set()
     for name in known:
         text = importlib.util.find_spec(name).loader.get_source(name)

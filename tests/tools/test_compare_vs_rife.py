@@ -54,7 +54,7 @@ class warp:
 @pytest.fixture(autouse=True)
 def surroundings(tmp_path, monkeypatch):
     monkeypatch.setenv("VSRIFE_MODELS", str(tmp_path / "models"))
-    monkeypatch.setattr("vsrife.engine.device.INTRA_OP_THREADS", 1)
+    monkeypatch.setattr("vsrife.engine.slots.INTRA_OP_THREADS", 1)
     # The stand-in imports the tests, also in the process that measures its memory.
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
     yield

@@ -238,7 +238,9 @@ def test_a_state_comes_back_or_a_line_says_why_not(tmp_path, monkeypatch):
     back.update(run, run / "model.safetensors")
     ResultsFolder(back.folder)  # may be gone on with
     (run / "compact" / "compact.json").write_text("")
-    with pytest.raises(ArgumentError, match=r"must be 3 files or less, so that two of them can be downloaded, and is 4; lower"):
+    with pytest.raises(
+        ArgumentError, match=r"must be 3 files or less, so that two of them can be downloaded, and is 4; lower"
+    ):
         back.update(run, run / "model.safetensors")
     (run / "compact" / "compact.json").unlink()
 

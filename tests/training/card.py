@@ -528,7 +528,7 @@ def played(monkeypatch: Any) -> Iterator[Card]:
     monkeypatch.setattr(torch.Tensor, "record_stream", card.shared)
     monkeypatch.setattr(cuda, "own_stream", Stream)
     monkeypatch.setattr(cuda, "captured", card.captured)
-    for kept in (losses._resizing, losses._luma_weights, losses._pairs, points._enlarging, points._places):
+    for kept in (losses._resizing, losses._luma_weights, losses._pairs, points._interpolation, points._coordinates):
         kept.cache_clear()
     benchmark, precision = torch.backends.cudnn.benchmark, torch.backends.cudnn.conv.fp32_precision
     try:

@@ -63,8 +63,8 @@ def test_a_part_is_enlarged(make):
     """It is drawn at half of its size: so a quarter is cut out of scenes, in which all moves twice as far."""
     also = "data.also=[{{crop=[{}, {}], batch=2, blocks=2{}}}]"
     ring = "data.ring={scenes=6, first=4, frames=[[128, 192]], times=1, reduced=0.0}"
-    enlarged = trainer(make(also.format(128, 192, ", enlarged=true"), ring)).samples.batches(3)[1]
-    plain = trainer(make(also.format(64, 96, ""), ring)).samples.batches(3)[1]
+    enlarged = trainer(make(also.format(128, 192, ", enlarged=true"), ring)).loader.batches(3)[1]
+    plain = trainer(make(also.format(64, 96, ""), ring)).loader.batches(3)[1]
     assert enlarged.left.shape == (2, 3, 128, 192)
     for name, each in plain.doubled().tensors().items():
         assert torch.equal(enlarged.tensors()[name], each), name
@@ -182,7 +182,7 @@ def test_several_processes_share_every_part(make):
         ([ALSO, "loss.flow=0.0"], r"^data.also.blocks \(2\) must be 0 without loss.flow"),
         (
             ["network.cells=4"],
-            r"^network.cells \(4\) must be such that each block learns .* scale 8 needs a crop of 128x128",
+            r"^network.cells \(4\) must be such that each block is trained.* scale 8 needs a crop of 128x128",
         ),
         (["loss.flow_first=1.0"], r"^loss.flow_first \(1\) must be from 0 to below 1"),
     ],

@@ -371,7 +371,7 @@ def test_the_profile_adds_up(make):
     run = trainer(make())
     figures = profile(run, 2)
     assert 0 <= figures.other < 1
-    assert min(figures.step, figures.teaching, figures.making, figures.updating) > 0
+    assert min(figures.step, figures.forward_backward, figures.batch_making, figures.update) > 0
     assert "not forward/backward" in figures.text()
     assert not (run.config.run.folder / "checkpoints").exists()
 
@@ -380,7 +380,7 @@ def test_without_tensorboard_it_says_so(make, monkeypatch, capsys):
     monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
     run_log.RunLog(make().run.folder).close()
     assert capsys.readouterr().out.startswith(
-        "TensorBoard is not installed: scalars go to log.jsonl, images are not written;"
+        "TensorBoard is not installed: scalars are written to log.jsonl, images are not written;"
     )
 
 

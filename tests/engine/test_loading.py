@@ -7,7 +7,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from vsrife.engine import networks, winograd
+from vsrife.engine import loading, winograd
 from vsrife.engine.loading import load_network
 from vsrife.errors import ModelError
 
@@ -38,11 +38,11 @@ def test_weights_that_half_precision_cannot_hold_are_refused(average_model, tmp_
 
 
 def test_a_cpu_without_fast_convolutions_is_one_log_line(average_model, monkeypatch, caplog):
-    monkeypatch.setattr(networks, "_logged", set())
+    monkeypatch.setattr(loading, "_logged", set())
     monkeypatch.setattr(winograd, "resolve", lambda device, dtype: (0, "no AVX2"))
     with caplog.at_level("WARNING", "vsrife"):
         for dtype in (torch.bfloat16, torch.float32, torch.float32):
-            monkeypatch.setattr(networks, "_networks", OrderedDict())
+            monkeypatch.setattr(loading, "_networks", OrderedDict())
             load_network(Path(average_model), CPU, dtype)
     assert [record.message for record in caplog.records] == [
         "convolutions are done by torch alone, which takes about twice as long: no AVX2"
