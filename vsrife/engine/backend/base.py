@@ -6,7 +6,7 @@ backend of its device (`resolve.resolve_backend`), and no other part of the engi
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import torch
 from torch import Tensor
@@ -17,11 +17,17 @@ from vsrife.formats.pixel_format import PixelFormat
 if TYPE_CHECKING:
     from vsrife.engine.field import Field
     from vsrife.engine.layers import Epilogue
-    from vsrife.engine.motion_estimator import MotionEstimator
     from vsrife.engine.picture import Layer
     from vsrife.engine.streams import Lane
 
-__all__ = ["Backend"]
+__all__ = ["Backend", "Estimating"]
+
+
+class Estimating(Protocol):
+    """What estimates motion in plain torch; `engine.motion_estimator.MotionEstimator` is one."""
+
+    def field(self, left: Tensor, right: Tensor, time: float) -> "Field":
+        """The motion of the frame at ``time``, 0 < time < 1, between two packed sources."""
 
 
 class Backend(ABC):
@@ -51,8 +57,8 @@ class Backend(ABC):
         """
 
     @abstractmethod
-    def estimate(self, held: "Lane", estimator: "MotionEstimator", left: Tensor, right: Tensor, time: float) -> "Field":
-        """The motion at ``time``, 0 < time < 1, between two packed sources: `MotionEstimator.field`.
+    def estimate(self, held: "Lane", estimator: Estimating, left: Tensor, right: Tensor, time: float) -> "Field":
+        """The motion at ``time``, 0 < time < 1, between two packed sources: `Estimating.field`.
 
         It is worked out in the lane ``held`` and valid until that is given back.
         """

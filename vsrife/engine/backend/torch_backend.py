@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final, override
 import torch
 from torch import Tensor
 
-from vsrife.engine.backend.base import Backend
+from vsrife.engine.backend.base import Backend, Estimating
 from vsrife.engine.backend.synthesis import synthesize_mean
 from vsrife.formats.colour import Colour
 from vsrife.formats.pixel_format import PixelFormat
@@ -16,7 +16,6 @@ from vsrife.scene.signature import cell_sums
 
 if TYPE_CHECKING:
     from vsrife.engine.field import Field
-    from vsrife.engine.motion_estimator import MotionEstimator
     from vsrife.engine.picture import Layer
     from vsrife.engine.streams import Lane
 
@@ -43,7 +42,7 @@ class TorchBackend(Backend):
         out[:, rgb.shape[1] :] = 0.0
 
     @override
-    def estimate(self, held: "Lane", estimator: "MotionEstimator", left: Tensor, right: Tensor, time: float) -> "Field":
+    def estimate(self, held: "Lane", estimator: Estimating, left: Tensor, right: Tensor, time: float) -> "Field":
         return estimator.field(left, right, time)
 
     @override

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, override
 import torch
 from torch import Tensor
 
-from vsrife.engine.backend.base import Backend
+from vsrife.engine.backend.base import Backend, Estimating
 from vsrife.engine.backend.cuda.graphs import field_in
 from vsrife.engine.backend.cuda.kernels import Kernels
 from vsrife.engine.backend.torch_backend import TORCH
@@ -16,7 +16,6 @@ from vsrife.formats.pixel_format import PixelFormat
 
 if TYPE_CHECKING:
     from vsrife.engine.field import Field
-    from vsrife.engine.motion_estimator import MotionEstimator
     from vsrife.engine.picture import Layer
     from vsrife.engine.streams import Lane
 
@@ -43,7 +42,7 @@ class CudaBackend(Backend):
         self.kernels.convert(planes, fmt, colour, width=width, height=height, out=out)
 
     @override
-    def estimate(self, held: "Lane", estimator: "MotionEstimator", left: Tensor, right: Tensor, time: float) -> "Field":
+    def estimate(self, held: "Lane", estimator: Estimating, left: Tensor, right: Tensor, time: float) -> "Field":
         if not isinstance(estimator, BlockEstimator) or estimator.uses_reference:
             return estimator.field(left, right, time)
         return field_in(held, estimator, self.kernels, left, right, time)
