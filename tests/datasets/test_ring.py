@@ -20,10 +20,11 @@ import vsrife.datasets.ring as rings
 from tests.datasets.conftest import save_picture, smooth_tiles
 from vsrife.datasets.batch import Batch
 from vsrife.datasets.layers import Layers
-from vsrife.datasets.maker import Job, Maker, Wanted, make_scene
+from vsrife.datasets.maker import Job, Maker, make_scene
 from vsrife.datasets.picture_store import PictureStore
 from vsrife.datasets.ring import Plan, Ring, Rings, RingSettings
 from vsrife.datasets.scene_file import numbers_in, place_of, read_scene, write_scene
+from vsrife.datasets.scene_request import SceneRequest
 from vsrife.datasets.scenes import Scenes, scene_times
 from vsrife.datasets.serving import draw_picks
 from vsrife.datasets.synthetic import Synthetic, SyntheticSettings
@@ -53,7 +54,7 @@ class Here:
         self._job = job
         self._source = Synthetic(job.picture_store.bank(), job.settings)
 
-    def ask(self, wanted: Wanted) -> None:
+    def ask(self, wanted: SceneRequest) -> None:
         for number in wanted.first:
             make_scene(self._job, self._source, number)
             Here.made += 1
@@ -78,7 +79,7 @@ def make(tmp_path, picture_store, monkeypatch):
                 patch.setattr(rings, "Maker", Here)
             options = {"size": (33, 48), "seed": 7, "plan": PLAN, "nice": 0, **options}
             made.append(Ring(tmp_path / folder, settings.frames[0], settings, synthetic, picture_store, **options))
-            made[-1]._ask(Wanted(keep=0, low=0, high=0))  # a maker is there from now on
+            made[-1]._ask(SceneRequest(keep=0, low=0, high=0))  # a maker is there from now on
         return made[-1]
 
     yield ring
@@ -368,7 +369,7 @@ def test_all_that_decides_how_a_scene_looks_is_in_the_key() -> None:
         text = importlib.util.find_spec(name).loader.get_source(name)
         used |= {node.module for node in ast.walk(ast.parse(text)) if isinstance(node, ast.ImportFrom)}
     others = {name for name in used - known if name.startswith("vsrife")}
-    assert others == {"vsrife.errors", f"{data}batch", f"{data}clips"}
+    assert others == {"vsrife.errors", f"{data}batch", f"{data}clips", f"{data}scene_request"}
 
 
 def test_scenes_are_made_ahead_and_old_ones_removed(make, tmp_path) -> None:

@@ -24,11 +24,12 @@ import torch
 from vsrife.datasets.picture_store import PictureStore
 from vsrife.datasets.remote_maker import beat, requested
 from vsrife.datasets.scene_file import numbers_in, place_of, read_scene, write_scene
+from vsrife.datasets.scene_request import SceneRequest
 from vsrife.datasets.scenes import scene_times
 from vsrife.datasets.synthetic import Synthetic, SyntheticSettings
 from vsrife.errors import RifeError
 
-__all__ = ["Job", "Maker", "Wanted", "make_scene"]
+__all__ = ["Job", "Maker", "make_scene"]
 
 _LOG: Final = "maker.log"
 _UNFINISHED: Final = 60  # seconds after which an unfinished file is left over from a process that has ended
@@ -51,16 +52,6 @@ class Job:
     nice: int
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Wanted:
-    """Make the scenes `low` to `high` - 1, those in `first` before all others; remove those below `keep`."""
-
-    keep: int
-    low: int
-    high: int
-    first: tuple[int, ...] = ()
-
-
 class Maker:
     """A running maker process. It ends with this object."""
 
@@ -80,7 +71,7 @@ class Maker:
         """Kill the process and wait until it has ended."""
         self._send(json.dumps(_plain(job)))
 
-    def ask(self, wanted: Wanted) -> None:
+    def ask(self, wanted: SceneRequest) -> None:
         """Set the scenes to make from now on. Raises RifeError if the process has ended."""
         self._send(" ".join(map(str, (wanted.keep, wanted.low, wanted.high, *wanted.first))))
 
@@ -139,21 +130,21 @@ class _Orders:
 
     def __init__(self) -> None:
         self._changed = threading.Condition()
-        self._wanted = Wanted(keep=0, low=0, high=0)
+        self._wanted = SceneRequest(keep=0, low=0, high=0)
         threading.Thread(target=self._listen, daemon=True).start()
 
     def _listen(self) -> None:
         for line in sys.stdin:
             keep, low, high, *first = map(int, line.split())
             with self._changed:
-                self._wanted = Wanted(keep=keep, low=low, high=high, first=tuple(first))
+                self._wanted = SceneRequest(keep=keep, low=low, high=high, first=tuple(first))
                 self._changed.notify()
         os._exit(0)  # the parent has ended, so the scenes are not needed
 
-    def newest(self) -> Wanted:
+    def newest(self) -> SceneRequest:
         return self._wanted
 
-    def wait_for_change(self, current: Wanted) -> None:
+    def wait_for_change(self, current: SceneRequest) -> None:
         """Wait until other scenes are wanted, or for a moment."""
         with self._changed:
             self._changed.wait_for(lambda: self._wanted is not current, _IDLE)

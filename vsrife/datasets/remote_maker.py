@@ -8,13 +8,11 @@ import contextlib
 import threading
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from vsrife.datasets.scene_file import read_scene
+from vsrife.datasets.scene_request import SceneRequest
 from vsrife.errors import RifeError
-
-if TYPE_CHECKING:
-    from vsrife.datasets.maker import Wanted
 
 __all__ = ["PATIENCE", "RemoteMaker", "beat", "requested"]
 
@@ -34,7 +32,7 @@ class RemoteMaker:
         self._seen = self._sign()
         self._since = time.monotonic()
 
-    def ask(self, wanted: "Wanted") -> None:
+    def ask(self, wanted: SceneRequest) -> None:
         """Request the scenes `wanted.first`; raises nothing."""
         self._since = time.monotonic()
         for number in wanted.first:

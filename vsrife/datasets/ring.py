@@ -20,10 +20,11 @@ import numpy as np
 import torch
 
 from vsrife.datasets.batch import Batch, Source, concatenate
-from vsrife.datasets.maker import Job, Maker, Wanted
+from vsrife.datasets.maker import Job, Maker
 from vsrife.datasets.picture_store import PictureStore
 from vsrife.datasets.remote_maker import RemoteMaker
 from vsrife.datasets.scene_file import StoredScene, numbers_in, place_of, read_scene
+from vsrife.datasets.scene_request import SceneRequest
 from vsrife.datasets.serving import Pick, draw_picks, serve
 from vsrife.datasets.synthetic import SyntheticSettings
 from vsrife.errors import ArgumentError
@@ -301,7 +302,7 @@ class Ring(PlannedScenes):
         self._job = replace(self._job, key=_key(self._job))
         self._maker: Maker | RemoteMaker | None = None
         self._makes, self._behind = makes, behind
-        self._asked: Wanted | None = None
+        self._asked: SceneRequest | None = None
         self._lock = threading.Lock()
         if makes:
             _prepare(folder, self._job.key, say)
@@ -323,7 +324,7 @@ class Ring(PlannedScenes):
         low, high = self.window(position)
         needed, _ = self.window(max(0, position - self._behind))
         keep = max(0, min(needed, low - self.scenes // _SPARE))
-        wanted = Wanted(keep=keep, low=low, high=high + self.scenes // _AHEAD)
+        wanted = SceneRequest(keep=keep, low=low, high=high + self.scenes // _AHEAD)
         found = {number: self._stored(number) for number in set(numbers)}
         missing = tuple(dict.fromkeys(number for number in numbers if found[number] is None))
         self._ask(replace(wanted, first=missing))
@@ -340,7 +341,7 @@ class Ring(PlannedScenes):
     def _stored(self, number: int) -> StoredScene | None:
         return read_scene(self._job.folder, number, bytes.fromhex(self._job.key))
 
-    def _ask(self, wanted: Wanted) -> None:
+    def _ask(self, wanted: SceneRequest) -> None:
         # A scene may be lost right after it was made, so missing scenes are requested every time.
         if wanted == self._asked and not wanted.first:
             return
