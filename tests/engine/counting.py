@@ -196,8 +196,8 @@ class _HostLayer(Layer):
 
     __slots__ = ()
 
-    def lent(self, device: torch.device) -> bool:
-        """See `Layer.lent`."""
+    def is_on(self, device: torch.device) -> bool:
+        """See `Layer.is_on`."""
         return False
 
     def planes_on(self, device: torch.device) -> tuple[Tensor, ...]:

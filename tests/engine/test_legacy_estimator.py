@@ -321,7 +321,7 @@ def test_a_frame_that_ends_after_its_interpolator_leaves_nothing_behind(monkeypa
 def test_a_frame_holds_what_it_was_made_of_until_it_is_done(kind, expected, monkeypatch):
     """A device may still read it then, and the cache may have dropped it: here it keeps nothing."""
     made_of, alive = [], []
-    pack, settle = Interpolator.pack, interpolators.settle
+    pack, release = Interpolator.pack, interpolators.release
 
     def noted(self, *arguments):
         packed = pack(self, *arguments)
@@ -330,11 +330,11 @@ def test_a_frame_holds_what_it_was_made_of_until_it_is_done(kind, expected, monk
 
     def counted(*arguments):
         alive.append(sum(each() is not None for each in made_of))
-        settle(*arguments)
+        release(*arguments)
 
     monkeypatch.setattr(interpolators, "_sources", Cache(0, at_least=lambda: 0))
     monkeypatch.setattr(Interpolator, "pack", noted)
-    monkeypatch.setattr(interpolators, "settle", counted)
+    monkeypatch.setattr(interpolators, "release", counted)
     made(interpolator_of(kind), *rgb_pair(), QUARTER)
     # A quarter is the middle of the left frame and the half, which is the middle of both frames.
     assert alive == [len(made_of)]

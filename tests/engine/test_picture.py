@@ -38,8 +38,8 @@ def test_views_are_made_once_and_only_when_asked_for(views_made):
 
     colour = colour_of({}, YUV420P8, 6, 4, ColourOverrides())
     layer = Layer(format=YUV420P8, colour=colour, views=HostPlanes(layout_of(YUV420P8, 6, 4), find))
-    assert layer.lent(CPU)
-    assert not layer.lent(ELSEWHERE)
+    assert layer.is_on(CPU)
+    assert not layer.is_on(ELSEWHERE)
     assert layer.targets_on(ELSEWHERE) is None
     assert len(layer.views) == 3
     assert not asked

@@ -25,7 +25,7 @@ from vsrife.engine.legacy_estimator import LegacyEstimator, endpoints, nearest_d
 from vsrife.engine.memory import choose_working_set, retry_on_oom, synchronize
 from vsrife.engine.motion_estimator import MotionEstimator
 from vsrife.engine.networks import RGB, BlockNetwork, PreparedLegacyNetwork
-from vsrife.engine.picture import Layer, Picture, settle
+from vsrife.engine.picture import Layer, Picture, release
 from vsrife.engine.slots import slot
 from vsrife.engine.streams import Lane, Mark, capture_lock, downloading, lane, mark, uploading
 
@@ -171,10 +171,10 @@ class Interpolator:
                 for layer, planes in zip(into.layers, layers, strict=False):
                     if planes is not None:
                         layer.receive(planes)
-                settle(self._device, left, right, into)
+                release(self._device, left, right, into)
         except BaseException:
             # Wherever it stopped: nothing may be queued any more that touches host memory, which is let go of next.
-            # Whoever lent GPU memory waits for it.
+            # The owner of leased GPU memory waits for it.
             with capture_lock:
                 synchronize(self._device)
             raise
@@ -256,7 +256,7 @@ class Interpolator:
             layers = tuple(PlacedPlanes(layer.planes_on(self._device)) for layer in picture.layers)
             packed = self.pack(picture, layers)
             kept = tuple(
-                None if layer.lent(self._device) else planes
+                None if layer.is_on(self._device) else planes
                 for layer, planes in zip(picture.layers, layers, strict=True)
             )
             return _Source(packed=packed, layers=kept, ready=mark(self._device))

@@ -6,10 +6,10 @@ For one frame to be made the order is:
 1. `Layer.planes_on` of the sources before anything reads them, on each stream that will, with that stream current.
 2. `Layer.targets_on` of the new frame, with the stream current that will write it. Where that is None, `Layer.receive`
    takes the result.
-3. `settle`, with a stream current that has followed all others. Then the frames may be given back or handed on.
+3. `release`, with a stream current that has followed all others. Then the frames may be given back or handed on.
 
-After an error, or before a second try, `settle` is called without pictures, on each stream that may still have work for
-them: frames in host memory may be let go of then, and the owner of lent GPU memory waits for it.
+After an error, or before a second try, `release` is called without pictures, on each stream that may still have work
+for them: frames in host memory may be let go of then, and the owner of leased GPU memory waits for it.
 """
 
 from collections.abc import Hashable, Sequence
@@ -24,16 +24,16 @@ from vsrife.formats.colour import Colour
 from vsrife.formats.pixel_format import PixelFormat
 from vsrife.formats.rgb import difference, show_alpha
 
-__all__ = ["Layer", "Loan", "Picture", "settle"]
+__all__ = ["Layer", "Lease", "Picture", "release"]
 
 
-class Loan(Protocol):
-    """GPU memory of frames, lent by its owner for the work on one new frame; all layers of that work share it."""
+class Lease(Protocol):
+    """GPU memory of frames, leased from its owner for the work on one new frame; all layers of that work share it."""
 
     def begin(self) -> None:
         """Let the current stream wait until the memory may be read; before its first use on each stream."""
 
-    def settle(self) -> None:
+    def signal_done(self) -> None:
         """Tell the owner when the current stream, which has followed all others, is here; waits only if it cannot."""
 
 
@@ -44,33 +44,33 @@ class Layer:
     is_alpha: whether they are transparency, to which no refine network adds anything.
     views: one tensor [h, w] a plane, over the frame's own memory, samples adjacent and rows of any stride; valid while
     the frame is held. In host memory, of which `HostPlanes` makes views only where they are used, or with a
-    ``loan`` in the memory of the engine's device.
+    ``lease`` in the memory of the engine's device.
     """
 
     format: PixelFormat
     colour: Colour
     views: Sequence[Tensor]
-    loan: Loan | None = None
+    lease: Lease | None = None
     is_alpha: bool = False
 
-    def lent(self, device: torch.device) -> bool:
-        """Whether the planes on ``device`` are the frame's own memory: valid until `settle`, never to be kept."""
+    def is_on(self, device: torch.device) -> bool:
+        """Whether the planes on ``device`` are the frame's own memory: valid until `release`, never to be kept."""
         return host.device_of(self.views) == device
 
     def planes_on(self, device: torch.device) -> tuple[Tensor, ...]:
-        """The planes on ``device``, to be read on its current stream: lent where they are there, else copies."""
-        if self.loan is not None:
-            self.loan.begin()
+        """The planes on ``device``, to be read on its current stream: the views themselves where they are there, else copies."""
+        if self.lease is not None:
+            self.lease.begin()
         return tuple(view if view.device == device else host.upload(view, device) for view in self.views)
 
     def targets_on(self, device: torch.device) -> tuple[Tensor, ...] | None:
         """The planes of a frame made for writing, to be written on the current stream of ``device``; None where its
         memory is elsewhere.
         """
-        if not self.lent(device):
+        if not self.is_on(device):
             return None
-        if self.loan is not None:
-            self.loan.begin()
+        if self.lease is not None:
+            self.lease.begin()
         return tuple(self.views)
 
     def difference(self, before: Tensor, after: Tensor) -> Tensor:
@@ -80,10 +80,10 @@ class Layer:
         return difference(before[0], after[0], self.format, self.colour)
 
     def receive(self, planes: Sequence[Tensor]) -> None:
-        """Write planes of a device into this layer's memory, whole after `settle`. Only of a frame made for writing."""
-        if self.loan is not None:
-            self.loan.begin()
-        if self.lent(planes[0].device):
+        """Write planes of a device into this layer's memory, whole after `release`; of a frame made for writing."""
+        if self.lease is not None:
+            self.lease.begin()
+        if self.is_on(planes[0].device):
             for plane, view in zip(planes, self.views, strict=True):
                 view.copy_(plane)
         else:
@@ -125,15 +125,15 @@ class Picture:
             show_alpha(view, layers[1][0], self.layers[1].format)
 
 
-def settle(device: torch.device, *pictures: Picture) -> None:
+def release(device: torch.device, *pictures: Picture) -> None:
     """All work on ``pictures`` comes before this point of the current stream: make it safe to let go of their frames.
 
     Frames in host memory: waits until the stream is here. Frames in GPU memory: notifies their owner when it will be,
     and waits for nothing. Without pictures: waits.
     """
-    loans = {layer.loan for picture in pictures for layer in picture.layers}
-    for loan in loans - {None}:
-        assert loan is not None
-        loan.settle()
-    if None in loans or not loans:
+    leases = {layer.lease for picture in pictures for layer in picture.layers}
+    for lease in leases - {None}:
+        assert lease is not None
+        lease.signal_done()
+    if None in leases or not leases:
         host.finish(device)

@@ -267,7 +267,7 @@ class GpuReader(Reader):
             with self._bridge.lease() as lease:
                 meaning = self._colour(left.source_props.colour, right.source_props.colour)
                 first, other, into = (
-                    Layer(format=self.format, colour=meaning, views=views, loan=lease)
+                    Layer(format=self.format, colour=meaning, views=views, lease=lease)
                     for views in (
                         lease.read(_exportable(left), self.format),
                         lease.read(_exportable(right), self.format),

@@ -120,7 +120,7 @@ def test_a_plane_is_a_view_of_the_allocation(fmt, width, height, stride, offset)
     assert int(memory.count_nonzero()) == int(last.count_nonzero())
 
 
-class Loan:
+class StubLease:
     """Records what a layer asks of its frames' owner."""
 
     def __init__(self):
@@ -129,15 +129,15 @@ class Loan:
     def begin(self):
         self.asked.append("begin")
 
-    def settle(self):
-        self.asked.append("settle")
+    def signal_done(self):
+        self.asked.append("signal_done")
 
 
-def pictures(loan, count=3):
+def pictures(lease, count=3):
     fmt = PixelFormat.from_vs_id(vs.GRAY8)
     colour = colour_of({}, fmt, 5, 3, ColourOverrides())
     layers = [
-        picture.Layer(format=fmt, colour=colour, views=(torch.full((3, 5), n, dtype=torch.uint8),), loan=loan)
+        picture.Layer(format=fmt, colour=colour, views=(torch.full((3, 5), n, dtype=torch.uint8),), lease=lease)
         for n in range(count)
     ]
     return [picture.Picture(number=n, width=5, height=3, layers=(layer,)) for n, layer in enumerate(layers)]
@@ -147,14 +147,14 @@ class TestLayers:
     cpu = torch.device("cpu")
 
     def test_lent_planes_are_the_frame_s_own_memory_once_the_owner_was_asked(self):
-        loan = Loan()
-        left, right, into = pictures(loan)
-        assert left.image.lent(self.cpu)
-        assert loan.asked == []
+        lease = StubLease()
+        left, right, into = pictures(lease)
+        assert left.image.is_on(self.cpu)
+        assert lease.asked == []
         assert left.image.planes_on(self.cpu)[0].data_ptr() == left.image.views[0].data_ptr()
-        assert loan.asked == ["begin"]
+        assert lease.asked == ["begin"]
         (target,) = into.image.targets_on(self.cpu)
-        assert loan.asked == ["begin", "begin"]
+        assert lease.asked == ["begin", "begin"]
         target.fill_(9)
         assert int(into.image.views[0].min()) == 9
         into.image.receive(right.image.views)
@@ -163,17 +163,17 @@ class TestLayers:
     def test_memory_elsewhere_is_not_lent_and_cannot_be_written(self):
         (one,) = pictures(None, 1)
         meta = torch.device("meta")
-        assert not one.image.lent(meta)
+        assert not one.image.is_on(meta)
         assert one.image.targets_on(meta) is None
 
     @pytest.mark.parametrize(("owners", "waits"), [("none", True), ("one", False), ("mixed", True), ("nothing", True)])
     def test_settling_waits_for_host_memory_only(self, monkeypatch, owners, waits):
-        waited, loan = [], Loan()
+        waited, lease = [], StubLease()
         monkeypatch.setattr(host, "finish", waited.append)
-        settled = {"none": pictures(None), "one": pictures(loan), "mixed": [*pictures(loan), *pictures(None)]}
-        picture.settle(self.cpu, *settled.get(owners, []))
+        settled = {"none": pictures(None), "one": pictures(lease), "mixed": [*pictures(lease), *pictures(None)]}
+        picture.release(self.cpu, *settled.get(owners, []))
         assert bool(waited) == waits
-        assert loan.asked == (["settle"] if owners in ("one", "mixed") else [])
+        assert lease.asked == (["signal_done"] if owners in ("one", "mixed") else [])
 
 
 class Runtime(types.SimpleNamespace):

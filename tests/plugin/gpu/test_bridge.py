@@ -266,7 +266,7 @@ def work(made, sources, target, *, fmt=YUV, settle=True):
             planes = [lease.read(frame, fmt) for frame in frames], lease.write(target, fmt)
             lease.begin()
             if settle:
-                lease.settle()
+                lease.signal_done()
         finally:
             for frame in (*frames, target):
                 frame.free()
@@ -390,9 +390,9 @@ class TestVulkanCudaBridge:
                 made.stream.current = stream
                 lease.begin()
             made.stream.current = 6
-            lease.settle()
+            lease.signal_done()
             made.stream.current = 1
-            lease.settle()
+            lease.signal_done()
         assert made.table._names("finish", "signal") == [("signal", 1, 6)]
 
     def test_nothing_begins_on_what_was_given_back(self, made):
@@ -400,7 +400,7 @@ class TestVulkanCudaBridge:
         with made.bridge.lease() as lease, contextlib.closing(Closing(made.table.take(1))) as frame:
             lease.read(frame.it, GRAY)
             lease.begin()
-            lease.settle()
+            lease.signal_done()
             with pytest.raises(RuntimeError, match="after it had been released"):
                 lease.begin()
 

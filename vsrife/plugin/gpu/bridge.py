@@ -80,7 +80,7 @@ class VulkanCudaBridge:
 
     @contextmanager
     def lease(self) -> Iterator["FrameLease"]:
-        """A lease for one frame job. If `FrameLease.settle` was not called, as after an error, its end waits."""
+        """A lease for one frame job. If `FrameLease.signal_done` was not called, as after an error, its end waits."""
         lease = FrameLease(self, self._gpu, self._interop, self._imports)
         try:
             yield lease
@@ -235,11 +235,11 @@ def _elsewhere(device: Device, name: str, named: torch.device) -> str:
 
 
 class FrameLease:
-    """The GPU frames of one frame job, whose work one thread queues. Implements `vsrife.engine.picture.Loan`.
+    """The GPU frames of one frame job, whose work one thread queues. Implements `vsrife.engine.picture.Lease`.
 
     `read` and `write` return views of the frames' memory. Call `begin` before their first use on a stream, with that
-    stream current, and `settle` after the last use, with a stream current that waits for all others. After an error
-    call `finish` instead, which waits for each stream.
+    stream current, and `signal_done` after the last use, with a stream current that waits for all others. After an
+    error call `finish` instead, which waits for each stream.
     """
 
     def __init__(self, bridge: VulkanCudaBridge, gpu: Gpu, interop: Interop, imports: Imports) -> None:
@@ -262,7 +262,7 @@ class FrameLease:
         return self._planes(held, fmt)
 
     def write(self, frame: Frame, fmt: PixelFormat) -> tuple[Tensor, ...]:
-        """The planes of a new frame, which this exports. The caller must hold the frame until `settle` or `finish`."""
+        """The planes of a new frame, which this exports. The caller holds the frame until `signal_done` or `finish`."""
         self._written.append((frame, fmt.planes))
         return self._planes(frame, fmt)
 
@@ -276,7 +276,7 @@ class FrameLease:
             for frame, planes in self._awaited:
                 self._bridge.wait_for(frame, planes, stream)
 
-    def settle(self) -> None:
+    def signal_done(self) -> None:
         """All work is queued: signal its end, and release what it uses once the GPU has done it. Idempotent.
 
         Waits only where timeline semaphores cannot be shared. Raises RifeError where the GPU has failed.

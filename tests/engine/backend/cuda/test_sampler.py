@@ -333,11 +333,11 @@ def test_the_frame_is_waited_for_before_its_planes_are_copied(monkeypatch, elsew
     receive = Layer.receive
     monkeypatch.setattr(interpolators, "mark", lambda _device: Noted(None))
     monkeypatch.setattr(Layer, "receive", lambda self, planes: (log.append("copy"), receive(self, planes)))
-    monkeypatch.setattr(interpolators, "settle", lambda *_: log.append("settle"))
+    monkeypatch.setattr(interpolators, "release", lambda *_: log.append("release"))
     if elsewhere:
         monkeypatch.setattr(Layer, "targets_on", lambda self, device: None)
     made(Network.of(network("B"), CPU, torch.float32), YUV420P8, 150, 98, TIMES[:1])
-    assert log == (["wait", "copy", "settle"] if elsewhere else ["settle"])
+    assert log == (["wait", "copy", "release"] if elsewhere else ["release"])
 
 
 def test_many_threads_get_the_right_frames(kernels, replays):
