@@ -58,7 +58,7 @@ class Layer:
         return host.device_of(self.views) == device
 
     def planes_on(self, device: torch.device) -> tuple[Tensor, ...]:
-        """The planes on ``device``, to be read on its current stream: the views themselves where they are there, else copies."""
+        """The planes on ``device``, to be read on its current stream: the views where they are there, else copies."""
         if self.lease is not None:
             self.lease.begin()
         return tuple(view if view.device == device else host.upload(view, device) for view in self.views)
