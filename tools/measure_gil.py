@@ -25,7 +25,7 @@ import torch
 import vapoursynth as vs
 
 from vsrife.engine.transfer.host import HostPlanes
-from vsrife.plugin import scene_frames
+from vsrife.plugin import frame_measures
 from vsrife.plugin.vsapi import Frame
 from vsrife.scene import duplicates, scene_change
 from vsrife.scene.detector import Cut, SceneDetector
@@ -79,7 +79,7 @@ def rows(pair: str, detector: SceneDetector[Frame], k: int, left: Frame, right: 
     other = detector._signature(k + 1, right)
     work: dict[str, Callable[[], object]] = {
         "signature of a frame": lambda: fresh_detector()._signature(k + 1, right),
-        "pair compared as it lies": lambda: vars(scene_frames)["HostMeasures"]().in_place(known, other),
+        "pair compared as it lies": lambda: vars(frame_measures)["HostMeasures"]().in_place(known, other),
         "still or not": lambda: detector._frames.is_duplicate(left, right, duplicates.DEFAULT_STILL_THRESHOLD),
         "all, with properties and caches": both,
     }
@@ -141,7 +141,7 @@ def main() -> None:
         sys.exit(run_metered())
     torch.set_num_threads(1)
     if options.plain:
-        vars(scene_frames)["HostMeasures"] = Plain
+        vars(frame_measures)["HostMeasures"] = Plain
     print("| pair | work | ms, least | of it under the GIL, us, least | median |\n|---|---|---:|---:|---:|")
     for width, height, fmt in ((1920, 1080, vs.YUV420P8), (3840, 2160, vs.YUV420P10)):
         print(*measure(width, height, fmt, options.model), sep="\n", flush=True)

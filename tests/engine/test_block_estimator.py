@@ -5,7 +5,7 @@ import torch
 
 from tests.network.small import ARCHITECTURES, ENSEMBLE, OWN, frames, infer, network
 from vsrife.engine import block_estimator as estimator_module
-from vsrife.engine import layers, winograd
+from vsrife.engine import convolution_layers, winograd
 from vsrife.engine.block_estimator import BlockEstimator
 from vsrife.engine.networks import Network
 
@@ -72,7 +72,7 @@ def test_a_transposed_convolution_as_one_of_stride_1(side):
     generator = torch.Generator().manual_seed(1)
     weight = torch.randn(6, 5 * side**2, 4, 4, generator=generator, dtype=torch.float64)
     x = torch.randn(1, 6, 5, 7, generator=generator, dtype=torch.float64)
-    made = torch.nn.functional.conv2d(x, layers._as_convolution(weight, side), padding=1)
+    made = torch.nn.functional.conv2d(x, convolution_layers._as_convolution(weight, side), padding=1)
     # Channels s * P + c of a pixel are its pixels from left to right and from top to bottom, as of the shuffle's.
     expected = torch.nn.functional.conv_transpose2d(x, weight, None, 2, 1)
     across = 2 * side

@@ -8,12 +8,7 @@ from hypothesis import strategies as st
 
 from vsrife.errors import ArgumentError
 from vsrife.plugin.durations import MAX_INT32
-from vsrife.plugin.timing import (
-    ENDLESS_FRAMES,
-    MAX_FRAMES,
-    FrameTiming,
-    simple_ratio,
-)
+from vsrife.plugin.timing import ENDLESS_FRAMES, MAX_FRAMES, FrameTiming, simple_ratio
 
 F = Fraction
 relaxed = settings(deadline=None, max_examples=120)

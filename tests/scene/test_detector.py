@@ -26,7 +26,7 @@ class Measures:
 
     calls: list[str] = field(default_factory=list)
 
-    def agree(self, number, left, right):
+    def can_blend(self, number, left, right):
         if "unsupported" in (left.colour, right.colour):
             raise ArgumentError("matrix (99) must be one that is supported")
         return left.colour == right.colour

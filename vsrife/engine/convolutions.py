@@ -1,7 +1,7 @@
 """The convolutions of a network's blocks, prepared once for running: weights folded and laid out as the samplers need.
 
 What they compute is vsrife.network.blocks' arithmetic: beta is multiplied into the weights, a residual becomes a one in
-the middle of the kernel where the precision allows it, inputs come in the order that `sampling.gather` writes them, and
+the middle of the kernel where the precision allows it, inputs come in the order that `sampling.Gather` writes them, and
 outputs leave in the order that it reads them. This module is independent of frames, flow and scales.
 """
 
@@ -11,7 +11,16 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor, nn
 
-from vsrife.engine.layers import Convolution, Epilogue, Transposed, bias_of, convolution, fastest, laid_out, transposed
+from vsrife.engine.convolution_layers import (
+    Convolution,
+    Epilogue,
+    Transposed,
+    bias_of,
+    convolution,
+    fastest,
+    laid_out,
+    transposed,
+)
 from vsrife.network.architecture import Architecture
 from vsrife.network.blocks import IFBlock, ResidualConv
 
@@ -157,7 +166,7 @@ def _trunk_layer(layer: nn.Module) -> Convolution:
 
 
 def _input_order(architecture: Architecture, layout: Layout, index: int) -> list[int]:
-    """Where each channel of the checkpoint's first layer lies in what `sampling.gather` writes."""
+    """Where each channel of the checkpoint's first layer lies in what `sampling.Gather` writes."""
     features, source = architecture.features, layout.source
     left, right, tail = 0, source, 2 * source
     order = [*range(left, left + 3), *range(right, right + 3)]

@@ -6,8 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from vsrife.engine.convolutions import RGB, Layout
-from vsrife.engine.layers import (
+from vsrife.engine.convolution_layers import (
     Convolution,
     Epilogue,
     Transposed,
@@ -18,6 +17,7 @@ from vsrife.engine.layers import (
     laid_out,
     transposed,
 )
+from vsrife.engine.convolutions import RGB, Layout
 from vsrife.network.architecture import Architecture, Head
 
 __all__ = ["Encoder", "prepare_encoder"]

@@ -82,7 +82,7 @@ class BlockNetwork(Network):
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class PreparedLegacyNetwork(Network):
-    """A network of the paper or of the 3.x line, which `pairs` runs as vsrife.network defines it."""
+    """A network of the paper or of the 3.x line, which `legacy_estimator` runs as vsrife.network defines it."""
 
     module: LegacyNetwork
 

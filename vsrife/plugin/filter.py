@@ -17,13 +17,13 @@ from vsrife.engine.transfer.interop import Interop
 from vsrife.plugin import arguments, ncnn, resolve, vsapi
 from vsrife.plugin.clip_info import ClipInfo, colour_overrides
 from vsrife.plugin.clip_timing import timing_of
-from vsrife.plugin.fields import refuse_fields
+from vsrife.plugin.frame_measures import FrameMeasures
 from vsrife.plugin.frames import GpuReader, HostReader, Reader
 from vsrife.plugin.gpu.bridge import VulkanCudaBridge, interop_for
 from vsrife.plugin.gpu.vulkan import Gpu, same_api_version
+from vsrife.plugin.interlacing import refuse_fields
 from vsrife.plugin.output_props import OutputProps, RifeKind, interpolated_time
 from vsrife.plugin.planning import Blend, FramePlanner
-from vsrife.plugin.scene_frames import SceneFrames
 from vsrife.plugin.scene_marks import SceneMarks
 from vsrife.plugin.source_durations import SourceDurations
 from vsrife.plugin.timing import InterpolationPoint
@@ -86,7 +86,7 @@ class Filter:
             bridge = VulkanCudaBridge(gpu, interop, inform=self._core.inform_once)
             self._reader = GpuReader(self._core, clip.format, *size, overrides, gpu=gpu, bridge=bridge)
         self._on_gpu = interop is not None
-        frames = SceneFrames(self._reader)
+        frames = FrameMeasures(self._reader)
         self._scenes = SceneDetector(
             frames,
             Matcher(network, *signature_size(clip.height, clip.width)),
@@ -107,7 +107,7 @@ class Filter:
             drawings=self._held_drawings(frames, clip) if settings.retime else None,
         )
 
-    def _held_drawings(self, frames: SceneFrames, clip: ClipInfo) -> HeldDrawings[Frame] | None:
+    def _held_drawings(self, frames: FrameMeasures, clip: ClipInfo) -> HeldDrawings[Frame] | None:
         if not self._timing.streaming:
             return HeldDrawings(frames.difference, clip.frames, clip.fps)
         self._core.inform_once(

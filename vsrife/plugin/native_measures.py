@@ -33,19 +33,19 @@ class HostMeasures:
         return found
 
     def is_still(self, left: HostPlanes, right: HostPlanes, threshold: float) -> bool:
-        """Whether two frames of one layout are a still pair, see `still.is_still`; the threshold in dB."""
+        """Whether two frames of one layout are a still pair, see `duplicates.is_still`; the threshold in dB."""
         arguments = _still_arguments(left.layout, threshold)
         return bool(vsapi.lib().rife_is_still(left.memory, right.memory, *arguments))
 
     def worst_block(self, left: HostPlanes, right: HostPlanes) -> float:
-        """By how much two frames of one layout differ, see `still.worst_block`: in RGB, or else in luma."""
+        """By how much two frames of one layout differ, see `duplicates.worst_block`: in RGB, or else in luma."""
         count, sizes, kind, _ = _still_arguments(left.layout, 0.0)
         count = count if left.layout.format.family is Family.RGB else 1
         peak = (1 << _depth(left.layout.format)) - 1
         return float(vsapi.lib().rife_worst_block(left.memory, right.memory, count, sizes, kind, peak))
 
     def in_place(self, left: Signature, right: Signature) -> float:
-        """How much of a pair does not match as it lies, of two signatures of one size, see `cuts.in_place`."""
+        """How much of a pair does not match as it lies, of two signatures of one size, see `scene_change.in_place`."""
         if left.shape != right.shape or not all(1 <= side <= CELLS for side in left.shape):
             raise ValueError(
                 f"signatures of one size, of 1 to {CELLS} cells, are needed, not {left.shape} and {right.shape}"

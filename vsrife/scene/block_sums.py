@@ -24,13 +24,13 @@ type Limits = tuple[int, int, int, int]
 
 
 class Measures(Protocol):
-    """Another way to the very same integers that `signature.signature` and `still.is_still` find in plain torch."""
+    """Another way to the integers that `signature.signature` and `duplicates.is_still` find in plain torch."""
 
     def cell_sums(self, planes: Sequence[torch.Tensor], cell: int) -> torch.Tensor:
         """See `signature.cell_sums`."""
 
     def exceed(self, left: Sequence[torch.Tensor], right: Sequence[torch.Tensor], limits: Iterable[Limits]) -> bool:
-        """See `still.exceed`; may leave planes unread once it is decided."""
+        """See `duplicates.exceed`; may leave planes unread once it is decided."""
 
 
 def sample_bits(plane: torch.Tensor, bits: int) -> int:

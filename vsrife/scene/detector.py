@@ -26,7 +26,7 @@ _KEPT_SIGNATURES: Final = 32
 class PairMeasures[Frame](Protocol):
     """What is measured of the frames of one clip."""
 
-    def agree(self, number: int, left: Frame, right: Frame) -> bool:
+    def can_blend(self, number: int, left: Frame, right: Frame) -> bool:
         """Whether the samples of source frames ``number`` and ``number`` + 1 mean the same, so that a frame between
         them can be made. Raises RifeError for a colour property that is not supported.
         """
@@ -126,7 +126,7 @@ class SceneDetector[Frame]:
 
     def _judge(self, k: int, left: Frame, right: Frame) -> Cut:
         # Two frames whose samples mean different things have no common picture to make.
-        if not self._frames.agree(k, left, right):
+        if not self._frames.can_blend(k, left, right):
             return Cut(cut=True)
         if not self._detects:
             return Cut(cut=False)

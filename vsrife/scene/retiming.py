@@ -1,7 +1,7 @@
 """Drawings that are held for a few frames each: where such a run begins and ends, and how far on the motion is in it.
 
 An animation "on twos" shows each drawing for two frames. `retime` lets it move evenly from one drawing to the next.
-Its input is numbers only: how much each pair of neighbouring source frames differs (`still.worst_block`).
+Its input is numbers only: how much each pair of neighbouring source frames differs (`duplicates.worst_block`).
 docs/retiming.md has the rule and what it was measured on. Pair k is source frames k and k + 1.
 """
 

@@ -1,7 +1,8 @@
 """The seam between the engine and the arithmetic of a device: what a backend does.
 
 `torch_backend` defines the results; `cuda.backend` computes the same with CUDA kernels and graphs. A network holds the
-backend of its device (`resolve.resolve_backend`), and no other part of the engine depends on which one it is.
+backend of its device (`resolve.resolve_backend`), and the engine calls it without asking which one it is. Only the log
+and the measures of frames in host memory depend on that.
 """
 
 from abc import ABC, abstractmethod
@@ -15,8 +16,8 @@ from vsrife.formats.colour import Colour
 from vsrife.formats.pixel_format import PixelFormat
 
 if TYPE_CHECKING:
+    from vsrife.engine.convolution_layers import Epilogue
     from vsrife.engine.field import Field
-    from vsrife.engine.layers import Epilogue
     from vsrife.engine.picture import Layer
     from vsrife.engine.streams import Lane
 

@@ -193,7 +193,7 @@ static uint64_t block_sum(const uint64_t *columns, int x, int count) {
     return sum;
 }
 
-/* still.exceed of one plane: whether the squared differences of any block of 8 x 8 samples sum to more than its limit,
+/* duplicates.exceed of one plane: whether the squared differences of any block of 8 x 8 samples sum to more than its limit,
  * or float samples out of 0..1 differ. strides: bytes from row to row. limits: of a whole block, one cut by the right
  * edge, one cut by the bottom edge, one cut by both. */
 static int exceeds(const char *first, ptrdiff_t left_stride, const char *second, ptrdiff_t right_stride, int width,
@@ -215,7 +215,7 @@ static int exceeds(const char *first, ptrdiff_t left_stride, const char *second,
     return 0;
 }
 
-/* still.worst_block of one plane: the largest mean of squared differences of a block, in squares of a code value; below 0
+/* duplicates.worst_block of one plane: the largest mean of squared differences of a block, in squares of a code value; below 0
  * where float samples out of 0..1 differ. */
 static double worst(const char *first, ptrdiff_t left_stride, const char *second, ptrdiff_t right_stride, int width,
                     int height, int type) {
@@ -237,7 +237,7 @@ static double worst(const char *first, ptrdiff_t left_stride, const char *second
     return found;
 }
 
-/* still.worst_block of two frames, of the arguments of rife_is_still. peak: the largest sample as an integer. */
+/* duplicates.worst_block of two frames, of the arguments of rife_is_still. peak: the largest sample as an integer. */
 static double rife_worst_block(const uintptr_t *left, const uintptr_t *right, int count, const int *sizes, int type, int peak) {
     double found = 0;
     for (int i = 0; i < count; i++) {
@@ -250,7 +250,7 @@ static double rife_worst_block(const uintptr_t *left, const uintptr_t *right, in
     return found / ((double)peak * peak);
 }
 
-/* still.is_still of two frames of `count` planes. left, right: of each plane its address and its stride in bytes. sizes:
+/* duplicates.is_still of two frames of `count` planes. left, right: of each plane its address and its stride in bytes. sizes:
  * of each plane its width and its height. limits: of each plane, as `exceeds` has them. */
 static int rife_is_still(const uintptr_t *left, const uintptr_t *right, int count, const int *sizes, int type,
                          const int64_t *limits) {
@@ -261,7 +261,7 @@ static int rife_is_still(const uintptr_t *left, const uintptr_t *right, int coun
     return 1;
 }
 
-/* ---- How much of a pair does not match as it lies: constants and the order of operations are those of cuts.py ---- */
+/* ---- How much of a pair does not match as it lies: constants and the order of operations are those of scene_change.py ---- */
 
 #define CELLS 400
 #define PEAK 65535.0
@@ -290,7 +290,7 @@ static int rife_is_still(const uintptr_t *left, const uintptr_t *right, int coun
 static const double remaining_noise[] = {1.0, 36.0 / 256.0, 4900.0 / 65536.0}; /* of white noise, after each smoothing */
 enum { PASSES = sizeof remaining_noise / sizeof *remaining_noise, BLOCKS = (CELLS / BLOCK) * (CELLS / BLOCK) };
 
-/* One frame of a pair: its cells [rows][columns], and what cuts.py has of it. */
+/* One frame of a pair: its cells [rows][columns], and what scene_change.py has of it. */
 typedef struct {
     int32_t *cells;
     double noise, gain, floor, lone;
@@ -331,7 +331,7 @@ VECTORIZED static void add_roughness(const int32_t *above, const int32_t *here, 
     }
 }
 
-/* cuts._noise. means: memory for a number for each block. */
+/* scene_change._noise. means: memory for a number for each block. */
 static double noise_of(const int32_t *cells, int rows, int columns, double *means) {
     int height = rows - 2, width = columns - 2, count = 0;
     if (height < 1 || width < 1)
@@ -354,7 +354,7 @@ static double noise_of(const int32_t *cells, int rows, int columns, double *mean
     return found <= MOST_NOISE * (PEAK * PEAK) ? found : 0.0;
 }
 
-/* cuts._grain. means: memory for a number for each block. */
+/* scene_change._grain. means: memory for a number for each block. */
 static double grain_of(const Side *side, int rows, int columns, double *means) {
     int count = 0;
     if (side->noise < GRAIN * (PEAK * PEAK))
@@ -375,7 +375,7 @@ static double grain_of(const Side *side, int rows, int columns, double *means) {
     return clamped(means[(count - 1) / 10] / (PEAK * PEAK), 0.0, MOST_GRAIN);
 }
 
-/* cuts._smoothed, in place. */
+/* scene_change._smoothed, in place. */
 static void smooth(int32_t *cells, int rows, int columns) {
     int32_t above[CELLS], down[CELLS];
     memcpy(above, cells, sizeof *cells * columns);
@@ -390,7 +390,7 @@ static void smooth(int32_t *cells, int rows, int columns) {
     }
 }
 
-/* cuts._sides: brings both to one contrast, smoothed as often as their noise asks for. */
+/* scene_change._sides: brings both to one contrast, smoothed as often as their noise asks for. */
 static void prepare(Side sides[2], int rows, int columns, double *means) {
     double remaining[2];
     for (int i = 0; i < 2; i++)
@@ -457,7 +457,7 @@ VECTORIZED static void add_products(const int32_t *a, const int32_t *b, int heig
     }
 }
 
-/* The correlation of a block, see cuts._alike and cuts._compare_in_place. Returns whether it has texture. */
+/* The correlation of a block, see scene_change._alike and scene_change._compare_in_place. Returns whether it has texture. */
 static int compare(const Side sides[2], int y, int x, int height, int width, ptrdiff_t pitch, double *alike) {
     Products aa = {0}, bb = {0}, ab = {0};
     int64_t a = 0, b = 0, area = height * width;
@@ -479,7 +479,7 @@ static int compare(const Side sides[2], int y, int x, int height, int width, ptr
     return 1;
 }
 
-/* cuts.in_place of two signatures [rows][columns], of 1 to 400 rows and columns of 0..65535. -1: there is no memory. */
+/* scene_change.in_place of two signatures [rows][columns], of 1 to 400 rows and columns of 0..65535. -1: there is no memory. */
 static double rife_in_place(const int64_t *left, const int64_t *right, int rows, int columns) {
     const int count = rows * columns;
     int32_t *memory = malloc(2 * sizeof *memory * count);

@@ -12,7 +12,7 @@ from vsrife.engine.backend.cuda.backend import CudaBackend
 from vsrife.engine.backend.resolve import resolve_backend
 from vsrife.engine.backend.torch_backend import TORCH
 from vsrife.formats.pixel_format import Family
-from vsrife.plugin import scene_frames
+from vsrife.plugin import frame_measures
 from vsrife.scene.duplicates import is_still
 from vsrife.scene.signature import signature
 
@@ -87,7 +87,7 @@ def test_a_clip_s_cuts_and_still_pairs(measures, average_model, monkeypatch, for
         ]
 
     plain, devices = said(), []
-    monkeypatch.setattr(scene_frames, "resolve_backend", lambda device: devices.append(device) or (measures, ""))
+    monkeypatch.setattr(frame_measures, "resolve_backend", lambda device: devices.append(device) or (measures, ""))
     assert said() == plain
     assert {"scenechange", "duplicate", "interpolated"} < {each["RifeKind"] for each in plain}
     assert len(devices) > len(clip)

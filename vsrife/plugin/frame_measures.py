@@ -15,16 +15,16 @@ from vsrife.plugin.vsapi import Frame
 from vsrife.scene import duplicates
 from vsrife.scene.signature import Signature, signature
 
-__all__ = ["SceneFrames"]
+__all__ = ["FrameMeasures"]
 
 
-class SceneFrames:
+class FrameMeasures:
     """See `scene.detector.PairMeasures`."""
 
     def __init__(self, reader: Reader) -> None:
         self._reader = reader
 
-    def agree(self, number: int, left: Frame, right: Frame) -> bool:
+    def can_blend(self, number: int, left: Frame, right: Frame) -> bool:
         """See `PairMeasures`."""
         return self._reader.can_blend(number, left, right)
 
