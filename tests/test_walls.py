@@ -26,9 +26,9 @@ WALLS: dict[str, tuple[str, ...]] = {
     "vsrife._compat": ("vsrife.errors", "vsrife.models.catalogue", "vsrife.scene.scene_change"),
     # Streams and captures, for every room that queues work on a GPU.
     "vsrife.cuda": (),
-    # What is to be measured.
     # Values that are each computed once, for the engine and for scene detection.
     "vsrife.cache": (),
+    # Choices that only measurements on a GPU can decide.
     "vsrife.choices": (),
     "vsrife.errors": (),
     # The package itself for its version; devices and the plugin it asks torch and VapourSynth about, not the engine.

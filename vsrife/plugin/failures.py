@@ -5,7 +5,7 @@ VapourSynth keeps only the text of an error. `vsrife.RIFE` looks up here which c
 
 import threading
 
-from vsrife.errors import ArgumentError, DeviceLostError, OutOfMemoryError, RifeError
+from vsrife.errors import ArgumentError, DeviceLostError, InstallationError, OutOfMemoryError, RifeError
 
 __all__ = ["as_rife_error", "class_of", "remember"]
 
@@ -20,6 +20,11 @@ _LOST = (
 )
 """Parts of the text of CUDA errors after which every later call of the process fails."""
 
+_REMEDY = "; the GPU context is lost: restart the program"
+
+_NOT_IMPORTED = "RIFE: cannot import its Python package"
+"""Begins the error of the compiled library, native/bridge.c, where Python's side could not be imported."""
+
 _last = threading.local()
 
 
@@ -31,7 +36,8 @@ def as_rife_error(error: BaseException) -> RifeError:
     text = " ".join(str(error).split())
     named = text if isinstance(error, RifeError) else f"{type(error).__name__}: {text}".removesuffix(": ")
     if any(part in text for part in _LOST):
-        return DeviceLostError(f"{named}; the GPU context is lost: restart the program")
+        # An error of another clip of this plugin has the remedy already.
+        return DeviceLostError(named if _REMEDY in named else f"{named}{_REMEDY}")
     if isinstance(error, RifeError):
         return type(error)(named)
     if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":  # also torch's and cupy's
@@ -47,6 +53,9 @@ def remember(error: RifeError) -> None:
 def class_of(text: str) -> type[RifeError]:
     """The class of the error with this text that ended a call on this thread.
 
-    Any other text is from VapourSynth, which checks names and types of arguments before it calls the plugin.
+    Any other text is from the compiled library, or from VapourSynth, which checks names and types of arguments before
+    it calls the plugin.
     """
+    if _NOT_IMPORTED in text:
+        return InstallationError
     return _last.kind if getattr(_last, "text", None) == text else ArgumentError

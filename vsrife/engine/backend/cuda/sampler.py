@@ -50,7 +50,7 @@ class FusedSampler:
         adds_masks: bool,
         swapped: bool = False,
     ) -> "_FusedGather":
-        """See `estimator.Sampler`."""
+        """See `block_estimator.Sampler`."""
         if not self._bound:
             self.set_pair(left, right, time, swapped=swapped)
         return _FusedGather(self, self._pairs[swapped], levels, scale=scale, adds_masks=adds_masks)
@@ -85,5 +85,5 @@ class _FusedGather:
         self._adds_masks = adds_masks
 
     def into(self, out: Tensor, first: int, above: Tensor | None = None) -> None:  # noqa: ARG002 - it is made anew
-        """See `estimator.Gather`. To make the row above once more costs less than to launch its copy."""
+        """See `block_estimator.Gather`. To make the row above once more costs less than to launch its copy."""
         self._sampler.gather(self._pair, self._levels, self._scale, out, first, adds_masks=self._adds_masks)

@@ -1,5 +1,5 @@
 // Scene statistics in integers: sums over the cells of a signature, and whether a pair stands still.
-// The definitions are vsrife.scene.scene_change.signature and vsrife.scene.duplicates.is_still, equal to the last integer.
+// The definitions are vsrife.scene.signature.signature and vsrife.scene.duplicates.is_still, equal to the last integer.
 // From outside: SAMPLE.
 #include "common.cuh"
 
