@@ -52,7 +52,7 @@ def test_as_many_lanes_as_are_chosen(recorder: Recorder, lanes):
     assert streams._of(CUDA).free.qsize() == lanes
     assert slots.gpu_slots() == 3 * lanes
     assert graphs.most_graphs() == 6 * lanes
-    assert interpolator._sources._at_least() == 2 * lanes
+    assert interpolator.cached_sources._at_least() == 2 * lanes
 
 
 def test_as_many_frames_are_on_their_way_as_there_are_slots(monkeypatch):

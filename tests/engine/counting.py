@@ -167,7 +167,7 @@ def launching_nothing() -> Iterator[Kernels]:
         replace(torch.cuda, "current_stream", lambda _device: SimpleNamespace(cuda_stream=7))
         replace(torch.cuda, "is_current_stream_capturing", lambda: False)
         replace(graphs, "_captured", lambda work, _lane: (lambda: None, work()))
-        replace(graphs, "_replays", OrderedDict())
+        replace(graphs, "replays", OrderedDict())
         replace(interpolators, "slot", lambda _device, _needed: slots.slot(torch.device("cuda", 0)))
         yield Kernels(Loader(torch.device("cuda", 0)))
 
@@ -228,7 +228,7 @@ def engine_microseconds(version: str) -> dict[str, dict[str, float]]:
         frames = Interpolator(official, SIDE, SIDE, scale=1.0, ensemble=False)
         left, right, into = (_picture(number) for number in range(3))
         frames.interpolate(left, right, HALF, into)
-        sources = interpolators._sources
+        sources = interpolators.cached_sources
         keys = [key for key in sources._values if key.serial == frames._serial]
         one, other = (sources._values[key][0] for key in keys)
         sides = (left.image, one.layers[0]), (right.image, other.layers[0])
@@ -306,7 +306,7 @@ def plugin_microseconds(frames: int = 2000) -> dict[str, dict[str, float]]:
             made = vs.core.rife.RIFE(clip, model=str(model), device="cpu", sc=on, skip=on)
             times = _callback_times(made)
             made = vs.core.rife.RIFE(clip[:8], model=str(model), device="cpu", sc=on, skip=on)
-            core = callbacks._instances[max(callbacks._instances)]._core
+            core = callbacks.instances[max(callbacks.instances)]._core
             calls: Counter[str] = Counter()
             core.api = _Counted(core.api, calls)
             library = SimpleNamespace(ffi=vsapi.ffi(), lib=_Counted(vsapi.lib(), calls))

@@ -35,7 +35,7 @@ REFINED = [kind for kind in KINDS if kind == "3.1" or (kind in PAPER and PAPER[k
 def nothing_left():
     """The cache is the process's, and other tests look into it."""
     yield
-    interpolators._drop_all()
+    interpolators.drop_cached()
 
 
 def waves(number, width=WIDTH, height=HEIGHT):
@@ -298,10 +298,10 @@ def test_middles_are_dropped_with_their_interpolator_and_belong_to_their_pair():
     first = made(interpolator, pictures[0], pictures[1], QUARTER)
     second = made(interpolator, pictures[1], pictures[2], QUARTER)
     assert not torch.equal(first.image.views[0], second.image.views[0])
-    kept = [key for key in interpolators._sources._values if key.serial == interpolator._serial]
+    kept = [key for key in interpolators.cached_sources._values if key.serial == interpolator._serial]
     assert {key.time for key in kept} == {0, QUARTER, HALF}
     interpolator.close()
-    assert not [key for key in interpolators._sources._values if key.serial == interpolator._serial]
+    assert not [key for key in interpolators.cached_sources._values if key.serial == interpolator._serial]
 
 
 def test_a_frame_that_ends_after_its_interpolator_leaves_nothing_behind(monkeypatch):
@@ -314,7 +314,7 @@ def test_a_frame_that_ends_after_its_interpolator_leaves_nothing_behind(monkeypa
 
     monkeypatch.setattr(interpolators.LegacyEstimator, "field", closing)
     made(interpolator, *pair, QUARTER)
-    assert not [key for key in interpolators._sources._values if key.serial == interpolator._serial]
+    assert not [key for key in interpolators.cached_sources._values if key.serial == interpolator._serial]
 
 
 @pytest.mark.parametrize(("kind", "expected"), [("3.8", 4), ("rife_m", 2)])
@@ -332,7 +332,7 @@ def test_a_frame_holds_what_it_was_made_of_until_it_is_done(kind, expected, monk
         alive.append(sum(each() is not None for each in made_of))
         release(*arguments)
 
-    monkeypatch.setattr(interpolators, "_sources", Cache(0, at_least=lambda: 0))
+    monkeypatch.setattr(interpolators, "cached_sources", Cache(0, at_least=lambda: 0))
     monkeypatch.setattr(Interpolator, "pack", noted)
     monkeypatch.setattr(interpolators, "release", counted)
     made(interpolator_of(kind), *rgb_pair(), QUARTER)

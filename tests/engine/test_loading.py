@@ -42,7 +42,7 @@ def test_a_cpu_without_fast_convolutions_is_one_log_line(average_model, monkeypa
     monkeypatch.setattr(winograd, "resolve", lambda device, dtype: (0, "no AVX2"))
     with caplog.at_level("WARNING", "vsrife"):
         for dtype in (torch.bfloat16, torch.float32, torch.float32):
-            monkeypatch.setattr(loading, "_networks", OrderedDict())
+            monkeypatch.setattr(loading, "loaded_networks", OrderedDict())
             load_network(Path(average_model), CPU, dtype)
     assert [record.message for record in caplog.records] == [
         "convolutions are done by torch alone, which takes about twice as long: no AVX2"

@@ -56,7 +56,7 @@ def resident():
 
 def held():
     """The filters that live, and how many sources are cached for them, of how many bytes."""
-    return set(callbacks._instances), len(interpolator._sources), interpolator._sources.weight
+    return set(callbacks.instances), len(interpolator.cached_sources), interpolator.cached_sources.weight
 
 
 def held_again(before):
@@ -129,7 +129,7 @@ def test_more_sizes_at_once_than_graphs_are_kept(cuda, moving_model, threads):
         for size, n, future in futures:
             found = b"".join(plane.tobytes() for plane in samples(future.result(60)))
             assert found == alone[size][n], (turn, size, n)
-    assert len(graphs._replays) <= most_graphs()
+    assert len(graphs.replays) <= most_graphs()
 
 
 # Case 22
@@ -187,7 +187,7 @@ def test_a_capture_while_other_threads_allocate_and_launch(cuda, cupy, kernels, 
             # Where the driver allows no capture, a line says so, once in each lane of a network, and frames go on.
             said = [record.message for record in caplog.records]
             assert all(line.startswith("a CUDA graph could not be captured (") for line in said), said
-            refused = [replay._graph is None for replay in graphs._replays.values()]
+            refused = [replay._graph is None for replay in graphs.replays.values()]
             assert len(refused) == 2 * LANES
             assert refused.count(True) == len(said)
             for one, other in zip(found, quiet, strict=True):
@@ -219,7 +219,7 @@ def test_a_capture_in_a_thread_that_has_computed_nothing_before(cuda, kernels, c
                 assert all(map(torch.equal, future.result(60), expected))
         finally:
             end.set()
-    assert [replay._graph is not None for replay in graphs._replays.values()] == [True] * LANES, caplog.text
+    assert [replay._graph is not None for replay in graphs.replays.values()] == [True] * LANES, caplog.text
 
 
 # Case 24
@@ -279,7 +279,7 @@ def test_a_script_evaluated_twenty_times_leaves_nothing(cuda, moving_model):
         assert held_again(before), held()
         torch.cuda.synchronize(cuda)
         allocated.append((torch.cuda.memory_allocated(cuda), used(cuda)))
-        replays.append({id(replay): replay._graph is not None for replay in graphs._replays.values()})
+        replays.append({id(replay): replay._graph is not None for replay in graphs.replays.values()})
     assert all(each == digests[0] for each in digests)
     # The graphs of the first evaluations serve all the others.
     assert replays[2] == replays[19]
@@ -317,25 +317,25 @@ def test_memory_that_runs_out_is_had_from_the_caches(cuda, moving_model, limit, 
     """
     clip = textured(11, 1920, 1080)
     want = digest(rife(clip, moving_model, cuda), (1,))
-    interpolator._drop_all()
+    interpolator.drop_cached()
     out = rife(clip, moving_model, cuda)
     for n in range(3, 21, 2):
         out.get_frame(n).close()
-    cached = len(interpolator._sources)
+    cached = len(interpolator.cached_sources)
     assert cached == 10
     limit(4 * MIB)
     with caplog.at_level("WARNING", "vsrife"):
         assert digest(out, (1,)) == want
     said = [record.message for record in caplog.records if record.message.startswith("out of memory on cuda:0")]
     assert len(said) == 1, caplog.text
-    assert len(interpolator._sources) <= 2
+    assert len(interpolator.cached_sources) <= 2
 
 
 def test_memory_that_cannot_be_had_is_a_line_and_the_next_frame_works(cuda, moving_model, limit):
     clip = textured(4, 1920, 1080)
     want = digest(rife(clip, moving_model, cuda), (1, 3))
     out = rife(clip, moving_model, cuda)
-    interpolator._drop_all()
+    interpolator.drop_cached()
     limit(None)
     for _ in range(2):
         with pytest.raises(vs.Error, match=NEEDED):
@@ -371,7 +371,7 @@ def test_memory_that_runs_out_in_every_thread_at_once(cuda, moving_model, thread
     threads(16)
     clip = textured(8, 1920, 1080)
     want = all_at_once(rife(clip, moving_model, cuda), range(16))
-    interpolator._drop_all()
+    interpolator.drop_cached()
     out = rife(clip, moving_model, cuda)
     limit(100 * MIB)  # three sources; four at least would be kept
     futures = [(n, out.get_frame_async(n)) for n in range(16)]

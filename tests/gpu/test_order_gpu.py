@@ -110,7 +110,7 @@ def differing(found, expected):
 
 
 def lanes_with_graphs():
-    return {replay._lane.index for replay in graphs._replays.values() if replay._graph is not None}
+    return {replay._lane.index for replay in graphs.replays.values() if replay._graph is not None}
 
 
 @pytest.mark.parametrize(

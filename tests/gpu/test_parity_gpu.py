@@ -50,7 +50,7 @@ def no_graphs():
 
 def captured():
     """Of each lane that was used: whether it has a graph."""
-    return [replay._graph is not None for replay in graphs._replays.values()]
+    return [replay._graph is not None for replay in graphs.replays.values()]
 
 
 def found_and_defined(
@@ -191,10 +191,10 @@ def test_a_graph_holds_for_other_filters_and_other_pairs(cuda, kernels):
     """What one filter captured serves the next one of the same size, whose sources lie elsewhere."""
     net = Network.of(network("G"), cuda, torch.float32, CudaBackend(kernels))
     first = made(net, yuv(1, 1), 150, 98, TIMES)
-    kept = {id(replay) for replay in graphs._replays.values()}
+    kept = {id(replay) for replay in graphs.replays.values()}
     ballast = torch.empty(1 << 24, device=cuda)  # so that the second filter's sources get other addresses
     again = made(net, yuv(1, 1), 150, 98, TIMES)
-    assert {id(replay) for replay in graphs._replays.values()} == kept
+    assert {id(replay) for replay in graphs.replays.values()} == kept
     assert all(all(map(torch.equal, a, b)) for a, b in zip(first, again, strict=True))
     del ballast
 

@@ -42,7 +42,7 @@ def evaluate():
     seen = weakref.ref(cycle)
     del cycle, clip
     end(environment)
-    return seen() is None, len(callbacks._instances), gc.get_freeze_count() - start, len(gc.callbacks)
+    return seen() is None, len(callbacks.instances), gc.get_freeze_count() - start, len(gc.callbacks)
 
 begun = len(gc.callbacks)
 seen = [evaluate() for _ in range(5)]
@@ -117,14 +117,14 @@ def evaluate(model):
     end(environment)
 
 evaluate(sys.argv[1])
-(network,) = loading._networks.values()
+(network,) = loading.loaded_networks.values()
 seen = weakref.ref(network.module)
 del network
 for number in range(loading.KEPT_NETWORKS):
     copy = f"{sys.argv[2]}/{number}.safetensors"
     shutil.copy(sys.argv[1], copy)
     evaluate(copy)
-print(len(loading._networks), seen() is None)
+print(len(loading.loaded_networks), seen() is None)
 """
     assert printed(HOST + program, average_model, tmp_path) == "4 True\n"
 

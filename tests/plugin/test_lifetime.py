@@ -82,7 +82,7 @@ def use(keep):
     while "Gray8 16x16" not in " ".join(log) and time.monotonic() < listed:
         time.sleep(0.05)
     print("live:", *sorted(re.findall(r"\\(([^)]*)\\) allocated by (\\w+)", " ".join(log))))
-    print("instances:", len(callbacks._instances), "cached:", len(interpolator._sources))
+    print("instances:", len(callbacks.instances), "cached:", len(interpolator.cached_sources))
     kept.clear()
     policy.api.destroy_environment(environment)
     policy.current = None
@@ -197,13 +197,13 @@ class TestFailure:
 
         out = rife(numbered(4), average_model)
         assert int(samples(out.get_frame(3))[0][0, 0]) == 15
-        cached = len(interpolator._sources)
+        cached = len(interpolator.cached_sources)
         assert cached >= 2
         monkeypatch.setattr(BlockEstimator, "field", fail_first)
         with caplog.at_level("WARNING", "vsrife"):
             assert int(samples(out.get_frame(1))[0][0, 0]) == 5
         assert "out of memory on cpu" in caplog.text
-        assert len(interpolator._sources) == 2  # all others were dropped before it was tried again
+        assert len(interpolator.cached_sources) == 2  # all others were dropped before it was tried again
 
     def test_out_of_memory_for_good_says_what_is_needed_and_the_next_frame_works(self, average_model, monkeypatch):
         inner, fail = BlockEstimator.field, [True]
@@ -275,10 +275,10 @@ from vsrife.plugin import callbacks
 seen = []
 for turn in range(20):
     evaluate()
-    assert len(callbacks._instances) == 0, turn
-    assert (len(interpolator._sources), interpolator._sources.weight) == (0, 0), turn
+    assert len(callbacks.instances) == 0, turn
+    assert (len(interpolator.cached_sources), interpolator.cached_sources.weight) == (0, 0), turn
     seen.append(resident())
-assert len(loading._networks) == 1
+assert len(loading.loaded_networks) == 1
 print(min(seen[-5:]) - max(seen[:5]))
 """
     )
@@ -301,27 +301,27 @@ print(min(seen[-5:]) - max(seen[:5]))
 
         monkeypatch.setattr(BlockEstimator, "field", wait)
         gc.collect()
-        before = set(callbacks._instances)
+        before = set(callbacks.instances)
         out = rife(numbered(8), average_model)
-        (serial,) = set(callbacks._instances) - before
+        (serial,) = set(callbacks.instances) - before
         futures = [out.get_frame_async(n) for n in (1, 5, 3)]
         del out
         gc.collect()
-        assert serial in callbacks._instances
+        assert serial in callbacks.instances
         go.set()
         assert [int(samples(future.result(30))[0][0, 0]) for future in futures] == [5, 25, 15]
         futures.clear()
         until = time.monotonic() + 10
-        while serial in callbacks._instances and time.monotonic() < until:
+        while serial in callbacks.instances and time.monotonic() < until:
             gc.collect()
             time.sleep(0.02)
-        assert serial not in callbacks._instances
+        assert serial not in callbacks.instances
 
     PLATEAU = """
 import resource, sys
 import vapoursynth as vs
 from vsrife.engine import interpolator
-interpolator._sources._budget = 24 << 20  # 448x256 RGB and features in float32 are 3 MiB a frame, so it is soon full
+interpolator.cached_sources._budget = 24 << 20  # a frame of 448x256 has 3 MiB, so it is soon full
 core = vs.core
 core.max_cache_size = 64
 clip = core.std.BlankClip(format=vs.YUV420P8, width=448, height=250, length=400, fpsnum=24, keep=True)
@@ -337,7 +337,7 @@ for n, frame in enumerate(out.frames(prefetch=3, close=True)):
         seen.append(resident())
     if n == 159:
         break
-assert 4 <= len(interpolator._sources) <= max(8, interpolator._kept_sources())
+assert 4 <= len(interpolator.cached_sources) <= max(8, interpolator._kept_sources())
 print(min(seen[-4:]) - max(seen[:4]))
 """
 

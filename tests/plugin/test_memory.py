@@ -17,7 +17,7 @@ import vapoursynth as vs
 from vsrife.engine import interpolator
 
 model, count, budget = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
-sources = interpolator._sources
+sources = interpolator.cached_sources
 if budget:
     # Full from the third source on: two are kept whatever they weigh.
     sources._budget, sources._at_least = budget, lambda: 2

@@ -143,7 +143,7 @@ def captures(told: Told, settings: Settings) -> None:
     for _ in range(2):
         engine.in_every_lane(left, right)
     if device.type == "cuda":
-        captured = [replay._graph is not None for replay in graphs._replays.values()]
+        captured = [replay._graph is not None for replay in graphs.replays.values()]
         told.figure("lanes with a graph", sum(captured), f"of {chosen().lanes}")
         if captured != [True] * chosen().lanes:
             raise RuntimeError("not every lane has a graph: a log line above tells why")

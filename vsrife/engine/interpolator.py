@@ -29,7 +29,7 @@ from vsrife.engine.picture import Layer, Picture, release
 from vsrife.engine.slots import slot
 from vsrife.engine.streams import Lane, Mark, capture_lock, downloading, lane, mark, uploading
 
-__all__ = ["Interpolator"]
+__all__ = ["Interpolator", "cached_sources", "drop_cached"]
 
 CACHE_BYTES = 1 << 30
 """Memory of all cached source frames of the process. Fixed: what happens to be free must not change what is done."""
@@ -85,7 +85,7 @@ def _kept_sources() -> int:
     return 2 * chosen().lanes
 
 
-_sources: Cache[_Key, _Source] = Cache(
+cached_sources: Cache[_Key, _Source] = Cache(
     CACHE_BYTES,
     lambda source: max(sum(tensor.nbytes for tensor in source.tensors), CACHE_BYTES // MOST_SOURCES),
     at_least=_kept_sources,
@@ -148,12 +148,12 @@ class Interpolator:
         Where memory runs out, caches are emptied and it is called once more; then OutOfMemoryError names what it needs.
         """
         with slot(self._device, self._working.needed):
-            return retry_on_oom(work, self._device, self._working.needed, _drop_all)
+            return retry_on_oom(work, self._device, self._working.needed, drop_cached)
 
     def close(self) -> None:
         """Drop what the cache holds for this object. Frames still being computed are not disturbed."""
         self._closed = True
-        _sources.drop(lambda key: key.serial == self._serial)
+        cached_sources.drop(lambda key: key.serial == self._serial)
 
     def _make(self, left: Picture, right: Picture, t: Fraction, into: Picture) -> None:
         # What the frame is made of, a middle's endpoints too: the device reads it until the frame is done, and the
@@ -226,14 +226,14 @@ class Interpolator:
         if time in (0, 1):
             return self._source(right if time else left, used)
         key = _Key(self._serial, left.number, right.number, time)
-        source = _sources.get(key, lambda: self._middle(time, left, right, used))
+        source = cached_sources.get(key, lambda: self._middle(time, left, right, used))
         used.append(source)
         return source
 
     def _source(self, picture: Picture, used: list[_Source]) -> _Source:
         """As `_at`, of a source frame."""
         key = _Key(self._serial, picture.number, picture.number, seen=picture.seen)
-        source = _sources.get(key, lambda: self._encode(picture))
+        source = cached_sources.get(key, lambda: self._encode(picture))
         used.append(source)
         return source
 
@@ -309,6 +309,7 @@ class Interpolator:
         return self._backend.synthesize(a, b, field, left[0], width=picture.width, height=picture.height, out=out)
 
 
-def _drop_all() -> None:
-    _sources.drop(lambda _key: True)
+def drop_cached() -> None:
+    """Empty the caches of sources and of CUDA graphs; frames in progress keep what they use."""
+    cached_sources.drop(lambda _key: True)
     drop_graphs()

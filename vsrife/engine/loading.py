@@ -16,7 +16,7 @@ from vsrife.engine.networks import BlockNetwork, Network, PreparedLegacyNetwork
 from vsrife.errors import ModelError
 from vsrife.models.checkpoint import files_of, load
 
-__all__ = ["load_network"]
+__all__ = ["KEPT_NETWORKS", "load_network", "loaded_networks"]
 
 KEPT_NETWORKS = 4
 
@@ -38,7 +38,7 @@ def _log_once(line: str) -> None:
 
 
 _logged: set[str] = set()
-_networks: OrderedDict[tuple[object, ...], BlockNetwork | PreparedLegacyNetwork] = OrderedDict()
+loaded_networks: OrderedDict[tuple[object, ...], BlockNetwork | PreparedLegacyNetwork] = OrderedDict()
 _networks_lock = threading.Lock()
 
 
@@ -52,7 +52,7 @@ def load_network(path: Path, device: torch.device, dtype: torch.dtype) -> BlockN
     # The name as well as the place: of networks with the same shapes it may decide which one this is.
     key = (*facts, path.name, device, dtype)
     with _networks_lock:
-        network = _networks.get(key)
+        network = loaded_networks.get(key)
         if network is None:
             network = Network.of(load(path), device, dtype, _backend_of(device))
             if isinstance(network, BlockNetwork) and device.type == "cpu" and dtype is torch.float32:
@@ -66,8 +66,8 @@ def load_network(path: Path, device: torch.device, dtype: torch.dtype) -> BlockN
                 raise ModelError(
                     f'model ({path}) has weights beyond the range of float16; pass precision="float32" or "bfloat16"'
                 )
-            _networks[key] = network
-            while len(_networks) > KEPT_NETWORKS:
-                _networks.popitem(last=False)
-        _networks.move_to_end(key)
+            loaded_networks[key] = network
+            while len(loaded_networks) > KEPT_NETWORKS:
+                loaded_networks.popitem(last=False)
+        loaded_networks.move_to_end(key)
     return network

@@ -19,9 +19,9 @@ from vsrife.plugin.signature import ARGUMENTS
 if TYPE_CHECKING:
     from vsrife.plugin.filter import Filter
 
-__all__ = ["register"]
+__all__ = ["instances", "register"]
 
-_instances: dict[int, "Filter"] = {}
+instances: dict[int, "Filter"] = {}
 _serials = itertools.count(1)
 _home = os.getpid()
 """The process that loaded this module. A process that is forked from it has none of its threads."""
@@ -75,14 +75,14 @@ def _call(core: vsapi.Core, passed: vsapi.Map, result: Any) -> None:
     from vsrife.plugin.filter import Filter
 
     _stop_at_exit()
-    gc_freeze.freeze_after_script(lambda: not _instances)
+    gc_freeze.freeze_after_script(lambda: not instances)
     settings = parse(passed.values(ARGUMENTS))
     if settings.ncnn.list_gpu:
         gpu_list.publish(core, passed, vsapi.Map(core, result))
         return
     serial = next(_serials)
     instance = Filter(core, passed, settings, serial)
-    _instances[serial] = instance
+    instances[serial] = instance
     try:
         instance.publish(result)
     except BaseException:
@@ -93,7 +93,7 @@ def _call(core: vsapi.Core, passed: vsapi.Map, result: Any) -> None:
 def _get_frame(n: int, reason: int, instance: Any, _frame_data: Any, context: Any, core: Any, api: Any) -> Any:
     edge = vsapi.Core(api, core)
     try:
-        found = _instances[vsapi.serial_of(instance)]
+        found = instances[vsapi.serial_of(instance)]
         if reason == vsapi.lib().arInitial:
             found.request(n, context)
         elif reason == vsapi.lib().arAllFramesReady:
@@ -117,6 +117,6 @@ def _free(instance: Any, core: Any, api: Any) -> None:
 
 def _close(serial: int) -> None:
     # Without a lock, because garbage collection in any callback may free a clip of this plugin, which ends here.
-    found = _instances.pop(serial, None)
+    found = instances.pop(serial, None)
     if found is not None:
         found.close()

@@ -915,7 +915,7 @@ def evaluate():
 for turn in range(4):
     live = evaluate()
     assert live == {"BlankClip"}, live
-    assert len(callbacks._instances) == len(vulkan._declared) == 0, turn
+    assert len(callbacks.instances) == len(vulkan._declared) == 0, turn
     assert used[-1].maps == used[-1].unmaps > 0, turn
 print("nothing is left")
 """

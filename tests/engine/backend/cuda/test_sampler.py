@@ -163,7 +163,7 @@ def replays(monkeypatch):
 
         return replay, field
 
-    monkeypatch.setattr(graphs, "_replays", OrderedDict())
+    monkeypatch.setattr(graphs, "replays", OrderedDict())
     monkeypatch.setattr(graphs, "_captured", captured)
     return counts
 
@@ -263,12 +263,12 @@ def test_graphs_are_shared_by_filters_and_the_least_recently_used_are_dropped(ke
             graphs.field_in(LANE, BlockEstimator(net, (height, width)), kernels, a, b, 0.5)
         assert replays == [3]
         graphs.field_in(Lane(index=1), BlockEstimator(net, (height, width)), kernels, a, b, 0.5)
-        assert len(graphs._replays) == 2  # each lane has its own memory
+        assert len(graphs.replays) == 2  # each lane has its own memory
         for strips in range(2, 2 + graphs.most_graphs()):
             graphs.field_in(LANE, BlockEstimator(net, (height, width), strips=strips), kernels, a, b, 0.5)
-        assert len(graphs._replays) == graphs.most_graphs()
+        assert len(graphs.replays) == graphs.most_graphs()
         graphs.drop_all()
-        assert len(graphs._replays) == 0
+        assert len(graphs.replays) == 0
 
 
 def test_a_capture_that_fails_is_one_warning_and_the_plain_path(kernels, replays, monkeypatch, caplog):
@@ -359,4 +359,4 @@ def test_many_threads_get_the_right_frames(kernels, replays):
         together = list(pool.map(make, reversed(jobs)))
     assert largest_step(in_order, together[::-1]) == 0
     interpolator.close()
-    assert not [key for key in interpolators._sources._values if key.serial == interpolator._serial]
+    assert not [key for key in interpolators.cached_sources._values if key.serial == interpolator._serial]

@@ -22,7 +22,7 @@ from vsrife.engine.field import Field
 from vsrife.engine.memory import is_out_of_memory
 from vsrife.engine.streams import Lane, capture_lock
 
-__all__ = ["drop_all", "field_in", "most_graphs"]
+__all__ = ["drop_all", "field_in", "most_graphs", "replays"]
 
 _log: Final = logging.getLogger("vsrife")
 
@@ -82,7 +82,7 @@ def _captured(work: Callable[[], Field], lane: Lane) -> tuple[Callable[[], None]
         return captured(work, lane.stream)
 
 
-_replays: OrderedDict[tuple[object, ...], _Replay] = OrderedDict()
+replays: OrderedDict[tuple[object, ...], _Replay] = OrderedDict()
 """By the estimator's key and the lane."""
 _replays_lock = threading.Lock()
 
@@ -93,12 +93,12 @@ def field_in(
     """`BlockEstimator.field`, by the kernels and, where it can be, a graph; valid until the lane is given back."""
     key = (*estimator.key, lane)
     with _replays_lock:
-        replay = _replays.get(key)
+        replay = replays.get(key)
         if replay is None:
-            replay = _replays[key] = _Replay(estimator, lane, kernels)
-        _replays.move_to_end(key)
-        while len(_replays) > most_graphs():
-            _replays.popitem(last=False)
+            replay = replays[key] = _Replay(estimator, lane, kernels)
+        replays.move_to_end(key)
+        while len(replays) > most_graphs():
+            replays.popitem(last=False)
     return replay.field(left, right, time)
 
 
@@ -108,4 +108,4 @@ def drop_all() -> None:
     CUDA destroys a graph when its last run is done, and frees memory when nothing uses it any more.
     """
     with _replays_lock:
-        _replays.clear()
+        replays.clear()
