@@ -39,7 +39,7 @@ def script(tool, monkeypatch):
         for parameter in net.parameters():
             torch.nn.init.zeros_(parameter)
         networks.append((net.eval(), 1.0))
-    monkeypatch.setattr(module, "loaded_networks", lambda models: (networks, {"networks": list(models)}))
+    monkeypatch.setattr(module, "_networks", lambda models: (networks, {"networks": list(models)}))
 
     def run(*options: object) -> int:
         monkeypatch.setattr(sys, "argv", ["label_clips", *map(str, options)])
