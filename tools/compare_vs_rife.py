@@ -30,7 +30,7 @@ from vsrife.bench.synthetic_input import moving_frames
 from vsrife.bench.tables import Column, megabytes, milliseconds, table, timing_as_json
 from vsrife.bench.worker import REPEATS, in_own_process, perform, run_worker
 from vsrife.engine.device import PRECISIONS
-from vsrife.errors import RifeError
+from vsrife.errors import RifeError, one_line
 
 WORKER = "--worker"
 
@@ -91,7 +91,7 @@ def _measure_memory(row: Comparison, package: VsRifePackage, device: torch.devic
             command = [sys.executable, str(Path(__file__).resolve()), WORKER]
             row.memory = run_worker(command, task | {"canvas": row.canvas})["bytes"]
     except RifeError as error:
-        row.reasons["memory"] = " ".join(str(error).split())
+        row.reasons["memory"] = one_line(error)
 
 
 def _memory(

@@ -21,6 +21,7 @@ __all__ = [
     "ModelError",
     "OutOfMemoryError",
     "RifeError",
+    "one_line",
     "with_vapoursynth",
 ]
 
@@ -51,6 +52,11 @@ class OutOfMemoryError(RifeError):
 
 class DeviceLostError(RifeError):
     """The GPU has failed, and every later call of this process will fail. The program has to be restarted."""
+
+
+def one_line(error: object) -> str:
+    """The text of an exception, or of anything else, on one line."""
+    return " ".join(str(error).split())
 
 
 def with_vapoursynth(kind: type[RifeError]) -> type[RifeError]:

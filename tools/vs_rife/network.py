@@ -16,7 +16,7 @@ from torch import Tensor
 
 from vs_rife.package import VsRifePackage, import_network
 from vsrife.bench.engine import TIME
-from vsrife.errors import ArgumentError
+from vsrife.errors import ArgumentError, one_line
 from vsrife.models.checkpoint import read_state
 
 __all__ = ["DTYPES", "VsRifeNetwork", "plugin_settings"]
@@ -46,7 +46,7 @@ class VsRifeNetwork:
         try:
             network.load_state_dict(weights, strict=True, assign=True)
         except RuntimeError as error:
-            first = " ".join(str(error).split())[:160]
+            first = one_line(error)[:160]
             raise ArgumentError(
                 f"package ({package.folder}): its network {version} does not take {path}: {first}"
             ) from None

@@ -19,7 +19,7 @@ from vsrife.bench.engine import Engine, rate_in_flight, working_on
 from vsrife.bench.timing import Timing, finish, several, timed
 from vsrife.bench.work import Rates, Work, work_of
 from vsrife.bench.worker import in_own_process
-from vsrife.errors import RifeError
+from vsrife.errors import RifeError, one_line
 
 __all__ = ["Row", "Share", "measure"]
 
@@ -71,7 +71,7 @@ class Row:
         try:
             yield
         except (RifeError, vs.Error, torch.OutOfMemoryError) as error:
-            self.reasons[name] = " ".join(str(error).split())
+            self.reasons[name] = one_line(error)
 
 
 def measure(case: Case, plan: Plan, rates: Rates, progress: Callable[[str], None]) -> Row:

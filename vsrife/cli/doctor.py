@@ -13,7 +13,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import vsrife
-from vsrife.errors import RifeError
+from vsrife.errors import RifeError, one_line
 from vsrife.models import store
 from vsrife.models.catalogue import DEFAULT
 
@@ -77,11 +77,11 @@ def _safely(examine: Callable[[], Iterator[Finding]]) -> Iterator[Finding]:
     try:
         yield from examine()
     except Exception as error:  # noqa: BLE001 - a report on a broken machine must come to its end
-        yield Finding(examine.__name__.strip("_"), _one_line(error), sound=False)
+        yield Finding(examine.__name__.strip("_"), _named(error), sound=False)
 
 
-def _one_line(error: BaseException) -> str:
-    return f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
+def _named(error: BaseException) -> str:
+    return f"{type(error).__name__}: {one_line(error)[:200]}"
 
 
 def _versions() -> Iterator[Finding]:
@@ -91,13 +91,13 @@ def _versions() -> Iterator[Finding]:
         try:
             module = importlib.import_module(name)
         except Exception as error:  # noqa: BLE001 - a broken install raises anything
-            yield Finding(name, f"{_one_line(error)}; install it: python -m pip install {name}", sound=False)
+            yield Finding(name, f"{_named(error)}; install it: python -m pip install {name}", sound=False)
         else:
             yield Finding(name, str(getattr(module, "__version__", "there")))
     try:
         cupy = importlib.import_module("cupy")
     except Exception as error:  # noqa: BLE001 - see above
-        yield Finding("cupy", f"{_one_line(error)} (only the fast way with NVIDIA hardware takes it)", sound=None)
+        yield Finding("cupy", f"{_named(error)} (only the fast way with NVIDIA hardware takes it)", sound=None)
     else:
         yield Finding("cupy", str(cupy.__version__))
 
@@ -147,7 +147,7 @@ def _vulkan() -> Iterator[Finding]:
     except AttributeError:
         yield Finding("vulkan", "no frames on the GPU (VapourSynth R81 is the first that has them there)", sound=None)
     except Exception as error:  # noqa: BLE001 - no loader, no driver, one that fails to start
-        text = f"no frames on the GPU ({_one_line(error)}); they need a driver and a loader for Vulkan 1.4"
+        text = f"no frames on the GPU ({_named(error)}); they need a driver and a loader for Vulkan 1.4"
         yield Finding("vulkan", text, sound=None)
     else:
         reason = _why_downloaded(device)
@@ -169,7 +169,7 @@ def _why_downloaded(device: dict[str, Any]) -> str:
         try:
             importlib.import_module(name)
         except Exception as error:  # noqa: BLE001 - see `_versions`
-            return f"{_one_line(error)}; install it: python -m pip install cupy-cuda13x"
+            return f"{_named(error)}; install it: python -m pip install cupy-cuda13x"
     return ""
 
 
@@ -241,7 +241,7 @@ def _first_call(vapoursynth: ModuleType) -> Finding:
     except vapoursynth.Error as error:
         if "multi (0)" in str(error):
             return Finding("first call", "the plugin starts Python and answers")
-        return Finding("first call", " ".join(str(error).split())[:300], sound=False)
+        return Finding("first call", one_line(error)[:300], sound=False)
     return Finding("first call", "multi=0 was taken; install vapoursynth-rife again", sound=False)
 
 
@@ -286,7 +286,7 @@ def _ffmpeg() -> Iterator[Finding]:
     try:
         inside = importlib.import_module("imageio_ffmpeg").get_ffmpeg_exe()
     except Exception as error:  # noqa: BLE001 - not installed, or installed without a program for this system
-        text = f"none, and only what encodes needs it ({_one_line(error)}); python -m pip install imageio-ffmpeg"
+        text = f"none, and only what encodes needs it ({_named(error)}); python -m pip install imageio-ffmpeg"
         yield Finding("ffmpeg", text, sound=None)
     else:
         yield Finding("ffmpeg", f"{inside} (not on PATH; examples/encode.sh finds it)")

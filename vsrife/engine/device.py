@@ -6,7 +6,7 @@ import re
 
 import torch
 
-from vsrife.errors import ArgumentError
+from vsrife.errors import ArgumentError, one_line
 
 __all__ = [
     "PRECISIONS",
@@ -83,7 +83,7 @@ def resolve_device(name: str) -> torch.device:
     try:
         torch.empty(1, device=device).to("cpu")
     except (RuntimeError, AssertionError, ImportError) as error:
-        reason = " ".join(str(error).split()).partition(". ")[0]  # torch goes on at length after its first sentence
+        reason = one_line(error).partition(". ")[0]  # torch goes on at length after its first sentence
         raise ArgumentError(f'device ({name}) cannot be used here ({reason}); try device="cpu"') from error
     return device
 

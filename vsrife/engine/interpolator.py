@@ -263,10 +263,9 @@ class Interpolator:
 
     def pack(self, picture: Picture, layers: Sequence[Sequence[Tensor]]) -> Tensor:
         """What is kept of a picture for the network, see `MotionEstimator`, from its layers' planes on the device."""
-        packed = self._estimator.new_source()
-        image = picture.image
-        self._backend.convert(
-            layers[0], image.format, image.colour, width=picture.width, height=picture.height, out=packed
+        image, new_source = picture.image, self._estimator.new_source
+        packed = self._backend.convert(
+            layers[0], image.format, image.colour, width=picture.width, height=picture.height, source=new_source
         )
         picture.show_alpha(packed[:, :RGB], layers)
         return self._estimator.encoded(packed)

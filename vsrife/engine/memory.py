@@ -17,7 +17,7 @@ from vsrife.choices import chosen
 from vsrife.engine.device import host_memory, total_memory
 from vsrife.engine.networks import BlockNetwork, PreparedLegacyNetwork
 from vsrife.engine.streams import capture_lock
-from vsrife.errors import OutOfMemoryError
+from vsrife.errors import OutOfMemoryError, one_line
 from vsrife.network.legacy.paper import PaperNet
 
 __all__ = ["WorkingSet", "choose_working_set", "is_out_of_memory", "retry_on_oom", "synchronize"]
@@ -115,7 +115,7 @@ def retry_on_oom[Result](
     except Exception as error:
         if not is_out_of_memory(error):
             raise
-        reason = " ".join(str(error).split())[:160]
+        reason = one_line(error)[:160]
     # Outside of the handler: the exception holds the failed attempt's tensors.
     _log.warning("out of memory on %s (%s); cached frames are dropped and the frame is tried again", device, reason)
     with capture_lock:

@@ -15,7 +15,7 @@ import torch
 from safetensors.torch import load as load_safetensors
 from torch import Tensor, nn
 
-from vsrife.errors import ModelError
+from vsrife.errors import ModelError, one_line
 from vsrife.models import store
 from vsrife.models.catalogue import CHOOSE, entry_of_file
 from vsrife.models.detection import detect_network
@@ -90,7 +90,7 @@ def _parse(data: bytes, *, safetensors: bool) -> object:
     except MemoryError:
         raise
     except Exception as error:  # noqa: BLE001 - the readers raise exceptions of any type for a broken file
-        reason = " ".join(str(error).split())[:120] or type(error).__name__
+        reason = one_line(error)[:120] or type(error).__name__
         raise _UnsoundError(f"cannot be read as a checkpoint, it is damaged or of another kind ({reason})") from None
 
 

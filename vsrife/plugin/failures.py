@@ -5,7 +5,7 @@ VapourSynth keeps only the text of an error. `vsrife.RIFE` looks up here which c
 
 import threading
 
-from vsrife.errors import ArgumentError, DeviceLostError, InstallationError, OutOfMemoryError, RifeError
+from vsrife.errors import ArgumentError, DeviceLostError, InstallationError, OutOfMemoryError, RifeError, one_line
 
 __all__ = ["as_rife_error", "class_of", "remember"]
 
@@ -33,7 +33,7 @@ def as_rife_error(error: BaseException) -> RifeError:
 
     The text begins with the type's name for exceptions of others, whose text alone may not say what went wrong.
     """
-    text = " ".join(str(error).split())
+    text = one_line(error)
     named = text if isinstance(error, RifeError) else f"{type(error).__name__}: {text}".removesuffix(": ")
     if any(part in text for part in _LOST):
         # An error of another clip of this plugin has the remedy already.

@@ -3,7 +3,7 @@
 Frames in host memory are measured by the compiled library, without the GIL; others by the backend of their device.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 from vsrife.engine.backend.resolve import resolve_backend
 from vsrife.engine.backend.torch_backend import TORCH
@@ -59,17 +59,19 @@ class FrameMeasures:
 
     def _of_layers[Result](
         self, left: Frame, right: Frame, measure: Callable[[PlaneViews, PlaneViews, PixelFormat], Result]
-    ) -> list[Result]:
-        """What is measured of the images and, where both frames have one, of the alphas."""
+    ) -> Iterator[Result]:
+        """What is measured of the images and, where both frames have one, of the alphas, which are opened only if
+        their result is needed.
+        """
         with self._reader.map_planes(left, right) as (a, b):
-            found = [measure(a, b, self._reader.format)]
-        if found[0] is False:
-            return found  # nothing that the alphas could change
+            found = measure(a, b, self._reader.format)
+        yield found
         with self._reader.map_alpha_planes(left, right) as alphas:
-            if alphas is not None:
-                (a, b), fmt = alphas
-                found.append(measure(a, b, fmt))
-        return found
+            if alphas is None:
+                return
+            (a, b), fmt = alphas
+            found = measure(a, b, fmt)
+        yield found
 
 
 def _signature(planes: PlaneViews, fmt: PixelFormat) -> Signature:

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from vsrife import cuda
 from vsrife.datasets.batch import Batch
+from vsrife.errors import one_line
 from vsrife.network.training_output import TrainingOutput
 
 __all__ = ["Batches", "ForwardBackward", "GraphedStep"]
@@ -73,7 +74,7 @@ class GraphedStep:
             self._graph = cuda.captured(self._work, stream)
         except RuntimeError as error:  # of CUDA, also out of memory: running eagerly needs less
             self._flat.grad = self._inputs = None
-            reason = " ".join(str(error).split())[:200]
+            reason = one_line(error)[:200]
             later = ", until the capture is tried again" if self._retries.failed() else ""
             self._report(f"no CUDA graph ({reason}); steps run without one, which is slower{later}")
 

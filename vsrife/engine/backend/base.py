@@ -6,7 +6,7 @@ and the measures of frames in host memory depend on that.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Protocol
 
 import torch
@@ -14,6 +14,7 @@ from torch import Tensor
 
 from vsrife.formats.colour import Colour
 from vsrife.formats.pixel_format import PixelFormat
+from vsrife.scene.block_sums import Limits
 
 if TYPE_CHECKING:
     from vsrife.engine.convolution_layers import Epilogue
@@ -48,13 +49,20 @@ class Backend(ABC):
 
     @abstractmethod
     def convert(
-        self, planes: Sequence[Tensor], fmt: PixelFormat, colour: Colour, *, width: int, height: int, out: Tensor
-    ) -> None:
-        """Write the network's view of a frame, see `formats.rgb.to_rgb`, into a packed source.
+        self,
+        planes: Sequence[Tensor],
+        fmt: PixelFormat,
+        colour: Colour,
+        *,
+        width: int,
+        height: int,
+        source: Callable[[], Tensor],
+    ) -> Tensor:
+        """A packed source with the network's view of a frame, see `formats.rgb.to_rgb`.
 
         planes: `fmt.planes` tensors [h, w] of the format's own type and sizes, rows of any stride.
-        out: [1, C, H, W] channels-last, the canvas. R, G and B in 0..1 become channels 0 to 2; every other channel, and
-            all right of and below the picture, becomes 0.
+        source: makes its memory, [1, C, H, W] channels-last, the canvas. R, G and B in 0..1 become channels 0 to 2; every
+            other channel, and all right of and below the picture, becomes 0.
         """
 
     @abstractmethod
@@ -87,7 +95,5 @@ class Backend(ABC):
         """The sums that a frame's signature divides, see `scene.signature.cell_sums`."""
 
     @abstractmethod
-    def exceed(
-        self, left: Sequence[Tensor], right: Sequence[Tensor], limits: Iterable[tuple[int, int, int, int]]
-    ) -> bool:
+    def exceed(self, left: Sequence[Tensor], right: Sequence[Tensor], limits: Iterable[Limits]) -> bool:
         """Whether two frames differ by more than duplicates may, see `scene.duplicates.exceed`."""

@@ -1,6 +1,6 @@
 """The backend of every device that torch has: plain torch, which defines what is right."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Final, override
 
 import torch
@@ -11,6 +11,7 @@ from vsrife.engine.backend.synthesis import synthesize_mean
 from vsrife.formats.colour import Colour
 from vsrife.formats.pixel_format import PixelFormat
 from vsrife.formats.rgb import to_rgb
+from vsrife.scene.block_sums import Limits
 from vsrife.scene.duplicates import exceed
 from vsrife.scene.signature import cell_sums
 
@@ -34,12 +35,20 @@ class TorchBackend(Backend):
 
     @override
     def convert(
-        self, planes: Sequence[Tensor], fmt: PixelFormat, colour: Colour, *, width: int, height: int, out: Tensor
-    ) -> None:
-        rows, columns = out.shape[2:]
-        rgb = to_rgb(planes, fmt, colour, width=width, height=height, pad_to=(rows, columns))
-        out[:, : rgb.shape[1]] = rgb
-        out[:, rgb.shape[1] :] = 0.0
+        self,
+        planes: Sequence[Tensor],
+        fmt: PixelFormat,
+        colour: Colour,
+        *,
+        width: int,
+        height: int,
+        source: Callable[[], Tensor],
+    ) -> Tensor:
+        rgb = to_rgb(planes, fmt, colour, width=width, height=height)
+        out = source()  # last, so that freed temporary tensors leave no holes before what is kept
+        out.zero_()
+        out[:, : rgb.shape[1], :height, :width] = rgb
+        return out
 
     @override
     def estimate(self, held: "Lane", estimator: Estimating, left: Tensor, right: Tensor, time: float) -> "Field":
@@ -66,9 +75,7 @@ class TorchBackend(Backend):
         return cell_sums(planes, cell)
 
     @override
-    def exceed(
-        self, left: Sequence[Tensor], right: Sequence[Tensor], limits: Iterable[tuple[int, int, int, int]]
-    ) -> bool:
+    def exceed(self, left: Sequence[Tensor], right: Sequence[Tensor], limits: Iterable[Limits]) -> bool:
         return exceed(left, right, limits)
 
 

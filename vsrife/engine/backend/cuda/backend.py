@@ -1,6 +1,6 @@
 """The backend of NVIDIA GPUs: what `torch_backend` defines, by CUDA kernels and graphs."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, override
 
 import torch
@@ -13,6 +13,7 @@ from vsrife.engine.backend.torch_backend import TORCH
 from vsrife.engine.block_estimator import BlockEstimator
 from vsrife.formats.colour import Colour
 from vsrife.formats.pixel_format import PixelFormat
+from vsrife.scene.block_sums import Limits
 
 if TYPE_CHECKING:
     from vsrife.engine.field import Field
@@ -37,9 +38,18 @@ class CudaBackend(Backend):
 
     @override
     def convert(
-        self, planes: Sequence[Tensor], fmt: PixelFormat, colour: Colour, *, width: int, height: int, out: Tensor
-    ) -> None:
+        self,
+        planes: Sequence[Tensor],
+        fmt: PixelFormat,
+        colour: Colour,
+        *,
+        width: int,
+        height: int,
+        source: Callable[[], Tensor],
+    ) -> Tensor:
+        out = source()
         self.kernels.convert(planes, fmt, colour, width=width, height=height, out=out)
+        return out
 
     @override
     def estimate(self, held: "Lane", estimator: Estimating, left: Tensor, right: Tensor, time: float) -> "Field":
@@ -85,9 +95,7 @@ class CudaBackend(Backend):
         return sums
 
     @override
-    def exceed(
-        self, left: Sequence[Tensor], right: Sequence[Tensor], limits: Iterable[tuple[int, int, int, int]]
-    ) -> bool:
+    def exceed(self, left: Sequence[Tensor], right: Sequence[Tensor], limits: Iterable[Limits]) -> bool:
         exceeded = torch.empty(1, dtype=torch.int32, device=left[0].device)
         self.kernels.still(left, right, list(limits), exceeded)
         return bool(exceeded)

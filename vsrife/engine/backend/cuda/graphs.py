@@ -21,6 +21,7 @@ from vsrife.engine.block_estimator import BlockEstimator
 from vsrife.engine.field import Field
 from vsrife.engine.memory import is_out_of_memory
 from vsrife.engine.streams import Lane, capture_lock
+from vsrife.errors import one_line
 
 __all__ = ["drop_all", "field_in", "most_graphs", "replays"]
 
@@ -70,7 +71,7 @@ class _Replay:
         except Exception as error:  # a driver or another thread that does not allow it: not needed
             if is_out_of_memory(error):
                 raise  # what happens to be free decides nothing but whether it is tried again
-            reason = " ".join(str(error).split())
+            reason = one_line(error)
             later = ", and it is tried again later" if self._retries.failed() else ""
             _log.warning("a CUDA graph could not be captured (%s); frames are launched step by step%s", reason, later)
 
