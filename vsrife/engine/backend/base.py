@@ -61,8 +61,8 @@ class Backend(ABC):
         """A packed source with the network's view of a frame, see `formats.rgb.to_rgb`.
 
         planes: `fmt.planes` tensors [h, w] of the format's own type and sizes, rows of any stride.
-        source: makes its memory, [1, C, H, W] channels-last, the canvas. R, G and B in 0..1 become channels 0 to 2; every
-            other channel, and all right of and below the picture, becomes 0.
+        source: makes its memory, [1, C, H, W] channels-last, the canvas. R, G and B in 0..1 become channels 0 to 2;
+            every other channel, and all right of and below the picture, becomes 0.
         """
 
     @abstractmethod
